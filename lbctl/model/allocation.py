@@ -1,0 +1,23 @@
+"""Allocations: which service holds which addresses. Written by the controller alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lbctl.model.address import IPAddress
+from lbctl.model.service import ServiceKey
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Allocation:
+    """A service's addresses, IPv4 first where it has both.
+
+    `id` grows by one with every grant the ledger ever made, so that of two who say they hold an address the newer
+    grant is known without a clock.
+    """
+
+    service: ServiceKey
+    addresses: tuple[IPAddress, ...]
+    pool: str
+    id: int
+    since_unix: float

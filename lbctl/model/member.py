@@ -1,0 +1,38 @@
+"""Members: speakers (and observers) as their heartbeats show them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from lbctl.model.address import IPAddress
+
+
+class Liveness(StrEnum):
+    """What is known of a member: alive, suspect (silent, not agreed), gone (agreed), left (said so)."""
+
+    ALIVE = "alive"
+    SUSPECT = "suspect"
+    GONE = "gone"
+    LEFT = "left"
+
+
+class Role(StrEnum):
+    SPEAKER = "speaker"
+    OBSERVER = "observer"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """One member of the heartbeat group. `two_way`: it says that it hears us too."""
+
+    node: str
+    incarnation: int
+    state: Liveness
+    two_way: bool
+    role: Role = Role.SPEAKER
+    addresses: tuple[IPAddress, ...] = ()
+    since_unix: float = 0.0
+    interval: float = 0.05
+    multiplier: int = 3
+    cause: str = ""

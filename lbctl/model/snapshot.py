@@ -1,0 +1,136 @@
+"""World + View = Snapshot: all that a decision may look at.
+
+World is what is wanted and granted (config, objects, allocations); it comes from one source. View is what is known of
+the speakers (members, claims, drains, pins); it comes from heartbeats. Maps are read-only; unchanged objects keep their
+identity from one generation to the next, so that "what changed" is a walk over identities at worst and free at best.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from types import MappingProxyType
+from typing import Any
+
+from lbctl.model.address import IPAddress
+from lbctl.model.advertisement import BGPAdvertisement, L2Advertisement
+from lbctl.model.allocation import Allocation
+from lbctl.model.claim import Claim
+from lbctl.model.endpoint import EndpointSlice, SliceKey
+from lbctl.model.member import Member
+from lbctl.model.node import Namespace, Node
+from lbctl.model.peer import BFDProfile, BGPPeer, CommunityAliases
+from lbctl.model.pool import Pool
+from lbctl.model.service import Service, ServiceKey
+
+_EMPTY: Mapping[Any, Any] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class World:
+    """Config, objects and allocations at one generation. Generations grow by one with every change."""
+
+    generation: int = 0
+    made_unix: float = 0.0
+    services: Mapping[ServiceKey, Service] = _EMPTY
+    slices: Mapping[SliceKey, EndpointSlice] = _EMPTY
+    nodes: Mapping[str, Node] = _EMPTY
+    namespaces: Mapping[str, Namespace] = _EMPTY
+    pools: Mapping[str, Pool] = _EMPTY
+    l2_advertisements: Mapping[str, L2Advertisement] = _EMPTY
+    bgp_advertisements: Mapping[str, BGPAdvertisement] = _EMPTY
+    bgp_peers: Mapping[str, BGPPeer] = _EMPTY
+    bfd_profiles: Mapping[str, BFDProfile] = _EMPTY
+    communities: Mapping[str, CommunityAliases] = _EMPTY
+    allocations: Mapping[ServiceKey, Allocation] = _EMPTY
+
+    def changes_since(self, old: World) -> Changes:
+        """The keys, map by map, whose object is not the very same one as in `old`."""
+        return Changes(
+            maps=tuple(
+                (name, changed)
+                for name in MAPS
+                if (changed := _changed(getattr(old, name), getattr(self, name)))
+            )
+        )
+
+
+MAPS: tuple[str, ...] = tuple(f.name for f in fields(World) if f.name not in ("generation", "made_unix"))
+"""The names of World's maps, in the order they are declared."""
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """Keys whose object was added, removed or replaced, by the name of the map."""
+
+    maps: tuple[tuple[str, frozenset[Any]], ...] = ()
+
+    def of(self, name: str) -> frozenset[Any]:
+        return next((keys for key, keys in self.maps if key == name), frozenset())
+
+    def __bool__(self) -> bool:
+        return bool(self.maps)
+
+
+def _changed(old: Mapping[Any, Any], new: Mapping[Any, Any]) -> frozenset[Any]:
+    if old is new:
+        return frozenset()
+    missing = object()
+    changed = {key for key, value in new.items() if old.get(key, missing) is not value}
+    changed.update(key for key in old if key not in new)
+    return frozenset(changed)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drain:
+    """A node from which everything is to move away. The higher (version, by) wins everywhere."""
+
+    node: str
+    version: int
+    by: str
+    since_unix: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pin:
+    """An address that an operator sent to one node, until released."""
+
+    address: IPAddress
+    node: str
+    version: int
+    by: str
+    since_unix: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """What is known of the speakers, by whom (`source`: a node's name) and as of when.
+
+    `claims` holds each node's own word; two nodes may claim one address, and that is a finding, not an error.
+    """
+
+    source: str = ""
+    seen_unix: float = 0.0
+    synced: bool = True
+    members: Mapping[str, Member] = _EMPTY
+    claims: Mapping[str, Mapping[IPAddress, Claim]] = field(default_factory=lambda: _EMPTY)
+    drains: Mapping[str, Drain] = _EMPTY
+    pins: Mapping[IPAddress, Pin] = _EMPTY
+
+    def claims_of(self, address: IPAddress) -> tuple[Claim, ...]:
+        """Every claim to one address, in the order of node names."""
+        return tuple(claims[address] for _, claims in sorted(self.claims.items()) if address in claims)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """The input of every decision. Without a view (no speaker could be asked) owners are not known."""
+
+    world: World
+    view: View | None = None
+
+
+def evolve(world: World, *, made_unix: float, **maps: Mapping[Any, Any]) -> World:
+    """The next generation, with some maps replaced. The maps not named keep their identity."""
+    frozen: dict[str, Any] = {name: MappingProxyType(dict(value)) for name, value in maps.items()}
+    return replace(world, generation=world.generation + 1, made_unix=made_unix, **frozen)

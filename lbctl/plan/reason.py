@@ -1,0 +1,77 @@
+"""Why: every refusal, every loss and every move has a name here, and the same value feeds log, status and commands."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """Why not."""
+
+    # allocation: why a service is pending
+    NO_POOLS = "no_pools"
+    UNKNOWN_POOL = "unknown_pool"
+    POOL_NOT_COMPATIBLE = "pool_not_compatible"
+    POOL_NOT_AUTO = "pool_not_auto_assign"
+    POOL_EXHAUSTED = "pool_exhausted"
+    POOL_LACKS_FAMILY = "pool_lacks_family"
+    ADDRESS_IN_NO_POOL = "address_in_no_pool"
+    ADDRESS_NOT_IN_REQUESTED_POOL = "address_not_in_requested_pool"
+    ADDRESS_TAKEN = "address_taken"
+    ADDRESS_BUGGY = "address_buggy"
+    ADDRESS_WRONG_FAMILY = "address_wrong_family"
+    SHARING_NOT_ALLOWED = "sharing_not_allowed"
+    SHARING_KEY_DIFFERS = "sharing_key_differs"
+    SHARING_BACKENDS_DIFFER = "sharing_backends_differ"
+    SHARING_PORT_IN_USE = "sharing_port_in_use"
+    OTHER_CLASS = "other_load_balancer_class"
+    NOT_LOAD_BALANCER = "not_load_balancer"
+    NO_CLUSTER_IP = "no_cluster_ip"
+    NOT_ENOUGH_FAMILIES = "not_enough_families"
+    # announcement: why a node may not announce a group
+    NO_ADVERTISEMENT = "no_advertisement"
+    NODE_NOT_SELECTED = "node_not_selected"
+    NODE_EXCLUDED = "node_excluded"
+    NODE_DRAINED = "node_drained"
+    NODE_NOT_ALIVE = "node_not_alive"
+    NODE_UNKNOWN = "node_unknown"
+    NETWORK_UNAVAILABLE = "network_unavailable"
+    NO_ENDPOINTS = "no_endpoints"
+    NO_LOCAL_ENDPOINTS = "no_local_endpoints"
+    NO_INTERFACE = "no_interface"
+    NO_CARRIER = "no_carrier"
+    SHARED_WITH_SERVICE_SELECTOR = "shared_ip_with_service_selector"
+    # election: why a candidate is not the owner
+    NOT_INCUMBENT = "not_incumbent"
+    LOWER_PREFERENCE = "lower_preference"
+    LOWER_RENDEZVOUS = "lower_rendezvous"
+    CLAIMED_BY_OTHER = "claimed_by_other"
+    VIEW_NOT_SYNCED = "claims_not_synced"
+
+
+class Cause(StrEnum):
+    """Why an address has the owner it has, or lost the one it had."""
+
+    STARTED = "started"
+    FIRST_ANNOUNCED = "first_announced"
+    OWNER_GONE = "owner_gone"
+    OWNER_LEFT = "owner_left"
+    OWNER_NOT_ELIGIBLE = "owner_not_eligible"
+    RELEASED = "released"
+    LOST_TO_BETTER_CLAIM = "lost_to_better_claim"
+    NOT_ELIGIBLE = "not_eligible"
+    NO_LONGER_ALLOCATED = "no_longer_allocated"
+    STOPPING = "stopping"
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """One thing that was tried (a pool, an address, a node) and why it would not do. `detail` completes the sentence."""
+
+    subject: str
+    reason: Reason
+    detail: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.subject}: {self.reason.value}" + (f" ({self.detail})" if self.detail else "")
