@@ -24,7 +24,10 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
-    """One member of the heartbeat group. `two_way`: it says that it hears us too."""
+    """One member of the heartbeat group. `two_way`: it says that it hears us too.
+
+    `macs` are pairs (MAC address, interface name) on the segments it speaks on.
+    """
 
     node: str
     incarnation: int
@@ -32,6 +35,7 @@ class Member:
     two_way: bool
     role: Role = Role.SPEAKER
     addresses: tuple[IPAddress, ...] = ()
+    macs: tuple[tuple[str, str], ...] = ()
     since_unix: float = 0.0
     interval: float = 0.05
     multiplier: int = 3

@@ -48,9 +48,7 @@ class World:
         """The keys, map by map, whose object is not the very same one as in `old`."""
         return Changes(
             maps=tuple(
-                (name, changed)
-                for name in MAPS
-                if (changed := _changed(getattr(old, name), getattr(self, name)))
+                (name, changed) for name in MAPS if (changed := _changed(getattr(old, name), getattr(self, name)))
             )
         )
 

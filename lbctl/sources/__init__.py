@@ -1,1 +1,1 @@
-"""placeholder"""
+"""Where Worlds come from: files (manifests, for the controller), published (what a controller published, for speakers)."""
