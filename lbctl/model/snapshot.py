@@ -26,23 +26,27 @@ from lbctl.model.service import Service, ServiceKey
 _EMPTY: Mapping[Any, Any] = MappingProxyType({})
 
 
+def _empty() -> Mapping[Any, Any]:
+    return _EMPTY
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class World:
     """Config, objects and allocations at one generation. Generations grow by one with every change."""
 
     generation: int = 0
     made_unix: float = 0.0
-    services: Mapping[ServiceKey, Service] = _EMPTY
-    slices: Mapping[SliceKey, EndpointSlice] = _EMPTY
-    nodes: Mapping[str, Node] = _EMPTY
-    namespaces: Mapping[str, Namespace] = _EMPTY
-    pools: Mapping[str, Pool] = _EMPTY
-    l2_advertisements: Mapping[str, L2Advertisement] = _EMPTY
-    bgp_advertisements: Mapping[str, BGPAdvertisement] = _EMPTY
-    bgp_peers: Mapping[str, BGPPeer] = _EMPTY
-    bfd_profiles: Mapping[str, BFDProfile] = _EMPTY
-    communities: Mapping[str, CommunityAliases] = _EMPTY
-    allocations: Mapping[ServiceKey, Allocation] = _EMPTY
+    services: Mapping[ServiceKey, Service] = field(default_factory=_empty)
+    slices: Mapping[SliceKey, EndpointSlice] = field(default_factory=_empty)
+    nodes: Mapping[str, Node] = field(default_factory=_empty)
+    namespaces: Mapping[str, Namespace] = field(default_factory=_empty)
+    pools: Mapping[str, Pool] = field(default_factory=_empty)
+    l2_advertisements: Mapping[str, L2Advertisement] = field(default_factory=_empty)
+    bgp_advertisements: Mapping[str, BGPAdvertisement] = field(default_factory=_empty)
+    bgp_peers: Mapping[str, BGPPeer] = field(default_factory=_empty)
+    bfd_profiles: Mapping[str, BFDProfile] = field(default_factory=_empty)
+    communities: Mapping[str, CommunityAliases] = field(default_factory=_empty)
+    allocations: Mapping[ServiceKey, Allocation] = field(default_factory=_empty)
 
     def changes_since(self, old: World) -> Changes:
         """The keys, map by map, whose object is not the very same one as in `old`."""
@@ -110,10 +114,10 @@ class View:
     source: str = ""
     seen_unix: float = 0.0
     synced: bool = True
-    members: Mapping[str, Member] = _EMPTY
-    claims: Mapping[str, Mapping[IPAddress, Claim]] = field(default_factory=lambda: _EMPTY)
-    drains: Mapping[str, Drain] = _EMPTY
-    pins: Mapping[IPAddress, Pin] = _EMPTY
+    members: Mapping[str, Member] = field(default_factory=_empty)
+    claims: Mapping[str, Mapping[IPAddress, Claim]] = field(default_factory=_empty)
+    drains: Mapping[str, Drain] = field(default_factory=_empty)
+    pins: Mapping[IPAddress, Pin] = field(default_factory=_empty)
 
     def claims_of(self, address: IPAddress) -> tuple[Claim, ...]:
         """Every claim to one address, in the order of node names."""
