@@ -1,0 +1,99 @@
+"""Options that several commands share, so that one name means one thing everywhere.
+
+    @app.command()
+    def run(config: ConfigPaths, state: StateDir = DEFAULT_STATE, output: OutputOption = Output.TABLE) -> None: ...
+
+`ConfigPaths` carries its own default (a parameter without one); the others take theirs from the signature.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lbctl.telemetry.log import LogFormat
+
+DEFAULT_CONFIG = Path("/etc/lbctl")
+DEFAULT_STATE = Path("/var/lib/lbctl")
+DEFAULT_CLUSTER = "default"
+DEFAULT_SPEAKER_SOCKET = Path("/run/lbctl/speaker.sock")
+DEFAULT_CONTROLLER_SOCKET = Path("/run/lbctl/controller.sock")
+STATUS_PORT = 7967
+"""TCP port of the status API where a daemon was given `--listen HOST` without one, and where `--via HOST` asks."""
+
+
+class Output(StrEnum):
+    TABLE = "table"
+    WIDE = "wide"
+    JSON = "json"
+    YAML = "yaml"
+
+
+class OutputWithName(StrEnum):
+    """`name` prints namespace/name only, one a line, for shells."""
+
+    TABLE = "table"
+    WIDE = "wide"
+    JSON = "json"
+    YAML = "yaml"
+    NAME = "name"
+
+
+ConfigPaths = Annotated[
+    list[Path],
+    typer.Option(
+        "--config",
+        "-c",
+        metavar="PATH",
+        envvar="LBCTL_CONFIG",
+        show_envvar=True,
+        default_factory=lambda: [DEFAULT_CONFIG],
+        show_default=str(DEFAULT_CONFIG),
+        help="Manifests: a file or a folder; may be given more than once.",
+    ),
+]
+StateDir = Annotated[
+    Path,
+    typer.Option(
+        "--state",
+        metavar="DIR",
+        envvar="LBCTL_STATE",
+        show_envvar=True,
+        help="Folder of the ledger, of what is published, and of the journals.",
+    ),
+]
+PublishedPath = Annotated[
+    Path | None,
+    typer.Option(
+        "--published", metavar="PATH", help="The published file, where it is not below --state.", show_default=False
+    ),
+]
+OutputOption = Annotated[Output, typer.Option("--output", "-o", help="Form of the answer.")]
+OutputWithNameOption = Annotated[OutputWithName, typer.Option("--output", "-o", help="Form of the answer.")]
+Cluster = Annotated[
+    str,
+    typer.Option("--cluster", metavar="NAME", help="Speakers hear only members of their own cluster."),
+]
+KeyFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--key-file", metavar="PATH", help="Shared secret of the heartbeats, for all members.", show_default=False
+    ),
+]
+LogFormatOption = Annotated[LogFormat, typer.Option("--log-format", help="Form of the log on stderr.")]
+Socket = Annotated[
+    Path | None,
+    typer.Option("--socket", metavar="PATH", help="Status socket of a daemon on this host.", show_default=False),
+]
+Via = Annotated[
+    str | None,
+    typer.Option(
+        "--via",
+        metavar="HOST[:PORT]|unix:PATH",
+        help=f"Ask this daemon instead of the one on this host (port {STATUS_PORT}).",
+        show_default=False,
+    ),
+]
