@@ -1,0 +1,131 @@
+"""The status socket of a daemon: JSON over HTTP on a unix socket that only its owner may open, and on TCP if asked for.
+
+    async with StatusServer({"/v1/status": status}, Path("/run/lbctl/speaker.sock")):
+        ...
+
+A handler gets the query as a mapping and returns an `Answer`; it never sees HTTP. A route is a path (GET), or a method
+and a path: `"POST /v1/drain"`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+# A long poll must not hold up the end of the daemon, which has 2 s.
+_SHUTDOWN_TIME = 0.2
+_BACKLOG = 128
+
+
+class SocketInUse(Exception):
+    """Another process listens on the socket already."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What goes back: a value that is made JSON, and the HTTP status."""
+
+    body: Any
+    status: int = 200
+
+
+Query = Mapping[str, str]
+Handler = Callable[[Query], Awaitable[Answer]]
+
+
+class StatusServer:
+    """Serves `routes` on `unix_path` (mode 0600, its directory is made) and on `listen` = (host, port) if given.
+
+    `start` raises SocketInUse when somebody answers there already, and OSError when the socket cannot be made; a
+    socket file that nobody answers is what a killed process left, and is replaced.
+    """
+
+    def __init__(self, routes: Mapping[str, Handler], unix_path: Path, listen: tuple[str, int] | None = None) -> None:
+        self._routes = dict(routes)
+        self._path = unix_path
+        self._listen = listen
+        self._runner: web.AppRunner | None = None
+        self._inode: int | None = None
+
+    async def start(self) -> None:
+        app = web.Application()
+        for route, handler in self._routes.items():
+            method, _, path = route.rpartition(" ")
+            app.router.add_route(method or "GET", path, _adapted(handler))
+        runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=_SHUTDOWN_TIME)
+        await runner.setup()
+        self._runner = runner
+        try:
+            await web.SockSite(runner, self._bound(), backlog=_BACKLOG).start()
+            if self._listen is not None:
+                await web.TCPSite(runner, *self._listen, backlog=_BACKLOG).start()
+        except BaseException:
+            await self.close()
+            raise
+
+    def _bound(self) -> socket.socket:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        try:
+            if self._path.is_socket():
+                if _answers(self._path):
+                    raise SocketInUse(f"another process listens on {self._path}")
+                self._path.unlink()
+            # The mode must hold from the first moment on; chmod after bind would leave a gap.
+            before = os.umask(0o177)
+            try:
+                sock.bind(str(self._path))
+            finally:
+                os.umask(before)
+            self._inode = self._path.stat().st_ino
+        except BaseException:
+            sock.close()
+            raise
+        return sock
+
+    async def close(self) -> None:
+        """Stops; a successor's socket of the same name is left alone."""
+        runner, self._runner = self._runner, None
+        if runner is not None:
+            await runner.cleanup()
+        inode, self._inode = self._inode, None
+        with contextlib.suppress(OSError):
+            if inode is not None and self._path.stat().st_ino == inode:
+                self._path.unlink()
+
+    async def __aenter__(self) -> StatusServer:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        await self.close()
+
+
+def _answers(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(0.5)
+        try:
+            probe.connect(str(path))
+        except OSError:
+            return False
+        return True
+
+
+def _adapted(handler: Handler) -> Callable[[web.Request], Awaitable[web.Response]]:
+    async def handle(request: web.Request) -> web.Response:
+        answer = await handler(dict(request.query))
+        body = msgspec.json.encode(answer.body, enc_hook=str)
+        return web.Response(body=body, status=answer.status, content_type="application/json")
+
+    return handle
