@@ -1,0 +1,163 @@
+"""What this node does about the addresses: which it is ready to announce, which it claims, which it gives up.
+
+A takeover does not pass through here. The pulse process decides it alone, out of what was prepared before; this plan
+claims what nobody inherits: new addresses, addresses whose heirs died too, and those that an heir failed to take.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from lbctl.model.address import IPAddress
+from lbctl.model.claim import Claim
+from lbctl.model.snapshot import Snapshot
+from lbctl.plan.claims import living
+from lbctl.plan.elect import Assignment, ElectMemo, elect, heirs_of
+from lbctl.plan.eligible import InterfaceSet, OwnInterfaces
+from lbctl.plan.groups import GroupKey
+from lbctl.plan.reason import Cause
+
+_EMPTY: Mapping[Any, Any] = MappingProxyType({})
+PATIENCE = 1.0
+"""Seconds that a candidate gives the one before it to claim an address that nobody holds. Two speakers whose worlds
+differ in age may each take the other for the owner; this ends it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """An address this node may announce: where, and who inherits it while this node owns it."""
+
+    allocation_id: int
+    heirs: tuple[str, ...] = ()
+    interfaces: InterfaceSet = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unowned:
+    """An allocated address that no living speaker claims: since when (monotonic seconds) and how it came to that."""
+
+    since: float
+    cause: Cause
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Announcements:
+    """The wish of the plan. `claim` and `release` name the cause; `look_again_at` is when waiting may end, if ever."""
+
+    prepared: Mapping[IPAddress, Prepared] = field(default_factory=lambda: _EMPTY)
+    claim: Mapping[IPAddress, Cause] = field(default_factory=lambda: _EMPTY)
+    release: Mapping[IPAddress, Cause] = field(default_factory=lambda: _EMPTY)
+    look_again_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnnounceMemo:
+    """What the last answer was made of: per group the assignment and what it prepared."""
+
+    elect: ElectMemo = field(default_factory=ElectMemo)
+    node: str = ""
+    prepared: Mapping[IPAddress, Prepared] = field(default_factory=lambda: _EMPTY)
+
+
+def announce(
+    snapshot: Snapshot,
+    memo: AnnounceMemo | None = None,
+    *,
+    own: OwnInterfaces,
+    unowned: Mapping[IPAddress, Unowned],
+    detection_time: float,
+    now: float,
+) -> tuple[Announcements, AnnounceMemo]:
+    """What `own.node` prepares, claims and releases.
+
+    Args:
+        snapshot: with the view of this node; without one nothing is claimed.
+        own: the interfaces of this node.
+        unowned: the addresses that no living speaker claims.
+        detection_time: seconds of silence after which a speaker is dead; heirs of a dead owner get as long.
+        now: monotonic seconds, as in `unowned`.
+    """
+    old = memo or AnnounceMemo()
+    me = own.node
+    assignments, elect_memo = elect(snapshot, old.elect, own=own)
+    alive = living(snapshot.view) if snapshot.view is not None else frozenset()
+    prepared = _prepare(assignments, alive, me, old, elect_memo)
+    mine: Mapping[IPAddress, Claim] = _EMPTY
+    if snapshot.view is not None:
+        mine = snapshot.view.claims.get(me, _EMPTY)
+    by_address = elect_memo.eligible.groups.groups.by_address
+    synced = snapshot.view is not None and snapshot.view.synced
+
+    release: dict[IPAddress, Cause] = {}
+    for address in mine:
+        group = by_address.get(address)
+        if group is None:
+            release[address] = Cause.NO_LONGER_ALLOCATED
+        elif address not in prepared:
+            release[address] = Cause.NOT_ELIGIBLE
+        elif synced and assignments[group.key].owner not in (me, None):
+            # The group was joined from two; the one who holds the better claim of the two takes all of it.
+            release[address] = Cause.LOST_TO_BETTER_CLAIM
+
+    claim: dict[IPAddress, Cause] = {}
+    look_again_at: float | None = None
+    if synced:
+        for address, waiting in unowned.items():
+            if address in mine or address not in prepared:
+                continue
+            turn = _turn(assignments[by_address[address].key], alive, me, waiting.cause, detection_time)
+            if turn is None:
+                continue
+            if now >= waiting.since + turn:
+                claim[address] = waiting.cause
+            elif look_again_at is None or waiting.since + turn < look_again_at:
+                look_again_at = waiting.since + turn
+    made = Announcements(prepared=prepared, claim=claim, release=release, look_again_at=look_again_at)
+    return made, AnnounceMemo(elect=elect_memo, node=me, prepared=prepared)
+
+
+def _turn(assignment: Assignment, alive: frozenset[str], me: str, cause: Cause, detection_time: float) -> float | None:
+    """Seconds after which it is this node's turn to claim an address of the group; None while it never is."""
+    inherited = detection_time if cause in (Cause.OWNER_GONE, Cause.OWNER_LEFT) else 0.0
+    if assignment.owner == me:
+        return inherited
+    in_line = [node for node in assignment.order if node in alive]
+    if me not in in_line:
+        return None
+    return inherited + max(PATIENCE, 2 * detection_time) * max(1, in_line.index(me))
+
+
+def _prepare(
+    assignments: Mapping[GroupKey, Assignment],
+    alive: frozenset[str],
+    me: str,
+    old: AnnounceMemo,
+    elect_memo: ElectMemo,
+) -> Mapping[IPAddress, Prepared]:
+    """Every address of every group that this node may announce. Equal entries keep their identity."""
+    same_line = old.node == me and elect_memo.alive is old.elect.alive
+    before = old.elect.result
+    if same_line and assignments is before:
+        return old.prepared
+    prepared = dict(old.prepared) if same_line else {}
+    if same_line:
+        for key, was in before.items():
+            if assignments.get(key) is not was:
+                for address in key:
+                    prepared.pop(address, None)
+    for key, assignment in assignments.items():
+        if (same_line and before.get(key) is assignment) or me not in assignment.order:
+            continue
+        heirs = heirs_of(assignment.order, me, alive)
+        for address in assignment.eligibility.announced:
+            entry = Prepared(
+                allocation_id=assignment.eligibility.group.allocation_id(address),
+                heirs=heirs,
+                interfaces=assignment.eligibility.interfaces(address, me),
+            )
+            kept = old.prepared.get(address)
+            prepared[address] = kept if kept == entry else entry
+    return MappingProxyType(prepared)

@@ -1,0 +1,92 @@
+"""Claims: which of several is the better one, and which node holds an address now.
+
+A claim is one speaker's word that it announces an address. Claims meet per address, never per group, because two
+speakers may group addresses differently while their worlds differ in age.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from lbctl.model.address import IPAddress
+from lbctl.model.claim import Claim
+from lbctl.model.member import Liveness, Member, Role
+from lbctl.model.snapshot import View
+
+_EMPTY: Mapping[Any, Any] = MappingProxyType({})
+ClaimRank = tuple[bool, int, int]
+ClaimIndex = Mapping[IPAddress, tuple[Claim, ...]]
+
+
+def rendezvous(node: str, address: IPAddress) -> int:
+    """How much `node` is wanted for `address`: the same number on every node, and even over nodes and addresses."""
+    return int.from_bytes(hashlib.sha256(f"{node}#{address}".encode()).digest()[:8], "big")
+
+
+def claim_rank(claim: Claim) -> ClaimRank:
+    """What claims to one address are compared by: the greater is the better.
+
+    A claim made with a majority beats one without whatever the epochs, so that a node that was cut off cannot come
+    back with epochs it counted up alone and take what never failed.
+    """
+    return (claim.quorate, claim.epoch, rendezvous(claim.node, claim.address))
+
+
+def best(claims: Iterable[Claim]) -> Claim | None:
+    """The best of claims, of one address or of the addresses of one group; None of none."""
+    return max(claims, key=claim_rank, default=None)
+
+
+def is_living(member: Member) -> bool:
+    """Whether a member counts as a speaker that answers: heard, hearing us, and not agreed to be dead.
+
+    A suspect still counts. Who suspects it may be the one that is cut off.
+    """
+    return member.role is Role.SPEAKER and member.two_way and member.state in (Liveness.ALIVE, Liveness.SUSPECT)
+
+
+def living(view: View) -> frozenset[str]:
+    """The nodes that are living members."""
+    return frozenset(name for name, member in view.members.items() if is_living(member))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimsMemo:
+    """What the last index was made of."""
+
+    claims: Mapping[str, Mapping[IPAddress, Claim]] = field(default_factory=lambda: _EMPTY)
+    by_address: ClaimIndex = field(default_factory=lambda: _EMPTY)
+    touched: frozenset[IPAddress] = frozenset()
+    """What differed from the memo before this one."""
+
+
+def index_claims(
+    view: View, memo: ClaimsMemo | None = None
+) -> tuple[Mapping[IPAddress, tuple[Claim, ...]], ClaimsMemo]:
+    """Every claim by its address, in the order of node names, whoever makes it and whether they live or not."""
+    old = memo or ClaimsMemo()
+    if view.claims is old.claims:
+        return old.by_address, old
+    touched: set[IPAddress] = set()
+    for node in {*view.claims, *old.claims}:
+        now, before = view.claims.get(node, _EMPTY), old.claims.get(node, _EMPTY)
+        if now is before:
+            continue
+        touched.update(address for address, claim in now.items() if before.get(address) is not claim)
+        touched.update(address for address in before if address not in now)
+    if not touched:
+        return old.by_address, ClaimsMemo(claims=view.claims, by_address=old.by_address)
+    by_address = dict(old.by_address)
+    nodes = sorted(view.claims)
+    for address in touched:
+        found = tuple(claim for node in nodes if (claim := view.claims[node].get(address)) is not None)
+        if found:
+            by_address[address] = found
+        else:
+            by_address.pop(address, None)
+    result = MappingProxyType(by_address)
+    return result, ClaimsMemo(claims=view.claims, by_address=result, touched=frozenset(touched))

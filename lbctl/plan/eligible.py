@@ -1,0 +1,355 @@
+"""Who may announce a group, and for everybody else every reason why not (MetalLB section 4.2, ours where it says so).
+
+Liveness plays no part here: eligible says who may, `elect` says who shall. Interfaces of this node are known exactly;
+those of other nodes as far as their heartbeats name them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from lbctl.model.address import IPAddress, family_of
+from lbctl.model.advertisement import L2Advertisement
+from lbctl.model.allocation import Allocation
+from lbctl.model.member import Role
+from lbctl.model.node import EXCLUDE_LABEL, Node
+from lbctl.model.selector import LabelSelector
+from lbctl.model.service import Service, ServiceKey, TrafficPolicy
+from lbctl.model.snapshot import Snapshot, World
+from lbctl.plan.backing import NONE, Backing, BackingMemo, back
+from lbctl.plan.groups import Group, GroupKey, Groups, GroupsMemo, group
+from lbctl.plan.reason import Reason, Refusal
+
+_EMPTY: Mapping[Any, Any] = MappingProxyType({})
+
+Demand = tuple[str, ...]
+"""The names of the L2Advertisements that match a service, sorted. Services of one demand have one answer."""
+
+InterfaceSet = frozenset[str] | None
+"""Interfaces by name; None is all of them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnInterfaces:
+    """The interfaces of the node that plans: name -> whether it is up and has carrier."""
+
+    node: str
+    usable: Mapping[str, bool] = field(default_factory=lambda: _EMPTY)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """One node and one group: no refusals means eligible. `weight` is the sum of the preferences that match.
+
+    `interfaces` says for each demand of the group where the node may announce.
+    """
+
+    node: str
+    refusals: tuple[Refusal, ...] = ()
+    weight: int = 0
+    interfaces: Mapping[Demand, InterfaceSet] = field(default_factory=lambda: _EMPTY)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Eligibility:
+    """A group, who may announce it, and why the others may not.
+
+    `refusals` concern the group as a whole, or single services that are left out of it because another keeps it alive.
+    `serving` are the services that count, each with its demand; when there are none, nobody may announce the group.
+    """
+
+    group: Group
+    refusals: tuple[Refusal, ...] = ()
+    serving: tuple[tuple[ServiceKey, Demand], ...] = ()
+    verdicts: Mapping[str, Verdict] = field(default_factory=lambda: _EMPTY)
+
+    @property
+    def announced(self) -> tuple[IPAddress, ...]:
+        """The addresses of the group that are worth announcing: those of services that count."""
+        counting = {service for service, _ in self.serving}
+        wanted = {
+            a for allocation in self.group.allocations if allocation.service in counting for a in allocation.addresses
+        }
+        return tuple(address for address in self.group.key if address in wanted)
+
+    @property
+    def nodes(self) -> tuple[Verdict, ...]:
+        """The eligible ones, by name."""
+        return tuple(verdict for verdict in self.verdicts.values() if not verdict.refusals)
+
+    def interfaces(self, address: IPAddress, node: str) -> InterfaceSet:
+        """Where `node` may announce `address`: every interface that an advertisement of one of its services allows."""
+        verdict = self.verdicts.get(node)
+        if verdict is None:
+            return frozenset()
+        holders = {a.service for a in self.group.allocations if address in a.addresses}
+        allowed: frozenset[str] = frozenset()
+        for service, demand in self.serving:
+            if service in holders:
+                some = verdict.interfaces.get(demand, frozenset())
+                if some is None:
+                    return None
+                allowed |= some
+        return allowed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeFacts:
+    """What eligibility looks at in a node. `interfaces` are the names known to be there and up, None when not known."""
+
+    node: Node
+    interfaces: InterfaceSet = None
+    present: InterfaceSet = None
+    """The names known to be there at all, up or not."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EligibleMemo:
+    """What the last answer was made of."""
+
+    world: World = field(default_factory=World)
+    groups: GroupsMemo = field(default_factory=GroupsMemo)
+    backing: BackingMemo = field(default_factory=BackingMemo)
+    nodes: Mapping[str, NodeFacts] = field(default_factory=lambda: _EMPTY)
+    tables: Mapping[tuple[Demand, ...], Mapping[str, Verdict]] = field(default_factory=lambda: _EMPTY)
+    result: Mapping[GroupKey, Eligibility] = field(default_factory=lambda: _EMPTY)
+
+
+def eligible(
+    snapshot: Snapshot, memo: EligibleMemo | None = None, *, own: OwnInterfaces | None = None
+) -> tuple[Mapping[GroupKey, Eligibility], EligibleMemo]:
+    """For every group who may announce it. What did not change since `memo` keeps its identity.
+
+    Args:
+        snapshot: without a view the nodes are those that the world lists.
+        own: the interfaces of the node that plans; None when nobody in particular does.
+    """
+    old = memo or EligibleMemo()
+    world = snapshot.world
+    groups, groups_memo = group(world, old.groups)
+    backings, backing_memo = back(world, old.backing)
+    nodes = _nodes(snapshot, own)
+    if nodes == old.nodes:
+        nodes = old.nodes
+    rules_kept = (
+        nodes is old.nodes and world.pools is old.world.pools and world.l2_advertisements is old.world.l2_advertisements
+    )
+    tables = dict(old.tables) if rules_kept else {}
+    judge = _Judge(world=world, backings=backings, nodes=nodes, tables=tables)
+    result: dict[GroupKey, Eligibility]
+    stale: Mapping[GroupKey, Group]
+    if rules_kept:
+        result = dict(old.result)
+        for key in old.result:
+            if key not in groups.by_key:
+                del result[key]
+        stale = _stale(world, groups, old, backings)
+    else:
+        result, stale = {}, groups.by_key
+    for key, found in stale.items():
+        result[key] = judge.judge(found)
+    if rules_kept and not stale and len(result) == len(old.result):
+        answer = old.result
+    else:
+        answer = MappingProxyType(result)
+    return answer, EligibleMemo(
+        world=world,
+        groups=groups_memo,
+        backing=backing_memo,
+        nodes=nodes,
+        tables=MappingProxyType(tables),
+        result=answer,
+    )
+
+
+def _stale(
+    world: World, groups: Groups, old: EligibleMemo, backings: Mapping[ServiceKey, Backing]
+) -> dict[GroupKey, Group]:
+    """The groups whose own inputs changed: their allocations, their services, or where their endpoints are."""
+    known = old.groups.groups
+    stale = (
+        {}
+        if groups is known
+        else {key: found for key, found in groups.by_key.items() if known.by_key.get(key) is not found}
+    )
+    touched: set[ServiceKey] = set()
+    if world.services is not old.world.services:
+        touched.update(key for key, value in world.services.items() if old.world.services.get(key) is not value)
+        touched.update(key for key in old.world.services if key not in world.services)
+    before_backings = old.backing.backings
+    if backings is not before_backings:
+        touched.update(key for key, value in backings.items() if before_backings.get(key) is not value)
+        touched.update(key for key in before_backings if key not in backings)
+    for service in touched:
+        allocation = world.allocations.get(service)
+        if allocation is not None and allocation.addresses:
+            found = groups.by_address[allocation.addresses[0]]
+            stale[found.key] = found
+    return stale
+
+
+def _nodes(snapshot: Snapshot, own: OwnInterfaces | None) -> Mapping[str, NodeFacts]:
+    """The nodes the world lists, and the speakers among the members that it does not (they carry no labels)."""
+    nodes = dict(snapshot.world.nodes)
+    named: dict[str, frozenset[str]] = {}
+    if snapshot.view is not None:
+        for name, member in snapshot.view.members.items():
+            if member.role is Role.SPEAKER:
+                nodes.setdefault(name, Node(name=name, registered=True))
+                if member.macs:
+                    named[name] = frozenset(interface for _, interface in member.macs)
+    if own is not None:
+        nodes.setdefault(own.node, Node(name=own.node, registered=True))
+    facts: dict[str, NodeFacts] = {}
+    for name in sorted(nodes):
+        if own is not None and name == own.node:
+            up = frozenset(interface for interface, usable in own.usable.items() if usable)
+            facts[name] = NodeFacts(node=nodes[name], interfaces=up, present=frozenset(own.usable))
+        else:
+            facts[name] = NodeFacts(node=nodes[name], interfaces=named.get(name), present=named.get(name))
+    return MappingProxyType(facts)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Judge:
+    """Judges group after group; nodes of one demand are judged once (`tables`)."""
+
+    world: World
+    backings: Mapping[ServiceKey, Backing]
+    nodes: Mapping[str, NodeFacts]
+    tables: dict[tuple[Demand, ...], Mapping[str, Verdict]]
+    _demands: dict[tuple[str, tuple[tuple[str, str], ...] | None], Demand] = field(default_factory=dict)
+
+    def judge(self, found: Group) -> Eligibility:
+        refusals: list[Refusal] = []
+        serving: list[tuple[ServiceKey, Demand]] = []
+        local: list[tuple[ServiceKey, frozenset[str]]] = []
+        for allocation in found.allocations:
+            service = self.world.services.get(allocation.service)
+            if service is None:
+                refusals.append(Refusal(str(allocation.service), Reason.NO_ENDPOINTS, "the service is not known"))
+                continue
+            backing = self.backings.get(service.key, NONE)
+            if not backing.nodes:
+                refusals.append(Refusal(str(service.key), Reason.NO_ENDPOINTS))
+                continue
+            demand = self._demand(service, allocation)
+            if not demand:
+                refusals.append(Refusal(str(service.key), Reason.NO_ADVERTISEMENT, f"pool {allocation.pool}"))
+                continue
+            if service.load_balancer.sharing_key is not None:
+                selecting = [name for name in demand if self.world.l2_advertisements[name].service_selectors]
+                if selecting:
+                    refusals.append(
+                        Refusal(str(service.key), Reason.SHARED_WITH_SERVICE_SELECTOR, ", ".join(selecting))
+                    )
+                    continue
+            serving.append((service.key, demand))
+            if service.traffic.external_policy is TrafficPolicy.LOCAL:
+                families = {family_of(address) for address in allocation.addresses} & backing.nodes.keys()
+                if not families:
+                    families = set(backing.nodes)
+                local.append(
+                    (service.key, frozenset.intersection(*(backing.nodes[family] for family in sorted(families))))
+                )
+        verdicts = self._table(tuple(sorted({demand for _, demand in serving}))) if serving else _EMPTY
+        if local:
+            verdicts = MappingProxyType({name: _localised(verdict, local) for name, verdict in verdicts.items()})
+        return Eligibility(group=found, refusals=tuple(refusals), serving=tuple(serving), verdicts=verdicts)
+
+    def _demand(self, service: Service, allocation: Allocation) -> Demand:
+        labels_count = any(ad.service_selectors for ad in self.world.l2_advertisements.values())
+        cached = (allocation.pool, service.labels if labels_count else None)
+        if (known := self._demands.get(cached)) is not None:
+            return known
+        demand = tuple(
+            sorted(
+                name
+                for name, ad in self.world.l2_advertisements.items()
+                if self._covers_pool(ad, allocation.pool) and _any(ad.service_selectors, dict(service.labels))
+            )
+        )
+        self._demands[cached] = demand
+        return demand
+
+    def _covers_pool(self, ad: L2Advertisement, pool_name: str) -> bool:
+        if not ad.pools and not ad.pool_selectors:
+            return True
+        if pool_name in ad.pools:
+            return True
+        pool = self.world.pools.get(pool_name)
+        labels = dict(pool.labels) if pool is not None else {}
+        return pool is not None and any(selector.matches(labels) for selector in ad.pool_selectors)
+
+    def _table(self, demands: tuple[Demand, ...]) -> Mapping[str, Verdict]:
+        if (known := self.tables.get(demands)) is not None:
+            return known
+        table = MappingProxyType({name: self._verdict(facts, demands) for name, facts in self.nodes.items()})
+        self.tables[demands] = table
+        return table
+
+    def _verdict(self, facts: NodeFacts, demands: tuple[Demand, ...]) -> Verdict:
+        name = facts.node.name
+        labels = dict(facts.node.labels)
+        refusals: list[Refusal] = []
+        if EXCLUDE_LABEL in labels:
+            refusals.append(Refusal(name, Reason.NODE_EXCLUDED, f"label {EXCLUDE_LABEL}"))
+        if facts.node.network_unavailable:
+            refusals.append(Refusal(name, Reason.NETWORK_UNAVAILABLE))
+        weighing: dict[str, L2Advertisement] = {}
+        interfaces: dict[Demand, InterfaceSet] = {}
+        for demand in demands:
+            ads = [self.world.l2_advertisements[ad] for ad in demand]
+            covering = [ad for ad in ads if _any(ad.node_selectors, labels)]
+            if not covering:
+                refusals.append(Refusal(name, Reason.NODE_NOT_SELECTED, ", ".join(demand)))
+                continue
+            weighing.update((ad.name, ad) for ad in covering)
+            allowed: InterfaceSet = (
+                None
+                if any(not ad.interfaces for ad in covering)
+                else frozenset(interface for ad in covering for interface in ad.interfaces)
+            )
+            interfaces[demand] = allowed
+            refusal = _no_interface(facts, allowed)
+            if refusal is not None and refusal not in refusals:
+                refusals.append(refusal)
+        weight = sum(
+            term.weight for ad in weighing.values() for term in ad.preferred_nodes if term.preference.matches(labels)
+        )
+        return Verdict(node=name, refusals=tuple(refusals), weight=weight, interfaces=MappingProxyType(interfaces))
+
+
+def _no_interface(facts: NodeFacts, allowed: InterfaceSet) -> Refusal | None:
+    """Why none of the allowed interfaces would do, as far as the node's interfaces are known."""
+    if facts.interfaces is None or facts.present is None:
+        return None
+    if facts.interfaces if allowed is None else facts.interfaces & allowed:
+        return None
+    wanted = "any interface" if allowed is None else ", ".join(sorted(allowed))
+    there = facts.present if allowed is None else facts.present & allowed
+    return Refusal(facts.node.name, Reason.NO_CARRIER if there else Reason.NO_INTERFACE, wanted)
+
+
+def _localised(verdict: Verdict, local: Iterable[tuple[ServiceKey, frozenset[str]]]) -> Verdict:
+    missing = tuple(
+        Refusal(verdict.node, Reason.NO_LOCAL_ENDPOINTS, str(service))
+        for service, nodes in local
+        if verdict.node not in nodes
+    )
+    if not missing:
+        return verdict
+    return Verdict(
+        node=verdict.node,
+        refusals=verdict.refusals + missing,
+        weight=verdict.weight,
+        interfaces=verdict.interfaces,
+    )
+
+
+def _any(selectors: tuple[LabelSelector, ...], labels: Mapping[str, str]) -> bool:
+    """Selectors are alternatives; none at all match everything."""
+    return not selectors or any(selector.matches(labels) for selector in selectors)
