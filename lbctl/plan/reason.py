@@ -29,6 +29,14 @@ class Reason(StrEnum):
     NOT_LOAD_BALANCER = "not_load_balancer"
     NO_CLUSTER_IP = "no_cluster_ip"
     NOT_ENOUGH_FAMILIES = "not_enough_families"
+    ADDRESSES_IN_DIFFERENT_POOLS = "addresses_in_different_pools"
+    # allocation: why a service lost what it had
+    SERVICE_DELETED = "service_deleted"
+    REQUESTED_ADDRESS_CHANGED = "requested_address_changed"
+    REQUESTED_POOL_CHANGED = "requested_pool_changed"
+    FAMILIES_CHANGED = "families_changed"
+    SUPERSEDED = "superseded"
+    OTHER = "other"
     # announcement: why a node may not announce a group
     NO_ADVERTISEMENT = "no_advertisement"
     NODE_NOT_SELECTED = "node_not_selected"
@@ -48,6 +56,18 @@ class Reason(StrEnum):
     LOWER_RENDEZVOUS = "lower_rendezvous"
     CLAIMED_BY_OTHER = "claimed_by_other"
     VIEW_NOT_SYNCED = "claims_not_synced"
+
+
+class GrantCause(StrEnum):
+    """Why a service was given the addresses it has."""
+
+    REQUESTED_ADDRESS = "requested_address"
+    REQUESTED_POOL = "requested_pool"
+    PINNED_POOL = "pinned_pool"
+    AUTOMATIC = "automatic"
+    SECOND_FAMILY = "second_family"
+    FAMILY_DROPPED = "family_dropped"
+    ADOPTED = "adopted"
 
 
 class Cause(StrEnum):
