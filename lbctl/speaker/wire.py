@@ -1,0 +1,416 @@
+"""The process that speaks ARP and NDP: answers out of a table, announces, and notices strangers.
+
+`python -m lbctl.speaker.wire '{"work": FD, "pulse": FD, "lease": FD}'`, started by the work process; the messages are
+in docs/processes.md. One loop around `poll`, in this order: what pulse says (it takes rights away), the frames, what
+work says, then one slice each of whatever is long (a big table, a burst of announcements, group joins), so that no
+answer ever waits for more than a slice. It ends when either channel closes, and only then: SIGINT and SIGTERM reach the
+whole process group, and an orderly end is for work to conduct.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import mmap
+import os
+import select
+import signal
+import socket
+import struct
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from itertools import islice
+from typing import Any
+
+from lbctl.net.channel import Channel, ChannelClosed, Message
+from lbctl.net.icmpv6 import SolicitedNodeGroups
+from lbctl.net.packet_socket import PacketSocket, PacketSockets
+from lbctl.net.realtime import lock_memory, use_fifo
+from lbctl.protocol.l2.conflict import FOREIGN, Conflict
+from lbctl.protocol.l2.ethernet import mac_from_text, mac_to_text
+from lbctl.protocol.l2.gratuitous import ANNOUNCED, Gratuitous
+from lbctl.protocol.l2.responder import Responder
+from lbctl.protocol.l2.table import Table
+from lbctl.protocol.machine import Report, Send
+
+FRAMES_A_TURN = 64
+"""Frames answered from one socket, and announcements sent, before everything else is looked at again."""
+CHANGES_A_TURN = 128
+JOINS_A_TURN = 8
+REALTIME_PRIORITY = 1
+_SEND_RETRY = 0.001
+_SEND_TRIES = 100
+_COUNTERS_EVERY = 1.0
+_RETRY_EVERY = 5.0
+_NOTES_KEPT = 64
+_LEASE = struct.Struct("<d")
+
+_Apply = Callable[["Wire", Message], Iterator[None]]
+"""Carries out a message, yielding after each change so that it can be interrupted for frames."""
+
+
+class Wire:
+    """Everything the process has. `run` returns when a channel closed."""
+
+    def __init__(self, work: Channel, pulse: Channel, lease: mmap.mmap) -> None:
+        self._work = work
+        self._pulse = pulse
+        self._lease = lease
+        self._table = Table()
+        self._responder = Responder(self._table)
+        self._gratuitous = Gratuitous(self._table, jitter=_jitter, at_once=FRAMES_A_TURN)
+        self._conflict = Conflict(self._table)
+        self._groups = SolicitedNodeGroups()
+        self._poll = select.poll()
+        self._interfaces: list[Message] = []
+        self._sockets = PacketSockets(self._poll)
+        self._refused: dict[int, str] = {}
+        self._groupless: dict[int, str] = {}
+        self._from_pulse: deque[Iterator[None]] = deque()
+        self._from_work: deque[Iterator[None]] = deque()
+        self._burst: deque[Send | Report] = deque()
+        self._tries = 0
+        self._places: dict[tuple[int, ...], frozenset[int]] = {}
+        self._announced: dict[str, float] = {}
+        self._notes: deque[Message] = deque(maxlen=_NOTES_KEPT)
+        self._lost = dict.fromkeys(("queue_full", "receive_failed", "reports_suppressed", "bad_messages"), 0)
+        self._counters_at = 0.0
+        self._retry_at = 0.0
+
+    def note(self, name: str, **fields: Any) -> None:
+        """For the log of the work process. The oldest are lost when it does not read for long."""
+        self._notes.append({"op": "note", "name": name, "fields": fields})
+
+    def run(self) -> None:
+        self._poll.register(self._pulse, select.POLLIN)
+        work_events = select.POLLIN
+        self._poll.register(self._work, work_events)
+        try:
+            while True:
+                wanted = select.POLLIN | (select.POLLOUT if self._work.wants_write else 0)
+                if wanted != work_events:
+                    work_events = wanted
+                    self._poll.modify(self._work, work_events)
+                self._turn(dict(self._poll.poll(self._wait())))
+        except ChannelClosed:
+            return
+        finally:
+            self._close()
+
+    # One turn of the loop
+
+    def _wait(self) -> float:
+        """Milliseconds until something is due without any event."""
+        if self._from_pulse or self._from_work or self._groups.pending:
+            return 0
+        now = time.monotonic()
+        wake_at = min(self._counters_at, self._retry_at)
+        if self._burst:
+            wake_at = min(wake_at, now + _SEND_RETRY)
+        elif (announce_at := self._gratuitous.next_timeout()) is not None:
+            wake_at = min(wake_at, announce_at)
+        return max(0.0, wake_at - now) * 1000
+
+    def _turn(self, events: dict[int, int]) -> None:
+        pulse, work = self._pulse.fileno(), self._work.fileno()
+        if pulse in events:
+            for message in self._pulse.receive():
+                self._take(message, self._PULSE_SAYS, self._from_pulse)
+        _advance(self._from_pulse, CHANGES_A_TURN)
+        for fd in events:
+            if (sock := self._sockets.by_fd.get(fd)) is not None:
+                self._answer(sock)
+        if events.get(work, 0) & ~select.POLLOUT:
+            for message in self._work.receive():
+                self._take(message, self._WORK_SAYS, self._from_work)
+        if not self._from_pulse:
+            _advance(self._from_work, CHANGES_A_TURN)
+        self._announce()
+        if self._groups.pending:
+            self._groups.step(JOINS_A_TURN)
+        now = time.monotonic()
+        if now >= self._retry_at:
+            self._retry_at = now + _RETRY_EVERY
+            self._retry()
+        if now >= self._counters_at:
+            self._counters_at = now + _COUNTERS_EVERY
+            self._count()
+        self._tell_work()
+
+    def _take(self, message: Message, says: dict[str, _Apply], todo: deque[Iterator[None]]) -> None:
+        apply = says.get(message.get("op", ""))
+        if apply is None:
+            return
+        todo.append(self._guarded(apply, message))
+        if message.get("drop"):
+            # A right that is taken away must be gone before the next frame is looked at.
+            _advance(todo, None)
+
+    def _guarded(self, apply: _Apply, message: Message) -> Iterator[None]:
+        """A message of ours that we cannot read costs its own addresses, not every address of the node."""
+        try:
+            yield from apply(self, message)
+        except (KeyError, TypeError, ValueError, OSError) as error:
+            self._lost["bad_messages"] += 1
+            self.note("bad_message", op=message.get("op"), error=repr(error))
+
+    # What pulse and work say
+
+    def _answer_message(self, message: Message) -> Iterator[None]:
+        for text in message.get("drop", ()):
+            self._gratuitous.stop(self._table.release(_packed(text)).stopped)
+        for text in message.get("set", ()):
+            self._gratuitous.start(self._table.claim(_packed(text)).started)
+            yield
+
+    def _table_message(self, message: Message) -> Iterator[None]:
+        for text in message.get("drop", ()):
+            self._allow(_packed(text), frozenset())
+        named = set()
+        for text, ifindexes in message.get("set", ()):
+            address = _packed(text)
+            key = tuple(ifindexes)
+            where = self._places.get(key)
+            if where is None:
+                where = self._places[key] = frozenset(key)
+            self._allow(address, where)
+            named.add(address)
+            yield
+        if message.get("complete"):
+            for address in [known for known in self._table.allowed if known not in named]:
+                self._allow(address, frozenset())
+                yield
+
+    def _allow(self, address: bytes, where: frozenset[int]) -> None:
+        change = self._table.allow(address, where)
+        self._gratuitous.stop(change.stopped)
+        self._gratuitous.start(change.started)
+        if len(address) == 16:
+            self._groups.want(address, where & self._sockets.interfaces)
+
+    def _interfaces_message(self, message: Message) -> Iterator[None]:
+        self._interfaces = message["interfaces"]
+        self._use_interfaces()
+        return iter(())
+
+    def _repeat_message(self, message: Message) -> Iterator[None]:
+        self._gratuitous.repeat(_packed(text) for text in message["addresses"])
+        return iter(())
+
+    def _friends_message(self, message: Message) -> Iterator[None]:
+        self._conflict.set_friends(mac_from_text(text) for text in message["macs"])
+        return iter(())
+
+    _PULSE_SAYS: dict[str, _Apply] = {"answer": _answer_message}
+    _WORK_SAYS: dict[str, _Apply] = {
+        "table": _table_message,
+        "interfaces": _interfaces_message,
+        "repeat": _repeat_message,
+        "friends": _friends_message,
+    }
+
+    # Interfaces
+
+    def _use_interfaces(self) -> None:
+        """Sockets for the usable interfaces and for no other; then the table and the groups follow."""
+        macs: dict[int, bytes] = {}
+        names: dict[int, str] = {}
+        for interface in self._interfaces:
+            if interface["usable"]:
+                ifindex = interface["ifindex"]
+                names[ifindex], macs[ifindex] = interface["name"], mac_from_text(interface["mac"])
+        refused = self._sockets.use(macs)
+        for ifindex, reason in refused.items():
+            del macs[ifindex]
+            if self._refused.get(ifindex) != reason:
+                self.note("interface_refused", interface=names[ifindex], reason=reason)
+        self._refused = refused
+        change = self._table.set_ports(macs)
+        self._gratuitous.stop(change.stopped)
+        self._gratuitous.start(change.started)
+        for address, where in self._table.allowed.items():
+            if len(address) == 16:
+                self._groups.want(address, where & macs.keys())
+
+    def _retry(self) -> None:
+        """What the kernel refused: an interface that was just going, a group where IPv6 was off."""
+        if self._refused:
+            self._use_interfaces()
+        if self._groups.refused:
+            for ifindex, reason in self._groups.refused.items():
+                if self._groupless.get(ifindex) != reason:
+                    self._sockets.all_multicast(ifindex)
+                    self.note("groups_refused", ifindex=ifindex, reason=reason)
+            self._groupless = dict(self._groups.refused)
+            self._groups.retry()
+
+    # Frames
+
+    def _answer(self, sock: PacketSocket) -> None:
+        ifindex, machines = sock.ifindex, (self._responder, self._conflict)
+        try:
+            for _ in range(FRAMES_A_TURN):
+                frame = sock.receive()
+                if frame is None:
+                    return
+                now = self._now()
+                for machine in machines:
+                    machine.received(frame, ifindex, now)
+                    for output in machine.outputs():
+                        if isinstance(output, Report):
+                            self._report(output)
+                        elif not self._sockets.send(output.payload, output.via):
+                            self._lost["queue_full"] += 1
+        except OSError:
+            self._lost["receive_failed"] += 1  # the interface went down; work will say so
+
+    def _now(self) -> float:
+        """The clock, with the lease brought up to date first: it may not look longer than it is."""
+        lease: float = _LEASE.unpack_from(self._lease)[0]
+        self._table.lease_at = lease
+        return time.monotonic()
+
+    def _announce(self) -> None:
+        if not self._burst:
+            announce_at = self._gratuitous.next_timeout()
+            if announce_at is None or announce_at > time.monotonic():
+                return
+            self._gratuitous.handle_timeout(self._now())
+            self._burst.extend(self._gratuitous.outputs())
+        while self._burst:
+            output = self._burst[0]
+            if isinstance(output, Report):
+                self._report(output)
+            elif self._gratuitous.is_true(output):
+                # The lease is looked at again for each frame: a burst may be long, or wait for a full queue.
+                if self._now() >= self._table.lease_at:
+                    return
+                if not self._sockets.send(output.payload, output.via):
+                    if self._tries < _SEND_TRIES:
+                        self._tries += 1
+                        return
+                    self._lost["queue_full"] += 1
+            self._tries = 0
+            self._burst.popleft()
+
+    # What work is told
+
+    def _report(self, report: Report) -> None:
+        if report.name == ANNOUNCED:
+            at = time.time()
+            answering = self._table.answering
+            self._announced.update((_text(key), at) for key in report.fields["addresses"] if key in answering)
+        elif report.name == FOREIGN:
+            if self._work.wants_write:
+                self._lost["reports_suppressed"] += 1
+                return
+            fields = report.fields
+            self._work.send(
+                {
+                    "op": "foreign",
+                    "address": _text(fields["address"]),
+                    "mac": mac_to_text(fields["mac"]),
+                    "ifindex": fields["ifindex"],
+                    "at_unix": time.time(),
+                }
+            )
+
+    def _tell_work(self) -> None:
+        """Passes on what waits, as long as work reads: nothing grows here because work is stuck."""
+        if self._work.wants_write:
+            self._work.flush()
+        if self._announced and not self._work.wants_write:
+            by_time: dict[float, list[str]] = {}
+            for address, at in self._announced.items():
+                by_time.setdefault(at, []).append(address)
+            self._announced.clear()
+            for at, addresses in by_time.items():
+                self._work.send({"op": "announced", "addresses": addresses, "at_unix": at})
+        while self._notes and not self._work.wants_write:
+            self._work.send(self._notes.popleft())
+
+    def _count(self) -> None:
+        if self._work.wants_write:
+            return
+        responder, conflict = self._responder, self._conflict
+        counters = {
+            "arp_answers": responder.arp_answers,
+            "ndp_answers": responder.ndp_answers,
+            "announcements": self._gratuitous.sent,
+            "foreign": conflict.foreign,
+            "foreign_suppressed": conflict.suppressed,
+            "defences": conflict.defences,
+            "answering": len(self._table.answering),
+            "groups_joined": self._groups.joined,
+            "kernel_drops": self._sockets.count_drops(),
+            "send_failed": self._sockets.send_failed,
+            **self._lost,
+        }
+        counters.update((f"dropped_{reason.value}", count) for reason, count in responder.dropped.items())
+        self._work.send({"op": "counters", "counters": counters})
+
+    def _close(self) -> None:
+        self._sockets.close()
+        self._groups.close()
+        self._work.close()
+        self._pulse.close()
+
+
+def _advance(todo: deque[Iterator[None]], limit: int | None) -> None:
+    """At most `limit` steps of what is to do, oldest first (None = all)."""
+    while todo:
+        done = sum(1 for _ in islice(todo[0], limit))
+        if limit is not None:
+            limit -= done
+            if limit == 0:
+                return
+        todo.popleft()
+
+
+def _jitter() -> float:
+    return int.from_bytes(os.urandom(2), "big") / 65536
+
+
+def _packed(text: str) -> bytes:
+    return socket.inet_pton(socket.AF_INET6 if ":" in text else socket.AF_INET, text)
+
+
+def _text(address: bytes) -> str:
+    """The canonical text (RFC 5952), with an embedded IPv4 address in hexadecimal as `ipaddress` writes it."""
+    if len(address) == 4:
+        return socket.inet_ntop(socket.AF_INET, address)
+    text = socket.inet_ntop(socket.AF_INET6, address)
+    if "." not in text:
+        return text
+    head = text.rpartition(":")[0]
+    high, low = struct.unpack("!HH", address[12:])
+    return f"{head}:{high:x}:{low:x}"
+
+
+def main(argument: str) -> int:
+    try:
+        wanted = json.loads(argument)
+        work, pulse, lease = (int(wanted[name]) for name in ("work", "pulse", "lease"))
+        to_work, to_pulse = Channel(socket.socket(fileno=work)), Channel(socket.socket(fileno=pulse))
+        page = mmap.mmap(lease, _LEASE.size, prot=mmap.PROT_READ)
+    except (ValueError, KeyError, TypeError, OSError) as error:
+        print(f"wire: {error!r}: this process is started by `lbctl run-speaker`, not by hand", file=sys.stderr)  # noqa: T201
+        return 2
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    wire = Wire(to_work, to_pulse, page)
+    if (reason := use_fifo(REALTIME_PRIORITY)) is not None:
+        wire.note("no_realtime", reason=reason)
+    if (reason := lock_memory()) is not None:
+        wire.note("memory_not_locked", reason=reason)
+    # Nothing here makes reference cycles, and a collection among 10,000 addresses would be felt in the answers.
+    gc.freeze()
+    gc.disable()
+    wire.run()
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1] if len(sys.argv) == 2 else ""))
