@@ -1,0 +1,255 @@
+"""The published file from the reader's side: what a speaker takes its World from, and a short command reads once.
+
+    source = PublishedSource(path, cluster="default", last_good=state / "speakers" / name / "published.json")
+    async for world in source.worlds(): ...
+
+The controller replaces the file as a whole; it may arrive here by a shared disk, rsync, git or a bind mount, and by
+some of these in pieces or out of order. What must not be used is not used: the last good World stays, and `troubles`
+says why and how old it is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable, Collection
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lbctl.model.snapshot import World
+from lbctl.sources.published_document import DocumentDecoder, Published, PublishedError, Trouble
+
+if TYPE_CHECKING:
+    import asyncinotify
+
+__all__ = ["Published", "PublishedError", "PublishedSource", "Trouble", "read_published"]
+
+_POLL_TIME = 1.0
+# A file that is copied in place is torn for as long as the copy takes; nobody needs to hear of that.
+_TORN_GRACE = 2.0
+# A write may end within the clock tick in which we read, so for this long a torn file is read again as it is.
+_TORN_RETRY_TIME = 10.0
+
+_Stamp = tuple[int, int, int, int]
+
+
+def read_published(path: Path, *, cluster: str | None = None, only: Collection[str] | None = None) -> Published:
+    """Reads the file once. `only` names the World's maps that are wanted, which saves the time for the others.
+
+    Raises PublishedError when the file is missing, torn, of a newer schema, or of another cluster than `cluster`.
+    """
+    return _decoded(DocumentDecoder(), _content(path), path, cluster=cluster, only=only)
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise PublishedError(Trouble.MISSING, f"{path} is missing") from error
+    except OSError as error:
+        raise PublishedError(Trouble.UNREADABLE, f"{path} cannot be read: {error.strerror or error}") from error
+
+
+def _decoded(
+    decoder: DocumentDecoder,
+    content: bytes,
+    path: Path,
+    *,
+    cluster: str | None = None,
+    only: Collection[str] | None = None,
+) -> Published:
+    try:
+        published = decoder.decode(content, only=only)
+    except PublishedError as error:
+        raise PublishedError(error.trouble, f"{path}: {error}") from error
+    if cluster is not None and published.cluster != cluster:
+        raise PublishedError(
+            Trouble.OTHER_CLUSTER, f"{path} belongs to cluster {published.cluster!r}, this is {cluster!r}"
+        )
+    return published
+
+
+def _stamp(path: Path) -> _Stamp | None:
+    """What changes whenever the file does, as far as stat can tell."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return (found.st_ino, found.st_mtime_ns, found.st_ctime_ns, found.st_size)
+
+
+class PublishedSource:
+    """Worlds out of a published file, newest last. Only ever goes forward.
+
+    `last_good` is where a copy of the newest good file is kept, so that a restart while the file is missing, torn or
+    older finds its World again. `clock` gives seconds since 1970.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        cluster: str | None = None,
+        last_good: Path | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._path = path
+        self._cluster = cluster
+        self._last_good = last_good
+        self._clock = clock
+        self._decoder = DocumentDecoder()
+        self._stamp: _Stamp | None = None
+        self._published: Published | None = None
+        self._error: PublishedError | None = None
+        self._error_since = 0.0
+        self._keep_error = ""
+
+    @property
+    def published(self) -> Published | None:
+        """What is in force, with the reasons of the pending; None before anything good was found."""
+        return self._published
+
+    @property
+    def age(self) -> float | None:
+        """Seconds since the controller made what is in force; None when nothing is."""
+        if self._published is None:
+            return None
+        return max(0.0, self._clock() - self._published.world.made_unix)
+
+    @property
+    def stale(self) -> str | None:
+        """Why what is in force is not what the file says now; None while all is well."""
+        error = self._error
+        if error is None or (error.trouble is Trouble.TORN and self._clock() - self._error_since < _TORN_GRACE):
+            return None
+        if self._published is None:
+            return f"{error}; nothing is known yet"
+        return f"{error}; keeping generation {self._published.world.generation}, made {self.age or 0:.0f} s ago"
+
+    @property
+    def troubles(self) -> tuple[str, ...]:
+        return tuple(text for text in (self.stale, self._keep_error) if text)
+
+    async def worlds(self) -> AsyncIterator[World]:
+        """The World now and at each change. Ends only by cancellation."""
+        if self._last_good is not None and self._last_good.exists():
+            with contextlib.suppress(PublishedError):
+                content = await asyncio.to_thread(_content, self._last_good)
+                self._published = await asyncio.to_thread(self._decode, content)
+                yield self._published.world
+        with contextlib.closing(_Watch(self._path)) as watch:
+            while True:
+                # Before the file is read: what happens meanwhile wakes us again.
+                watch.renew()
+                stamp = await asyncio.to_thread(_stamp, self._path)
+                if (stamp is None or stamp != self._stamp or self._tearing) and (world := await self._take()):
+                    yield world
+                self._stamp = stamp
+                await watch.changed(_POLL_TIME)
+
+    @property
+    def _tearing(self) -> bool:
+        error = self._error
+        return (
+            error is not None and error.trouble is Trouble.TORN and self._clock() - self._error_since < _TORN_RETRY_TIME
+        )
+
+    async def _take(self) -> World | None:
+        """Reads the file; the World if it is to be used and is another than before."""
+        try:
+            content = await asyncio.to_thread(_content, self._path)
+            published = await asyncio.to_thread(self._decode, content)
+            self._refuse_older(published)
+        except PublishedError as error:
+            if self._error is None or self._error.trouble is not error.trouble:
+                self._error_since = self._clock()
+            self._error = error
+            return None
+        self._error = None
+        before, self._published = self._published, published
+        if (
+            before is not None
+            and before.world.generation == published.world.generation
+            and not (published.world.changes_since(before.world))
+        ):
+            return None
+        if self._last_good is not None:
+            await asyncio.to_thread(self._keep, self._last_good, content)
+        return published.world
+
+    def _decode(self, content: bytes) -> Published:
+        return _decoded(self._decoder, content, self._path, cluster=self._cluster)
+
+    def _refuse_older(self, published: Published) -> None:
+        known = self._published
+        if known is None:
+            return
+        if published.ledger == known.ledger:
+            older = published.world.generation < known.world.generation
+        else:
+            # A new ledger counts from the start again; only the clock can tell which of the two is the later one.
+            older = published.world.made_unix < known.world.made_unix
+        if older:
+            raise PublishedError(
+                Trouble.OLDER,
+                f"{self._path} holds generation {published.world.generation}, which is older than what is in force",
+            )
+
+    def _keep(self, path: Path, content: bytes) -> None:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            part = path.with_name(path.name + ".part")
+            # No fsync: after a power cut a torn copy is found out by its checksum, and the file itself is there.
+            part.write_bytes(content)
+            part.replace(path)
+        except OSError as error:
+            self._keep_error = f"no copy kept at {path}: {error.strerror or error}"
+        else:
+            self._keep_error = ""
+
+
+class _Watch:
+    """Wakes when something happens in the file's folder; where inotify does not reach, after the poll time."""
+
+    def __init__(self, path: Path) -> None:
+        self._folder = path.parent
+        self._name = path.name
+        self._inotify: asyncinotify.Inotify | None = None
+        self._folder_stamp: tuple[int, int] | None = None
+
+    def renew(self) -> None:
+        """Watches the folder that stands there now: it may be new, or another one may be mounted over it."""
+        import asyncinotify
+
+        try:
+            found = self._folder.stat()
+        except OSError:
+            self.close()
+            return
+        if (found.st_dev, found.st_ino) == self._folder_stamp:
+            return
+        self.close()
+        mask = asyncinotify.Mask
+        with contextlib.suppress(OSError):
+            self._inotify = asyncinotify.Inotify()
+            self._inotify.add_watch(
+                self._folder, mask.MOVED_TO | mask.CLOSE_WRITE | mask.MOVED_FROM | mask.DELETE | mask.DELETE_SELF
+            )
+            self._folder_stamp = (found.st_dev, found.st_ino)
+
+    async def changed(self, at_most: float) -> None:
+        if self._inotify is None:
+            await asyncio.sleep(at_most)
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(at_most):
+                while True:
+                    event = await self._inotify.get()
+                    if event.name is None or event.name.name == self._name:
+                        return
+
+    def close(self) -> None:
+        inotify, self._inotify, self._folder_stamp = self._inotify, None, None
+        if inotify is not None:
+            inotify.close()

@@ -1,0 +1,259 @@
+"""The published file as bytes: a World and the reasons of the pending, to one JSON document and back.
+
+    {"schema": "lbctl.io/published/v1", "checksum": "sha256:...", "body": {...}}
+
+The checksum is over the exact bytes of `body`, so that a copy that is half old and half new is found out. Both
+directions do no work for what did not change: the encoder keeps each object's bytes, the decoder each bytes' object.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from operator import attrgetter, itemgetter
+from types import MappingProxyType
+from typing import Any
+
+import msgspec
+
+from lbctl.model.service import ServiceKey
+from lbctl.model.snapshot import World
+from lbctl.plan.reason import Refusal
+from lbctl.sources import published_bgp as bgp
+from lbctl.sources import published_schema as schema
+from lbctl.sources.base import SourceError
+from lbctl.sources.published_schema import SCHEMA
+
+PENDING = "pending"
+_HASH = "sha256"
+
+
+class Trouble(StrEnum):
+    """Why a published file was not taken."""
+
+    MISSING = "missing"
+    UNREADABLE = "unreadable"
+    TORN = "torn"
+    NEWER_SCHEMA = "newer_schema"
+    OTHER_CLUSTER = "other_cluster"
+    OLDER = "older"
+
+
+class PublishedError(SourceError):
+    """A published file that must not be used; `trouble` names why."""
+
+    def __init__(self, trouble: Trouble, message: str) -> None:
+        super().__init__(message, retryable=True)
+        self.trouble = trouble
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Published:
+    """One published file. `ledger` names the ledger it was made from: generations count up within one ledger.
+
+    `pending` has a service that has no address, or that has one and would like another, and why.
+    """
+
+    world: World
+    pending: Mapping[ServiceKey, tuple[Refusal, ...]]
+    cluster: str
+    ledger: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """A map of the World: the document's member, the map's name, and how its objects go to and fro."""
+
+    member: str
+    map: str
+    wire: type[Any]
+    to_wire: Callable[[Any], Any]
+    to_model: Callable[[Any], Any]
+    key: Callable[[Any], Any]
+
+    def encode(self, _key: Any, value: Any) -> bytes:
+        return _encoder.encode(self.to_wire(value))
+
+
+_by_name, _by_key = attrgetter("name"), attrgetter("key")
+
+KINDS: tuple[_Kind, ...] = (
+    _Kind("pools", "pools", schema.PoolWire, schema.pool_wire, schema.pool_of, _by_name),
+    _Kind("l2Advertisements", "l2_advertisements", bgp.L2Wire, bgp.l2_wire, bgp.l2_of, _by_name),
+    _Kind("bgpAdvertisements", "bgp_advertisements", bgp.BGPWire, bgp.bgp_wire, bgp.bgp_of, _by_name),
+    _Kind("bgpPeers", "bgp_peers", bgp.PeerWire, bgp.peer_wire, bgp.peer_of, _by_name),
+    _Kind("bfdProfiles", "bfd_profiles", bgp.BFDWire, bgp.bfd_wire, bgp.bfd_of, _by_name),
+    _Kind("communities", "communities", bgp.CommunityWire, bgp.community_wire, bgp.community_of, _by_name),
+    _Kind("nodes", "nodes", schema.NodeWire, schema.node_wire, schema.node_of, _by_name),
+    _Kind("namespaces", "namespaces", schema.NamespaceWire, schema.namespace_wire, schema.namespace_of, _by_name),
+    _Kind(
+        "allocations",
+        "allocations",
+        schema.AllocationWire,
+        schema.allocation_wire,
+        schema.allocation_of,
+        attrgetter("service"),
+    ),
+    _Kind("services", "services", schema.ServiceWire, schema.service_wire, schema.service_of, _by_key),
+    _Kind("endpointSlices", "slices", schema.SliceWire, schema.slice_wire, schema.slice_of, _by_key),
+)
+
+_encoder = msgspec.json.Encoder()
+
+
+def _encode_pending(key: ServiceKey, refusals: tuple[Refusal, ...]) -> bytes:
+    return _encoder.encode(schema.pending_wire((key, refusals)))
+
+
+@dataclass(slots=True)
+class _Section:
+    """What was said of one map last time: the map itself, each key's object and bytes, and all of it joined."""
+
+    source: Any = None
+    fragments: dict[Any, tuple[Any, bytes]] = field(default_factory=dict)
+    joined: bytes = b""
+
+    def update(self, source: Mapping[Any, Any], encode: Callable[[Any, Any], bytes]) -> bytes:
+        if source is self.source:
+            return self.joined
+        before = self.fragments
+        after: dict[Any, tuple[Any, bytes]] = {}
+        for key in sorted(source):
+            value = source[key]
+            known = before.get(key)
+            after[key] = known if known is not None and known[0] is value else (value, encode(key, value))
+        self.source, self.fragments = source, after
+        self.joined = b",\n".join(fragment for _, fragment in after.values())
+        return self.joined
+
+
+class DocumentEncoder:
+    """Makes documents, one after the other, of one controller."""
+
+    def __init__(self, *, cluster: str, ledger: str) -> None:
+        self._cluster = cluster
+        self._ledger = ledger
+        self._sections = {member: _Section() for member in (*(kind.member for kind in KINDS), PENDING)}
+
+    def encode(self, world: World, pending: Mapping[ServiceKey, tuple[Refusal, ...]]) -> tuple[bytes, ...]:
+        """The document's bytes, in parts to be written one after the other."""
+        head = {
+            "cluster": self._cluster,
+            "ledger": self._ledger,
+            "generation": world.generation,
+            "madeUnix": world.made_unix,
+        }
+        parts = [_encoder.encode(head)[:-1]]
+        for kind in KINDS:
+            section = self._sections[kind.member].update(getattr(world, kind.map), kind.encode)
+            parts += [b',\n"%s":[\n' % kind.member.encode(), section, b"\n]"]
+        section = self._sections[PENDING].update(pending, _encode_pending)
+        parts += [b',\n"pending":[\n', section, b"\n]}"]
+        digest = hashlib.new(_HASH)
+        for part in parts:
+            digest.update(part)
+        start = b'{"schema":"%s","checksum":"%s:%s","body":' % (
+            SCHEMA.encode(),
+            _HASH.encode(),
+            digest.hexdigest().encode(),
+        )
+        return (start, *parts, b"}\n")
+
+
+class _Document(msgspec.Struct):
+    schema: str
+    checksum: str
+    body: msgspec.Raw
+
+
+class _Body(msgspec.Struct, rename="camel"):
+    cluster: str
+    ledger: str
+    generation: int
+    made_unix: float
+
+
+class _Fragments:
+    """The objects of one section, by their bytes, and the map they make."""
+
+    __slots__ = ("by_bytes", "digest", "map")
+
+    def __init__(self) -> None:
+        self.digest = b""
+        self.by_bytes: dict[bytes, Any] = {}
+        self.map: Mapping[Any, Any] = MappingProxyType({})
+
+
+_sections_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_items_decoder = msgspec.json.Decoder(list[msgspec.Raw])
+
+
+class DocumentDecoder:
+    """Reads documents. An object whose bytes are as they were last time is the very same object again."""
+
+    def __init__(self) -> None:
+        self._fragments: dict[str, _Fragments] = {}
+        self._decoders = {kind.member: msgspec.json.Decoder(kind.wire) for kind in KINDS}
+        self._pending_decoder = msgspec.json.Decoder(schema.PendingWire)
+
+    def decode(self, document: bytes, *, only: Collection[str] | None = None) -> Published:
+        """Raises PublishedError. `only` names the World's maps that are wanted; the others stay empty."""
+        try:
+            outer = msgspec.json.decode(document, type=_Document)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise PublishedError(Trouble.TORN, f"not a whole document: {error}") from error
+        if outer.schema != SCHEMA:
+            raise PublishedError(
+                Trouble.NEWER_SCHEMA,
+                f"its schema is {outer.schema!r} and this lbctl reads {SCHEMA!r}; update lbctl here",
+            )
+        body = bytes(outer.body)
+        if outer.checksum != f"{_HASH}:{hashlib.new(_HASH, body).hexdigest()}":
+            raise PublishedError(Trouble.TORN, "its checksum does not match its content")
+        try:
+            head = msgspec.json.decode(body, type=_Body)
+            sections = _sections_decoder.decode(body)
+            maps = {
+                kind.map: self._section(kind.member, sections.get(kind.member), self._decoders[kind.member], kind)
+                for kind in KINDS
+                if only is None or kind.map in only
+            }
+            pending = self._section(PENDING, sections.get(PENDING), self._pending_decoder, _PENDING_KIND)
+        except (msgspec.DecodeError, ValueError) as error:
+            # The checksum holds, so these are the bytes that some controller wrote.
+            raise PublishedError(Trouble.UNREADABLE, f"it cannot be understood: {error}") from error
+        return Published(
+            world=World(generation=head.generation, made_unix=head.made_unix, **maps),
+            pending=MappingProxyType(dict(pending.values())),
+            cluster=head.cluster,
+            ledger=head.ledger,
+        )
+
+    def _section(
+        self, member: str, raw: msgspec.Raw | None, decoder: msgspec.json.Decoder[Any], kind: _Kind
+    ) -> Mapping[Any, Any]:
+        text = bytes(raw) if raw is not None else b"[]"
+        digest = hashlib.blake2b(text, digest_size=16).digest()
+        known = self._fragments.get(member)
+        if known is None:
+            known = self._fragments[member] = _Fragments()
+        elif known.digest == digest:
+            return known.map
+        objects: dict[Any, Any] = {}
+        by_bytes: dict[bytes, Any] = {}
+        before, to_model, key = known.by_bytes, kind.to_model, kind.key
+        for item in _items_decoder.decode(text):
+            fragment = bytes(item)
+            value = before.get(fragment)
+            if value is None:
+                value = to_model(decoder.decode(fragment))
+            by_bytes[fragment] = value
+            objects[key(value)] = value
+        # Only now, so that a section that cannot be understood leaves what was known in place.
+        known.digest, known.by_bytes, known.map = digest, by_bytes, MappingProxyType(objects)
+        return known.map
+
+
+_PENDING_KIND = _Kind(PENDING, PENDING, schema.PendingWire, schema.pending_wire, schema.pending_of, itemgetter(0))
