@@ -25,7 +25,8 @@ def environment() -> dict[str, str]:
     # Both as they are, unresolved: in a virtual environment they are links, and the folder is what matters.
     programs = str(Path(sys.executable).parent)
     package = str(Path(lbctl.__file__).parent.parent)
-    kept["PATH"] = os.pathsep.join([programs, kept.get("PATH", os.defpath)])
+    # After `su` without a dash, Debian's PATH lacks the folders where nft and conntrack are.
+    kept["PATH"] = os.pathsep.join([programs, kept.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
     kept["PYTHONPATH"] = os.pathsep.join([package, *filter(None, [kept.get("PYTHONPATH")])])
     kept["PYTHONUNBUFFERED"] = "1"
     kept.pop("NOTIFY_SOCKET", None)
