@@ -1,0 +1,154 @@
+"""`lbctl services`: which services have which addresses, from which pool, and who announces them."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from lbctl.cli.exit_status import ExitStatus
+from lbctl.cli.options import (
+    DEFAULT_CONTROLLER_SOCKET,
+    DEFAULT_SPEAKER_SOCKET,
+    DEFAULT_STATE,
+    OutputWithName,
+    OutputWithNameOption,
+    PublishedPath,
+    Socket,
+    StateDir,
+    Via,
+)
+from lbctl.cli.render import Style, age, as_json, as_yaml, table, terminal_width, wrap
+from lbctl.net.status_client import AskError, UnixAddress, ask, parse_address
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+_PENDING = "<pending>"
+
+
+@app.command()
+def services(
+    namespace: Annotated[
+        str | None, typer.Option("--namespace", "-n", metavar="NAME", help="Only this namespace.", show_default=False)
+    ] = None,
+    pending: Annotated[bool, typer.Option("--pending", help="Only services that wait for an address.")] = False,
+    via: Via = None,
+    socket: Socket = None,
+    output: OutputWithNameOption = OutputWithName.TABLE,
+    state: StateDir = DEFAULT_STATE,
+    published: PublishedPath = None,
+) -> int:
+    """Services of type LoadBalancer: their addresses, pool and owner; for those that wait, why.
+
+    Asks the controller on this host, else the speaker; where neither runs, the
+    published file, which does not know owners.
+
+    \b
+    Examples:
+      lbctl services
+      lbctl services --pending
+      lbctl services -o wide --via 192.168.3.103
+    """
+    answer = _answer(via, socket, published or state / "published" / "snapshot.json")
+    if answer is None:
+        return ExitStatus.UNAVAILABLE
+    rows: list[dict[str, Any]] = [
+        row
+        for row in answer["services"]
+        if (namespace is None or row["namespace"] == namespace) and (not pending or row["pending"])
+    ]
+    match output:
+        case OutputWithName.JSON:
+            print(as_json({**answer, "services": rows}))
+        case OutputWithName.YAML:
+            print(as_yaml({**answer, "services": rows}))
+        case OutputWithName.NAME:
+            for row in rows:
+                print(f"{row['namespace']}/{row['name']}")
+        case _:
+            print(text(rows, now=time.time(), wide=output is OutputWithName.WIDE, knows_owners="role" not in answer))
+    return ExitStatus.OK
+
+
+def _answer(via: str | None, socket: Path | None, published: Path) -> dict[str, Any] | None:
+    if via is not None:
+        try:
+            daemons = [parse_address(via)]
+        except ValueError as error:
+            raise typer.BadParameter(str(error), param_hint="--via") from None
+    else:
+        daemons = [UnixAddress(each) for each in ([socket] if socket else _HERE)]
+    failures: list[str] = []
+    for daemon in daemons:
+        try:
+            _, answer = ask(daemon, "/v1/services", patience=10.0)
+            return answer
+        except AskError as error:
+            failures.append(str(error))
+    if via is None and socket is None and published.exists():
+        from lbctl.cli.published_answers import NotPublished
+        from lbctl.cli.published_answers import services as published_services
+
+        try:
+            return published_services(published)
+        except NotPublished as error:
+            failures.append(str(error))
+    print(f"lbctl services: {'; '.join(failures)}", file=sys.stderr)
+    return None
+
+
+_HERE = (DEFAULT_CONTROLLER_SOCKET, DEFAULT_SPEAKER_SOCKET)
+
+
+def text(rows: Sequence[Mapping[str, Any]], *, now: float, wide: bool, knows_owners: bool = True) -> str:
+    """The table, and below it why each waiting service waits."""
+    if not rows:
+        return "No services of type LoadBalancer."
+    header = ["NAMESPACE", "NAME", "TYPE", "EXTERNAL-IP", "PORTS", "POOL", "OWNER", "AGE"]
+    cells = [_cells(row, now, knows_owners=knows_owners) for row in rows]
+    if wide:
+        header += ["ADDRESS-AGE"]
+        cells = [[*line, _age(row.get("since_unix"), now)] for line, row in zip(cells, rows, strict=True)]
+    styles = [[_style(column, cell) for column, cell in enumerate(line)] for line in cells]
+    width = None if wide else terminal_width()
+    lines = [table(header, cells, shrink=(0, 1, 3, 4, 5, 6), width=width, styles=styles)]
+    waiting = [row for row in rows if row["pending"]]
+    if waiting:
+        lines += ["", "Waiting for an address:"]
+        lines += [line for row in waiting for line in _why(row, (terminal_width() or 80) if not wide else 200)]
+    return "\n".join(lines)
+
+
+def _cells(row: Mapping[str, Any], now: float, *, knows_owners: bool) -> list[str]:
+    owners = ",".join(row["owners"]) or ("-" if knows_owners or not row["addresses"] else "?")
+    return [
+        row["namespace"],
+        row["name"],
+        row["type"],
+        ",".join(row["addresses"]) or _PENDING,
+        ",".join(row["ports"]) or "-",
+        row["pool"] or "-",
+        owners,
+        _age(row.get("created_unix") or row.get("since_unix"), now),
+    ]
+
+
+def _style(column: int, cell: str) -> Style | None:
+    return Style.DOUBT if cell == _PENDING or (column == 6 and cell in ("-", "?")) else None
+
+
+def _age(since: float | None, now: float) -> str:
+    return "-" if since is None else age(now - since)
+
+
+def _why(row: Mapping[str, Any], width: int) -> list[str]:
+    reasons = "; ".join(
+        f"{each['subject']}: {each['reason']}" + (f" ({each['detail']})" if each.get("detail") else "")
+        for each in row["pending"]
+    )
+    first, *rest = wrap(f"{row['namespace']}/{row['name']}  {reasons}", indent=0, width=width - 4)
+    return ["  " + first, *("    " + line for line in rest)]

@@ -1,0 +1,123 @@
+"""`lbctl status`: how the daemons of this host are, whom they hear, and what troubles them."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from lbctl.cli.exit_status import ExitStatus
+from lbctl.cli.options import DEFAULT_CONTROLLER_SOCKET, DEFAULT_SPEAKER_SOCKET, Output, OutputOption, Socket, Via
+from lbctl.cli.render import Style, age, as_json, as_yaml, paint, table, terminal_width
+from lbctl.net.status_client import AskError, AskFailure, DaemonAddress, UnixAddress, ask, parse_address
+
+SCHEMA = "lbctl.io/daemons/v1"
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+@app.command()
+def status(via: Via = None, socket: Socket = None, output: OutputOption = Output.TABLE) -> int:
+    """How the controller and the speaker on this host are: ready or not, their members, their troubles.
+
+    \b
+    Exit status: 0 ready without troubles; 1 not ready, or troubled; 2 no
+    daemon could be asked.
+
+    \b
+    Examples:
+      lbctl status
+      lbctl status --via 192.168.3.103
+      lbctl status -o json
+    """
+    answers, failures = _answers(via, socket)
+    if not answers:
+        print(f"lbctl status: {'; '.join(failures)}", file=sys.stderr)
+        return ExitStatus.UNAVAILABLE
+    match output:
+        case Output.JSON:
+            print(as_json({"schema": SCHEMA, "daemons": answers}))
+        case Output.YAML:
+            print(as_yaml({"schema": SCHEMA, "daemons": answers}))
+        case _:
+            wide = output is Output.WIDE
+            print("\n\n".join(text(answer, now=time.time(), wide=wide) for answer in answers))
+    well = all(answer["ready"] and not answer["troubles"] for answer in answers)
+    return ExitStatus.OK if well else ExitStatus.FOUND
+
+
+def _answers(via: str | None, socket: Path | None) -> tuple[list[dict[str, Any]], list[str]]:
+    daemons: list[DaemonAddress]
+    if via is not None:
+        try:
+            daemons = [parse_address(via)]
+        except ValueError as error:
+            raise typer.BadParameter(str(error), param_hint="--via") from None
+    else:
+        here = [socket] if socket else [DEFAULT_CONTROLLER_SOCKET, DEFAULT_SPEAKER_SOCKET]
+        daemons = [UnixAddress(each) for each in here]
+    answers: list[dict[str, Any]] = []
+    failures: list[str] = []
+    for daemon in daemons:
+        try:
+            _, answer = ask(daemon, "/v1/status")
+            answers.append({**answer, "address": str(daemon)})
+        except AskError as error:
+            failures.append(str(error))
+            if answers and error.failure is not AskFailure.NOT_RUNNING:
+                print(f"lbctl status: {error}", file=sys.stderr)
+    return answers, failures
+
+
+def text(answer: Mapping[str, Any], *, now: float, wide: bool) -> str:
+    """One daemon: a line about itself, its troubles, its members."""
+    ready = paint("ready", Style.GOOD) if answer["ready"] else paint("not ready", Style.BAD)
+    name = " ".join(filter(None, (answer["role"], answer.get("node"))))
+    generation = answer.get("generation")
+    world = f"world {generation}, {age(answer.get('age') or 0)} old" if generation is not None else "no world yet"
+    head = [paint(name, Style.STRONG), ready, f"up {age(now - answer['since_unix'])}", world]
+    lines = ["  ".join([*head, f"lbctl {answer['version']}"])]
+    lines += [paint(f"  trouble: {trouble}", Style.BAD) for trouble in answer["troubles"]]
+    if members := answer.get("members"):
+        lines += ["", *("  " + line for line in _members(members, now, wide=wide).splitlines())]
+    for title in ("capabilities", "counters") if wide else ():
+        values = answer.get(title) or {}
+        if values:
+            lines += ["", f"  {title}"]
+            lines += [f"    {key:<32} {_plain(value)}" for key, value in sorted(values.items())]
+    return "\n".join(lines)
+
+
+def _members(members: list[Mapping[str, Any]], now: float, *, wide: bool) -> str:
+    header = ["MEMBER", "STATE", "HEARS-US", "ROLE", "SINCE", "ADDRESSES"]
+    rows: list[list[str]] = []
+    for member in members:
+        row = [
+            member["node"],
+            member["state"],
+            "yes" if member.get("two_way") else "no",
+            member.get("role", "speaker"),
+            age(now - member["since_unix"]) if member.get("since_unix") else "-",
+            ",".join(member.get("addresses", ())) or "-",
+        ]
+        if wide:
+            row.append(",".join(f"{mac}@{interface}" for mac, interface in member.get("macs", ())) or "-")
+        rows.append(row)
+    styles = [[_style(column, cell) for column, cell in enumerate(row)] for row in rows]
+    width = None if wide or terminal_width() is None else (terminal_width() or 80) - 2
+    return table([*header, "MACS"] if wide else header, rows, shrink=(0, 5), width=width, styles=styles)
+
+
+def _style(column: int, cell: str) -> Style | None:
+    if column == 1:
+        return {"alive": Style.GOOD, "suspect": Style.DOUBT, "gone": Style.BAD}.get(cell)
+    return Style.DOUBT if column == 2 and cell == "no" else None
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return ", ".join(f"{k}={_plain(v)}" for k, v in value.items()) if isinstance(value, dict) else str(value)

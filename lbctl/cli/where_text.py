@@ -1,0 +1,189 @@
+"""The answer of `where-is` for people: three lines of evidence and one sentence, in 80 columns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from lbctl.cli.render import WIDTH, Style, age, clock, paint, table, terminal_width, wrap
+from lbctl.cli.where_is import Report
+from lbctl.cli.whereabouts import Answer, Finding, Judgement, Planned, Said, Verdict, Whereabouts
+
+_STYLES = {
+    Verdict.OWNED: Style.GOOD,
+    Verdict.OWNED_NOT_SEEN: Style.GOOD,
+    Verdict.UNOWNED: Style.DOUBT,
+    Verdict.CONFLICT: Style.BAD,
+    Verdict.UNVERIFIED: Style.DOUBT,
+}
+
+
+def text(report: Report, *, wide: bool = False) -> str:
+    """The whole answer; `wide` adds epochs, heirs, every candidate with its reasons, and who was asked."""
+    full = WIDTH if terminal_width() is None else min(terminal_width() or WIDTH, WIDTH)
+    width = max(full, terminal_width() or 2 * WIDTH) if wide else full
+    blocks = [_address(report, known, judgement, width=width, wide=wide) for known, judgement in report.vips]
+    error = report.told.document.get("error")
+    if error and not any(judgement.owner for _, judgement in report.vips):
+        blocks.append(_sentence(_capital(error["message"]) + ".", Style.DOUBT, width))
+    elif not blocks:
+        blocks.append(_sentence(f"Unverified: {_why_not_told(report)}.", Style.DOUBT, width))
+    if wide and report.told.role is not None:
+        blocks.append([_asked(report)])
+    return "\n\n".join("\n".join(block) for block in blocks)
+
+
+def _address(report: Report, known: Whereabouts, judgement: Judgement, *, width: int, wide: bool) -> list[str]:
+    services = ", ".join(report.told.document.get("services", ()))
+    head = (paint(known.address, Style.STRONG), services, f"pool {known.pool}" if known.pool else "")
+    lines = ["  ".join(filter(None, head)), ""]
+    lines += _labelled("planned", _planned(known.planned, judgement), width)
+    for said in _said(report, known, wide=wide):
+        lines += _labelled("said", said, width)
+    for seen in _seen(known):
+        lines += _labelled("seen", seen, width)
+    if wide and known.planned is not None and known.planned.candidates:
+        lines += ["", *_candidates(known.planned)]
+    lines += ["", *_sentence(_verdict(report, known, judgement), _STYLES[judgement.verdict], width)]
+    for finding, message in judgement.findings:
+        if judgement.verdict is Verdict.CONFLICT:
+            lines += _labelled(finding.value, message, width, label_width=19)
+        elif finding is Finding.OWNER_NOT_ALIVE:
+            lines += _sentence(f"{message}.", Style.DOUBT, width)
+    if stale := (report.told.document.get("world") or {}).get("stale"):
+        lines += _sentence(f"The plan is made of an old world: {stale}.", Style.DOUBT, width)
+    return lines
+
+
+def _labelled(label: str, words: str, width: int, *, label_width: int = 9) -> list[str]:
+    head = f"  {label:<{label_width}}"
+    first, *rest = wrap(words, indent=0, width=width - len(head))
+    return [head + first, *(" " * len(head) + line for line in rest)]
+
+
+def _sentence(words: str, style: Style, width: int) -> list[str]:
+    return [paint(line, style) for line in wrap(words, indent=0, width=width)]
+
+
+def _planned(planned: Planned | None, judgement: Judgement) -> str:
+    if planned is None:
+        return "unknown" if judgement.verdict is Verdict.UNVERIFIED else "nothing"
+    if planned.owner is not None:
+        return planned.owner
+    eligible = [candidate.node for candidate in planned.candidates if candidate.eligible]
+    if eligible and judgement.verdict is Verdict.UNVERIFIED:
+        return ("one of " if len(eligible) > 1 else "") + ", ".join(eligible)
+    return f"nobody: {_why_nobody(planned)}"
+
+
+def _why_nobody(planned: Planned) -> str:
+    refused = [f"{each.node}: {_reasons(each.reasons)}" for each in planned.candidates if each.reasons]
+    named = [planned.reason] if planned.reason else []
+    return "; ".join([*named, *refused]) or "no node may announce it"
+
+
+def _reasons(reasons: Sequence[Mapping[str, str]]) -> str:
+    words = (each["reason"] + (f" ({each['detail']})" if each.get("detail") else "") for each in reasons)
+    return ", ".join(words)
+
+
+def _said(report: Report, known: Whereabouts, *, wide: bool) -> list[str]:
+    if known.said is None:
+        return [f"unknown: {_why_not_told(report)}"]
+    if not known.said:
+        return [f"nobody, by the word of {_teller(report)}"]
+    return [_claim(claim, report.at_unix, wide=wide) for claim in known.said]
+
+
+def _claim(claim: Said, now: float, *, wide: bool) -> str:
+    words = f"{claim.node}, since {clock(claim.since_unix, now=now)} ({age(now - claim.since_unix)})"
+    words += f": {claim.cause}" if claim.cause else ""
+    words += f", before it {claim.previous}" if claim.previous else ""
+    if wide:
+        words += f"; epoch {claim.epoch}, incarnation {claim.incarnation}"
+        words += "" if claim.quorate else ", without a majority"
+        words += f"; next in line {', '.join(claim.heirs)}" if claim.heirs else "; nobody next in line"
+    return words
+
+
+def _seen(known: Whereabouts) -> list[str]:
+    seen = known.seen
+    if seen.unseen is not None:
+        return [f"not looked: {seen.detail or seen.unseen}"]
+    if seen.answers:
+        return [_answer(answer, seen.interface or "?") for answer in seen.answers]
+    window = f"within {seen.window * 1000:g} ms on {seen.interface}"
+    return [f"nobody else {window} (this host is the owner)" if seen.own else f"nobody {window}"]
+
+
+def _answer(answer: Answer, interface: str) -> str:
+    verb = "answers" if answer.asked else "announces it"
+    also = f" (also {answer.hint})" if answer.hint and answer.node is None else ""
+    after = f" after {answer.after * 1000:.1f} ms" if answer.asked else ""
+    return f"{answer.node or 'a stranger'}, {answer.mac}{also} {verb} on {interface}{after}"
+
+
+def _candidates(planned: Planned) -> list[str]:
+    rows = [
+        (
+            each.node,
+            "yes" if each.eligible else "no",
+            "?" if each.alive is None else "yes" if each.alive else "no",
+            _reasons(each.reasons) or ("owner" if each.node == planned.owner else "-"),
+        )
+        for each in planned.candidates
+    ]
+    return ["  " + line for line in table(("NODE", "ELIGIBLE", "ALIVE", "REASON"), rows).splitlines()]
+
+
+def _verdict(report: Report, known: Whereabouts, judgement: Judgement) -> str:
+    address, owner, seen = known.address, judgement.owner, known.seen
+    agree = "planned, said and seen agree"
+    for finding, message in judgement.findings:
+        if finding is Finding.PLANNED_ELSEWHERE:
+            agree = f"said and seen agree; {message}"
+    match judgement.verdict:
+        case Verdict.OWNED if seen.own:
+            return f"{owner} (this host) has {address}: {agree.replace('seen', 'seen (nobody else)')}."
+        case Verdict.OWNED:
+            return f"{owner} has {address}: {agree}."
+        case Verdict.OWNED_NOT_SEEN:
+            return f"{owner} has {address} by its own word; not looked for on the wire."
+        case Verdict.UNOWNED:
+            return f"Nobody has {address}{_why_unowned(known)}."
+        case Verdict.CONFLICT:
+            return f"Conflict over {address}:"
+        case Verdict.UNVERIFIED:
+            if seen.answers:
+                return f"Unverified: somebody answers for {address}, and no speaker could be asked whether it should."
+            return "Unverified: no speaker could be asked."
+
+
+def _why_unowned(known: Whereabouts) -> str:
+    if known.planned is None:
+        return ""
+    if known.planned.owner is None:
+        return f": {_why_nobody(known.planned)}"
+    return f": {known.planned.owner} should, and has not claimed it"
+
+
+def _teller(report: Report) -> str:
+    told = report.told
+    return f"the controller {told.node}".rstrip() if told.role == "controller" else told.node or "the speaker"
+
+
+def _why_not_told(report: Report) -> str:
+    if report.told.role == "published":
+        return "the published file knows the plan only; ask a speaker with --via HOST"
+    return "; ".join(report.told.failures) or "no speaker could be asked"
+
+
+def _asked(report: Report) -> str:
+    told = report.told
+    world = told.document.get("world") or {}
+    made = f", world {world['generation']}, {age(world.get('age') or 0)} old" if "generation" in world else ""
+    who = f"{told.role} {told.node}".rstrip() if told.role != "published" else "published file"
+    return paint(f"asked: {who} ({told.address}){made}", Style.FAINT)
+
+
+def _capital(words: str) -> str:
+    return words[:1].upper() + words[1:]

@@ -1,0 +1,250 @@
+"""What is known of one VIP, from three sides, and whether the sides agree. Pure: values in, a judgement out.
+
+*planned* is what the plan's pure functions say over World and View, *said* what nodes claim in their heartbeats, *seen*
+what stations on the wire answered just now. Said counts as evidence beside the plan; seen is the proof.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from lbctl.cli.exit_status import WhereIsStatus
+
+
+class Verdict(StrEnum):
+    OWNED = "owned"
+    """One owner, and the wire agrees."""
+    OWNED_NOT_SEEN = "owned_not_seen"
+    """One owner by its own word; this host could not look."""
+    UNOWNED = "unowned"
+    CONFLICT = "conflict"
+    UNVERIFIED = "unverified"
+    """Nobody could be asked: there is a plan at best."""
+
+    @property
+    def status(self) -> WhereIsStatus:
+        return _STATUS[self]
+
+
+_STATUS = {
+    Verdict.OWNED: WhereIsStatus.OWNED,
+    Verdict.OWNED_NOT_SEEN: WhereIsStatus.OWNED,
+    Verdict.UNOWNED: WhereIsStatus.UNOWNED,
+    Verdict.CONFLICT: WhereIsStatus.CONFLICT,
+    Verdict.UNVERIFIED: WhereIsStatus.NOT_ASKED,
+}
+_WORST_FIRST = (
+    Verdict.CONFLICT,
+    Verdict.UNVERIFIED,
+    Verdict.UNOWNED,
+    Verdict.OWNED_NOT_SEEN,
+    Verdict.OWNED,
+)
+
+
+class Finding(StrEnum):
+    """What does not agree with what."""
+
+    TWO_CLAIMS = "two_claims"
+    TWO_ANSWER = "two_answer"
+    OTHER_ANSWERS = "other_answers"
+    """A member answers that is not the owner by its word."""
+    FOREIGN_ANSWERS = "foreign_answers"
+    """A station answers that is no member."""
+    NOBODY_ANSWERS = "nobody_answers"
+    UNCLAIMED_ANSWERS = "unclaimed_answers"
+    OWNER_NOT_ALIVE = "owner_not_alive"
+    """Its claim stands, but it is suspected or gone."""
+    PLANNED_ELSEWHERE = "planned_elsewhere"
+    """Said and seen agree, and the plan wants another node: a move is due."""
+
+
+_NOTES = frozenset({Finding.PLANNED_ELSEWHERE, Finding.OWNER_NOT_ALIVE})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """One node that was looked at. `reasons` are why it may not, as sentences with their names."""
+
+    node: str
+    eligible: bool
+    alive: bool | None
+    reasons: tuple[Mapping[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    owner: str | None
+    reason: str | None = None
+    candidates: tuple[Candidate, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """One node's claim, as the daemon that was asked knows it."""
+
+    node: str
+    epoch: int
+    since_unix: float
+    cause: str
+    incarnation: int = 0
+    quorate: bool = True
+    heirs: tuple[str, ...] = ()
+    previous: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """One station that said on the wire that it has the address. `node` None = no member's MAC."""
+
+    mac: str
+    node: str | None
+    after: float
+    asked: bool = True
+    hint: str = ""
+    """Another address the kernel knows at this MAC, to help find a foreign station."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What the wire said; with `unseen` set this host could not look, for that named reason."""
+
+    interface: str | None = None
+    window: float = 0.0
+    answers: tuple[Answer, ...] = ()
+    unseen: str | None = None
+    detail: str = ""
+    own: bool = False
+    """The owner is this very host, which cannot hear itself; silence of the others is then as it should be."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Whereabouts:
+    """All that is known of one address. `planned` or `said` None = could not be asked."""
+
+    address: str
+    pool: str | None = None
+    allocation_id: int | None = None
+    planned: Planned | None = None
+    said: tuple[Said, ...] | None = None
+    seen: Seen = field(default_factory=Seen)
+    liveness: Mapping[str, str] = field(default_factory=dict)
+    """State of each member by name, as far as known."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """The verdict, who owns it by the best word there is, and every disagreement by name and in words."""
+
+    verdict: Verdict
+    owner: str | None
+    findings: tuple[tuple[Finding, str], ...] = ()
+
+
+def judge(whereabouts: Whereabouts) -> Judgement:
+    """Compares the three sides of one address."""
+    seen, said = whereabouts.seen, whereabouts.said
+    owner = _owner(said or ())
+    findings = [*_of_claims(said or ()), *_of_wire(owner, said, seen), *_of_plan(owner, whereabouts)]
+    if any(finding not in _NOTES for finding, _ in findings):
+        verdict = Verdict.CONFLICT
+    elif said is None:
+        verdict = Verdict.UNVERIFIED
+    elif owner is None:
+        verdict = Verdict.UNOWNED
+    elif seen.unseen is not None:
+        verdict = Verdict.OWNED_NOT_SEEN
+    else:
+        verdict = Verdict.OWNED
+    return Judgement(verdict=verdict, owner=owner, findings=tuple(findings))
+
+
+def worst(verdicts: Iterable[Verdict]) -> Verdict:
+    """The verdict that decides the exit status of several; UNOWNED of none."""
+    return min(verdicts, key=_WORST_FIRST.index, default=Verdict.UNOWNED)
+
+
+def _owner(said: tuple[Said, ...]) -> str | None:
+    return max(said, key=lambda claim: (claim.quorate, claim.epoch, claim.node)).node if said else None
+
+
+def _of_claims(said: tuple[Said, ...]) -> list[tuple[Finding, str]]:
+    if len({claim.node for claim in said}) < 2:
+        return []
+    words = _and([f"{claim.node} (epoch {claim.epoch})" for claim in sorted(said, key=lambda claim: -claim.epoch)])
+    return [(Finding.TWO_CLAIMS, f"{words} both say that they have it")]
+
+
+def _of_wire(owner: str | None, said: tuple[Said, ...] | None, seen: Seen) -> list[tuple[Finding, str]]:
+    if seen.unseen is not None:
+        return []
+    findings: list[tuple[Finding, str]] = []
+    stations = {answer.node or answer.mac for answer in seen.answers}
+    if len(stations) > 1:
+        findings.append((Finding.TWO_ANSWER, f"{_and(sorted(stations))} answer for it"))
+    if said is None:
+        return findings
+    strangers = [answer for answer in seen.answers if answer.node is None]
+    for answer in strangers:
+        near = f" (also seen as {answer.hint})" if answer.hint else ""
+        findings.append((Finding.FOREIGN_ANSWERS, f"{answer.mac}{near} answers and is no member"))
+    members = sorted({answer.node for answer in seen.answers if answer.node} - {owner})
+    for node in members:
+        if owner is None:
+            findings.append((Finding.UNCLAIMED_ANSWERS, f"{node} answers without saying that it has it"))
+        else:
+            findings.append((Finding.OTHER_ANSWERS, f"{node} answers, while {owner} says that it has it"))
+    if owner is not None and not seen.own and owner not in stations:
+        silent = "nobody answers" if not stations else f"{owner} does not answer"
+        findings.append(
+            (Finding.NOBODY_ANSWERS, f"{owner} says that it has it, but {silent} on {seen.interface} of this host")
+        )
+    return findings
+
+
+def _of_plan(owner: str | None, whereabouts: Whereabouts) -> list[tuple[Finding, str]]:
+    findings: list[tuple[Finding, str]] = []
+    planned = whereabouts.planned
+    if owner is not None and (state := whereabouts.liveness.get(owner, "alive")) != "alive":
+        findings.append((Finding.OWNER_NOT_ALIVE, f"{owner} is {state} by the word of the node that was asked"))
+    if owner is not None and planned is not None and planned.owner not in (None, owner):
+        findings.append((Finding.PLANNED_ELSEWHERE, f"the plan wants {planned.owner}, so it may move there"))
+    return findings
+
+
+def _and(words: list[str]) -> str:
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 2 else words)
+
+
+def planned_from(value: Mapping[str, Any]) -> Planned:
+    """`planned` of the status API's answer."""
+    return Planned(
+        owner=value.get("owner"),
+        reason=value.get("reason"),
+        candidates=tuple(
+            Candidate(
+                node=each["node"],
+                eligible=bool(each["eligible"]),
+                alive=each.get("alive"),
+                reasons=tuple(each.get("reasons", ())),
+            )
+            for each in value.get("candidates", ())
+        ),
+    )
+
+
+def said_from(value: Mapping[str, Any]) -> Said:
+    """One element of `said` of the status API's answer."""
+    return Said(
+        node=value["node"],
+        epoch=int(value["epoch"]),
+        since_unix=float(value["since_unix"]),
+        cause=value.get("cause") or "",
+        incarnation=int(value.get("incarnation") or 0),
+        quorate=bool(value.get("quorate", True)),
+        heirs=tuple(value.get("heirs") or ()),
+        previous=value.get("previous"),
+    )
