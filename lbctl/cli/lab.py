@@ -19,9 +19,9 @@ from lbctl.cli.exit_status import ExitStatus
 if TYPE_CHECKING:
     from lbctl.lab.cluster import Lab
 
-_SCHEMA = 1
+_SCHEMA = "lbctl.io/lab/v1"
 
-app = typer.Typer(no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None)
 
 
 class Form(StrEnum):
@@ -144,7 +144,9 @@ def apply(
     manifests: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Manifest files, or folders of them.")],
     name: Name = _DEFAULT,
 ) -> None:
-    """Give manifests to the lab's controller: they become files of its /etc/lbctl.
+    """Give manifests to the lab's controller.
+
+    They become files of its /etc/lbctl, each replaced atomically.
 
     \b
     Example:
@@ -273,10 +275,16 @@ def logs(host: HostName, name: Name = _DEFAULT) -> None:
 @app.command()
 def demo(
     output: Output = Form.TABLE,
-    nodes: Annotated[int, typer.Option("--nodes", metavar="N", help="How many nodes, 2 to 60.", min=2, max=60)] = 3,
+    nodes: Annotated[int, typer.Option("--nodes", metavar="N", help="How many nodes.", min=2, max=60)] = 3,
+    configs: Annotated[
+        Path | None,
+        typer.Option("--configs", metavar="DIR", help="Where layer2.yaml, nginx.yaml and nodes.yaml are."),
+    ] = None,
 ) -> None:
-    """The main job from beginning to end: a service gets its address, clients reach it,
-    its owner's link is cut, another node takes over. About ten seconds; cleans up.
+    """The main job, shown and verified; cleans up.
+
+    A service gets its address, clients reach it, its owner's link is cut,
+    another node takes over: exit status 0 only when all of it was so.
 
     \b
     Examples:
@@ -286,7 +294,7 @@ def demo(
     from lbctl.cli.lab_demo import run
 
     with _said_plainly(), stopped_by_signals():
-        passed = run(nodes=nodes, as_json=output is Form.JSON)
+        passed = run(nodes=nodes, as_json=output is Form.JSON, configs=configs)
     raise typer.Exit(ExitStatus.OK if passed else ExitStatus.FOUND)
 
 

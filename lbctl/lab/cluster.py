@@ -16,14 +16,14 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from lbctl.lab import namespaces, processes, record, topology
+from lbctl.lab.daemons import DAEMONS, READY, Which, daemon_argv, kind
 from lbctl.lab.launch import environment, launcher
 from lbctl.lab.measure import Mode, Probe
 from lbctl.lab.namespaces import LabError
@@ -33,10 +33,8 @@ from lbctl.lab.topology import Host, Role, Topology
 
 __all__ = ["Cut", "Lab", "LabError", "Which"]
 
-READY = "ready"
 _READY_TIME = 60.0
 _FOLDERS = ("run", "state", "etc", "log", "scratch")
-_DAEMONS = {Role.CONTROLLER: "run-controller", Role.NODE: "run-speaker", Role.WEB: "web"}
 _MANIFESTS = (".yaml", ".yml", ".json")
 
 
@@ -47,15 +45,6 @@ class Cut(StrEnum):
     """The cable is out: the host sees that it has no carrier."""
     SILENT = "silent"
     """Behind a switch that failed: the carrier stays, and no frame passes either way."""
-
-
-class Which(StrEnum):
-    """Which processes of a node's speaker."""
-
-    SPEAKER = "speaker"
-    WORK = "work"
-    PULSE = "pulse"
-    WIRE = "wire"
 
 
 class Lab:
@@ -159,17 +148,10 @@ class Lab:
         for host in hosts:
             for part in _FOLDERS:
                 (self.folder / host.name / part).mkdir(parents=True)
-            namespaces.add(names[host.name])
-            namespaces.configure(names[host.name], topology.sysctls(host), ["link set lo up"])
         self.published.mkdir()
         for node in self.topology.node_hosts:
             (self.folder / node.name / "state" / "published").mkdir()
-        for host in hosts:
-            if lines := topology.links(self.topology, host, names):
-                namespaces.configure(names[host.name], (), lines)
-        for host in hosts:
-            if lines := topology.addresses(self.topology, host):
-                namespaces.configure(names[host.name], (), lines)
+        namespaces.build(self.topology, names)
 
     def _remove(self, *, folder: bool = True) -> None:
         # Killed and not asked: all that they would say goodbye to is removed with them.
@@ -262,8 +244,12 @@ class Lab:
         check: bool = False,
         timeout: float = 60.0,
         stdin: str | None = None,
+        env: Mapping[str, str] | None = None,
     ) -> subprocess.CompletedProcess[str]:
-        """Runs a command to its end. With `check`, LabError when it fails. Raises subprocess.TimeoutExpired."""
+        """Runs a command to its end, `env` added to its environment. With `check`, LabError when it fails.
+
+        Raises subprocess.TimeoutExpired.
+        """
         done = subprocess.run(
             self.command(host, argv, parent=os.getpid()),
             capture_output=True,
@@ -272,7 +258,7 @@ class Lab:
             input=stdin,
             stdin=subprocess.DEVNULL if stdin is None else None,
             check=False,
-            env=environment(),
+            env={**environment(), **(env or {})},
         )
         if check and done.returncode != 0:
             said = done.stderr.strip() or done.stdout.strip()
@@ -367,7 +353,7 @@ class Lab:
         if daemon is None:
             return ()
         here = processes.in_namespaces([namespaces.RUN / self.netns(host)])
-        kinds = {process: _kind(process, daemon) for process in processes.in_session(daemon.process.pid)}
+        kinds = {process: kind(process, daemon.process) for process in processes.in_session(daemon.process.pid)}
         order = (Which.PULSE, Which.WIRE, Which.SPEAKER, Which.WORK)
         chosen = [process for process, kind in kinds.items() if process in here and which in (kind, Which.SPEAKER)]
         return tuple(sorted(chosen, key=lambda process: order.index(kinds[process])))
@@ -383,7 +369,7 @@ class Lab:
 
     def start(self, host: str) -> None:
         """Starts the daemon of this host and waits until it is ready."""
-        if self.host(host).role not in _DAEMONS:
+        if self.host(host).role not in DAEMONS:
             raise LabError(f"{host} runs no daemon")
         self._start_all([self.host(host)])
 
@@ -406,23 +392,23 @@ class Lab:
     def _start_all(self, hosts: Sequence[Host]) -> None:
         started = [(host, self._spawn(host)) for host in hosts]
         for host, process in started:
-            out = self.folder / host.name / "log" / f"{_DAEMONS[host.role]}.out"
+            out = self.folder / host.name / "log" / f"{DAEMONS[host.role]}.out"
             if not processes.wait_for_line(out, READY, process, _READY_TIME):
                 why = "did not become ready" if processes.is_alive(process) else "ended"
                 said = "\n".join(self.log(host.name).splitlines()[-15:])
-                raise LabError(f"{_DAEMONS[host.role]} on {host.name} {why}:\n{said}")
+                raise LabError(f"{DAEMONS[host.role]} on {host.name} {why}:\n{said}")
 
     def _spawn(self, host: Host) -> Process:
         daemon = self.daemon(host.name)
         if daemon is not None and self.daemon_processes(host.name):
             raise LabError(f"{daemon.name} runs on {host.name} already")
-        name = _DAEMONS[host.role]
+        name = DAEMONS[host.role]
         logs = self.folder / host.name / "log"
         # What an earlier run printed must not count as this one's `ready`.
         with (logs / f"{name}.out").open("wb") as out, (logs / f"{name}.log").open("ab") as log:
             child = self.popen(
                 host.name,
-                self._daemon_argv(host),
+                daemon_argv(host, self._controller_args, self._speaker_args),
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=log,
@@ -433,18 +419,6 @@ class Lab:
             raise LabError(f"{name} on {host.name} ended at once:\n{self.log(host.name)}")
         record.write_daemon(self.folder / host.name, DaemonRecord(name=name, process=process))
         return process
-
-    def _daemon_argv(self, host: Host) -> list[str]:
-        lbctl = [sys.executable, "-m", "lbctl.cli.main"]
-        match host.role:
-            case Role.CONTROLLER:
-                options = ["--source", "files", "--config", "/etc/lbctl", "--state", "/var/lib/lbctl"]
-                return [*lbctl, "run-controller", *options, *self._controller_args]
-            case Role.NODE:
-                options = ["--node", host.name, "--published", "/var/lib/lbctl/published", "--state", "/var/lib/lbctl"]
-                return [*lbctl, "run-speaker", *options, *self._speaker_args]
-            case _:
-                return [sys.executable, "-m", "lbctl.lab.web", "--name", f"n{host.number}"]
 
     def _spec(self, host: Host, parent: int | None) -> dict[str, Any]:
         folder = self.folder / host.name
@@ -493,16 +467,6 @@ def names(root: Path = record.ROOT) -> list[str]:
 def _labs(root: Path) -> Iterator[Path]:
     if root.is_dir():
         yield from sorted(path for path in root.iterdir() if path.is_dir())
-
-
-def _kind(process: Process, daemon: DaemonRecord) -> Which:
-    if process == daemon.process:
-        return Which.WORK
-    argv = processes.arguments(process)
-    for which in (Which.PULSE, Which.WIRE):
-        if f"lbctl.speaker.{which}" in argv:
-            return which
-    return Which.SPEAKER
 
 
 def _need_root() -> None:

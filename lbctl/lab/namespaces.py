@@ -7,6 +7,9 @@ import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
+from lbctl.lab import topology
+from lbctl.lab.topology import Topology
+
 RUN = Path("/run/netns")
 _PREFIX = "lbctl"
 
@@ -62,3 +65,14 @@ def configure(name: str, sysctls: Iterable[tuple[str, str]], lines: Iterable[str
     )
     if done.returncode != 0:
         raise LabError(f"cannot set up {name}: {done.stderr.strip() or done.returncode}")
+
+
+def build(plan: Topology, names: dict[str, str]) -> None:
+    """Makes the namespaces of a lab with their links, addresses and routes. `names`: host to namespace."""
+    for host in plan.hosts:
+        add(names[host.name])
+        configure(names[host.name], topology.sysctls(host), ["link set lo up"])
+    for lines_of in (topology.links, topology.addresses):
+        for host in plan.hosts:
+            if lines := lines_of(plan, host, names):
+                configure(names[host.name], (), lines)

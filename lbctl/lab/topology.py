@@ -168,7 +168,7 @@ def links(topology: Topology, host: Host, netns: dict[str, str]) -> tuple[str, .
             return ()
 
 
-def addresses(topology: Topology, host: Host) -> tuple[str, ...]:
+def addresses(topology: Topology, host: Host, _: dict[str, str]) -> tuple[str, ...]:
     """`ip` lines run in `host` that bring its interfaces up with addresses and routes; after `links` of all hosts."""
     match host.role:
         case Role.SWITCH:

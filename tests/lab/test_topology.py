@@ -44,7 +44,7 @@ def test_a_lab_of_impossible_size_is_refused(nodes: int) -> None:
 def test_every_node_routes_to_every_other_nodes_pods_and_nobody_else_does() -> None:
     plan = Topology(nodes=4)
     for host in plan.hosts:
-        routes = {line.split()[2] for line in topology.addresses(plan, host) if line.startswith("route add 10.")}
+        routes = {line.split()[2] for line in topology.addresses(plan, host, {}) if line.startswith("route add 10.")}
         others = {f"10.244.{node.number}.0/24" for node in plan.node_hosts if node != host}
         assert routes == (others if host.role is Role.NODE else set())
 
