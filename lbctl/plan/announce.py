@@ -13,11 +13,10 @@ from typing import Any
 
 from lbctl.model.address import IPAddress
 from lbctl.model.claim import Claim
-from lbctl.model.snapshot import Snapshot
-from lbctl.plan.claims import living
+from lbctl.model.snapshot import Snapshot, View
 from lbctl.plan.elect import Assignment, ElectMemo, elect, heirs_of
 from lbctl.plan.eligible import InterfaceSet, OwnInterfaces
-from lbctl.plan.groups import GroupKey
+from lbctl.plan.groups import Group, GroupKey
 from lbctl.plan.reason import Cause
 
 _EMPTY: Mapping[Any, Any] = MappingProxyType({})
@@ -44,10 +43,19 @@ class Unowned:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Announcements:
-    """The wish of the plan. `claim` and `release` name the cause; `look_again_at` is when waiting may end, if ever."""
+class Plan:
+    """What this node may announce, and who shall announce what."""
 
-    prepared: Mapping[IPAddress, Prepared] = field(default_factory=lambda: _EMPTY)
+    prepared: Mapping[IPAddress, Prepared]
+    assignments: Mapping[GroupKey, Assignment]
+    by_address: Mapping[IPAddress, Group]
+    alive: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What this node does now, with causes; `look_again_at` is when waiting may end, if it waits for something."""
+
     claim: Mapping[IPAddress, Cause] = field(default_factory=lambda: _EMPTY)
     release: Mapping[IPAddress, Cause] = field(default_factory=lambda: _EMPTY)
     look_again_at: float | None = None
@@ -55,68 +63,69 @@ class Announcements:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnnounceMemo:
-    """What the last answer was made of: per group the assignment and what it prepared."""
+    """What the last plan was made of."""
 
     elect: ElectMemo = field(default_factory=ElectMemo)
     node: str = ""
     prepared: Mapping[IPAddress, Prepared] = field(default_factory=lambda: _EMPTY)
 
 
-def announce(
-    snapshot: Snapshot,
-    memo: AnnounceMemo | None = None,
+def announce(snapshot: Snapshot, memo: AnnounceMemo | None = None, *, own: OwnInterfaces) -> tuple[Plan, AnnounceMemo]:
+    """The plan of `own.node`, which has these interfaces."""
+    old = memo or AnnounceMemo()
+    assignments, elect_memo = elect(snapshot, old.elect, own=own)
+    alive = elect_memo.alive if elect_memo.alive is not None else frozenset()
+    prepared = _prepare(assignments, alive, own.node, old, elect_memo)
+    plan = Plan(
+        prepared=prepared,
+        assignments=assignments,
+        by_address=elect_memo.eligible.groups.groups.by_address,
+        alive=alive,
+    )
+    return plan, AnnounceMemo(elect=elect_memo, node=own.node, prepared=prepared)
+
+
+def decide(
+    plan: Plan,
+    view: View,
+    node: str,
     *,
-    own: OwnInterfaces,
     unowned: Mapping[IPAddress, Unowned],
     detection_time: float,
     now: float,
-) -> tuple[Announcements, AnnounceMemo]:
-    """What `own.node` prepares, claims and releases.
+) -> Decision:
+    """What `node` claims and releases.
 
     Args:
-        snapshot: with the view of this node; without one nothing is claimed.
-        own: the interfaces of this node.
+        plan: of `node`, on the same view.
         unowned: the addresses that no living speaker claims.
         detection_time: seconds of silence after which a speaker is dead; heirs of a dead owner get as long.
         now: monotonic seconds, as in `unowned`.
     """
-    old = memo or AnnounceMemo()
-    me = own.node
-    assignments, elect_memo = elect(snapshot, old.elect, own=own)
-    alive = living(snapshot.view) if snapshot.view is not None else frozenset()
-    prepared = _prepare(assignments, alive, me, old, elect_memo)
-    mine: Mapping[IPAddress, Claim] = _EMPTY
-    if snapshot.view is not None:
-        mine = snapshot.view.claims.get(me, _EMPTY)
-    by_address = elect_memo.eligible.groups.groups.by_address
-    synced = snapshot.view is not None and snapshot.view.synced
-
+    mine: Mapping[IPAddress, Claim] = view.claims.get(node, _EMPTY)
     release: dict[IPAddress, Cause] = {}
     for address in mine:
-        group = by_address.get(address)
-        if group is None:
-            release[address] = Cause.NO_LONGER_ALLOCATED
-        elif address not in prepared:
-            release[address] = Cause.NOT_ELIGIBLE
-        elif synced and assignments[group.key].owner not in (me, None):
+        if address not in plan.prepared:
+            known = address in plan.by_address
+            release[address] = Cause.NOT_ELIGIBLE if known else Cause.NO_LONGER_ALLOCATED
+        elif view.synced and plan.assignments[plan.by_address[address].key].owner not in (node, None):
             # The group was joined from two; the one who holds the better claim of the two takes all of it.
             release[address] = Cause.LOST_TO_BETTER_CLAIM
-
     claim: dict[IPAddress, Cause] = {}
     look_again_at: float | None = None
-    if synced:
+    if view.synced:
         for address, waiting in unowned.items():
-            if address in mine or address not in prepared:
+            if address in mine or address not in plan.prepared:
                 continue
-            turn = _turn(assignments[by_address[address].key], alive, me, waiting.cause, detection_time)
+            assignment = plan.assignments[plan.by_address[address].key]
+            turn = _turn(assignment, plan.alive, node, waiting.cause, detection_time)
             if turn is None:
                 continue
             if now >= waiting.since + turn:
                 claim[address] = waiting.cause
             elif look_again_at is None or waiting.since + turn < look_again_at:
                 look_again_at = waiting.since + turn
-    made = Announcements(prepared=prepared, claim=claim, release=release, look_again_at=look_again_at)
-    return made, AnnounceMemo(elect=elect_memo, node=me, prepared=prepared)
+    return Decision(claim=claim, release=release, look_again_at=look_again_at)
 
 
 def _turn(assignment: Assignment, alive: frozenset[str], me: str, cause: Cause, detection_time: float) -> float | None:

@@ -6,7 +6,6 @@ speakers may group addresses differently while their worlds differ in age.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -16,6 +15,7 @@ from lbctl.model.address import IPAddress
 from lbctl.model.claim import Claim
 from lbctl.model.member import Liveness, Member, Role
 from lbctl.model.snapshot import View
+from lbctl.protocol.heartbeat import identity
 
 _EMPTY: Mapping[Any, Any] = MappingProxyType({})
 ClaimRank = tuple[bool, int, int]
@@ -23,8 +23,8 @@ ClaimIndex = Mapping[IPAddress, tuple[Claim, ...]]
 
 
 def rendezvous(node: str, address: IPAddress) -> int:
-    """How much `node` is wanted for `address`: the same number on every node, and even over nodes and addresses."""
-    return int.from_bytes(hashlib.sha256(f"{node}#{address}".encode()).digest()[:8], "big")
+    """How much `node` is wanted for `address`: the same on every node, and the number that heartbeats compare by."""
+    return identity.rendezvous(identity.node_hash(node), str(address))
 
 
 def claim_rank(claim: Claim) -> ClaimRank:
@@ -42,11 +42,17 @@ def best(claims: Iterable[Claim]) -> Claim | None:
 
 
 def is_living(member: Member) -> bool:
-    """Whether a member counts as a speaker that answers: heard, hearing us, and not agreed to be dead.
+    """Whether a member counts as a speaker that answers: heard and hearing us, or not yet agreed to be dead.
 
     A suspect still counts. Who suspects it may be the one that is cut off.
     """
-    return member.role is Role.SPEAKER and member.two_way and member.state in (Liveness.ALIVE, Liveness.SUSPECT)
+    match member.state:
+        case Liveness.ALIVE:
+            return member.role is Role.SPEAKER and member.two_way
+        case Liveness.SUSPECT:
+            return member.role is Role.SPEAKER
+        case Liveness.GONE | Liveness.LEFT:
+            return False
 
 
 def living(view: View) -> frozenset[str]:

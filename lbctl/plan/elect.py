@@ -13,7 +13,7 @@ from typing import Any
 
 from lbctl.model.address import IPAddress
 from lbctl.model.claim import Claim
-from lbctl.model.member import Member
+from lbctl.model.member import Liveness, Member
 from lbctl.model.snapshot import Snapshot, View
 from lbctl.plan.claims import ClaimsMemo, best, index_claims, is_living, living, rendezvous
 from lbctl.plan.eligible import Eligibility, EligibleMemo, OwnInterfaces, Verdict, eligible
@@ -196,9 +196,7 @@ def _candidate(assignment: Assignment, verdict: Verdict, view: View | None) -> C
 def _how_not_alive(member: Member | None) -> str:
     if member is None:
         return "no speaker heard"
-    if is_living(member) or member.two_way:
-        return member.state.value
-    return f"{member.state.value}, does not hear us"
+    return f"{member.state.value}, does not hear us" if member.state is Liveness.ALIVE else member.state.value
 
 
 def _lost(assignment: Assignment, verdict: Verdict) -> Refusal:

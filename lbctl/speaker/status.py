@@ -1,0 +1,210 @@
+"""What a speaker's status socket answers: where, services, status and moves (JSON, `lbctl.io/*/v1`)."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from lbctl import __version__
+from lbctl.model.address import IPAddress
+from lbctl.model.service import Service, ServiceKey, ServiceType
+from lbctl.model.snapshot import Snapshot, World
+from lbctl.net.status_server import Answer, Handler, Query
+from lbctl.plan.elect import Assignment
+from lbctl.plan.eligible import OwnInterfaces
+from lbctl.plan.locate import locate, member_document, where_document
+from lbctl.plan.reason import Refusal
+from lbctl.speaker.owners import Move
+from lbctl.speaker.step import Told
+
+MOVES_KEPT = 4096
+LONG_POLL = 30.0
+
+
+class Moves:
+    """The newest changes of owner, numbered from 1, for those who follow them."""
+
+    def __init__(self, kept: int = MOVES_KEPT) -> None:
+        self.cursor = 0
+        self._kept: deque[tuple[int, Move]] = deque(maxlen=kept)
+        self._more = asyncio.Event()
+
+    def add(self, moves: Iterable[Move]) -> None:
+        for move in moves:
+            self.cursor += 1
+            self._kept.append((self.cursor, move))
+        self._more.set()
+        self._more = asyncio.Event()
+
+    def after(self, cursor: int) -> list[Move]:
+        """Those numbered above `cursor`, as far as they are kept."""
+        return [move for number, move in self._kept if number > cursor]
+
+    async def wait(self, cursor: int, at_most: float) -> list[Move]:
+        """Those above `cursor`, at once or when there are some; none after `at_most` seconds."""
+        if cursor >= self.cursor:
+            try:
+                await asyncio.wait_for(self._more.wait(), at_most)
+            except TimeoutError:
+                return []
+        return self.after(cursor)
+
+
+@dataclass(slots=True, kw_only=True)
+class Facts:
+    """What the daemon keeps up to date for its status."""
+
+    node: str
+    snapshot: Snapshot
+    own: OwnInterfaces
+    told: Told = field(default_factory=Told)
+    ready: bool = False
+    since_unix: float = 0.0
+    remembered_owners: Mapping[str, str] = field(default_factory=dict)
+    pending: Mapping[ServiceKey, tuple[Refusal, ...]] = field(default_factory=dict)
+    counters: dict[str, float] = field(default_factory=dict)
+    capabilities: dict[str, Any] = field(default_factory=dict)
+    stale: Callable[[], str | None] = lambda: None
+    troubles: Callable[[], tuple[str, ...]] = lambda: ()
+
+
+def routes(facts: Facts, moves: Moves) -> dict[str, Handler]:
+    """The handlers by path."""
+
+    async def where(query: Query) -> Answer:
+        target = query.get("target", "")
+        snapshot = facts.snapshot
+        located, _ = locate(snapshot, target, facts.told.memo.elect, own=facts.own)
+        document = where_document(
+            located,
+            snapshot,
+            node=facts.node,
+            role="speaker",
+            at_unix=time.time(),
+            stale=facts.stale(),
+            previous=_previous(facts, [vip.address for vip in located.vips]),
+        )
+        return Answer(document, 404 if located.error is not None else 200)
+
+    async def services(_query: Query) -> Answer:
+        return Answer({"schema": "lbctl.io/services/v1", "services": service_rows(facts)})
+
+    async def status(_query: Query) -> Answer:
+        return Answer(status_document(facts, time.time()))
+
+    async def follow(query: Query) -> Answer:
+        since = query.get("since")
+        if since is None:
+            found: list[Move] = []
+        elif not since.lstrip("-").isdecimal():
+            error = {"reason": "bad_cursor", "message": f"since={since!r} is not a number"}
+            return Answer({"schema": "lbctl.io/moves/v1", "cursor": moves.cursor, "moves": [], "error": error}, 400)
+        elif int(since) > moves.cursor:
+            # A cursor of the life before: what happened in between is told from the start.
+            found = moves.after(0)
+        else:
+            found = await moves.wait(int(since), LONG_POLL)
+        rows = [_move_row(move) for move in found]
+        return Answer({"schema": "lbctl.io/moves/v1", "cursor": moves.cursor, "moves": rows})
+
+    return {"/v1/where": where, "/v1/services": services, "/v1/status": status, "/v1/moves": follow}
+
+
+def status_document(facts: Facts, at_unix: float) -> dict[str, object]:
+    """`/v1/status`."""
+    world = facts.snapshot.world
+    view = facts.snapshot.view
+    return {
+        "schema": "lbctl.io/status/v1",
+        "role": "speaker",
+        "node": facts.node,
+        "version": __version__,
+        "ready": facts.ready,
+        "since_unix": facts.since_unix,
+        "generation": world.generation,
+        "age": max(0.0, at_unix - world.made_unix) if world.made_unix else None,
+        "synced": view.synced if view is not None else False,
+        "troubles": list(facts.troubles()),
+        "counters": dict(sorted(facts.counters.items())),
+        "members": [member_document(member) for _, member in sorted(view.members.items())] if view else [],
+        "capabilities": facts.capabilities,
+    }
+
+
+def service_rows(facts: Facts) -> list[dict[str, object]]:
+    """The services of type LoadBalancer, by namespace and name."""
+    world = facts.snapshot.world
+    groups = facts.told.memo.elect.eligible.groups.groups.by_address
+    assignments = facts.told.memo.elect.result
+    rows: list[dict[str, object]] = []
+    for key, service in sorted(world.services.items()):
+        if service.type is not ServiceType.LOAD_BALANCER:
+            continue
+        allocation = world.allocations.get(key)
+        addresses: tuple[IPAddress, ...] = allocation.addresses if allocation is not None else ()
+        held = facts.told.owners.held
+        owners = list(dict.fromkeys(held[address].node for address in addresses if address in held))
+        pending = facts.pending.get(key, ())
+        if addresses and not owners and addresses[0] in groups:
+            assignment = assignments.get(groups[addresses[0]].key)
+            pending = (*pending, *_why_unowned(key, assignment))
+        rows.append(_service_row(world, service, addresses, owners, pending))
+    return rows
+
+
+def _service_row(
+    world: World,
+    service: Service,
+    addresses: tuple[IPAddress, ...],
+    owners: list[str],
+    pending: tuple[Refusal, ...],
+) -> dict[str, object]:
+    allocation = world.allocations.get(service.key)
+    return {
+        "namespace": service.key.namespace,
+        "name": service.key.name,
+        "type": service.type.value,
+        "addresses": [str(address) for address in addresses],
+        "ports": [f"{port.port}/{port.protocol.value}" for port in service.ports],
+        "pool": allocation.pool if allocation is not None else None,
+        "owners": owners,
+        "since_unix": allocation.since_unix if allocation is not None else None,
+        "created_unix": service.created_unix,
+        "pending": [{"subject": r.subject, "reason": r.reason.value, "detail": r.detail} for r in pending],
+    }
+
+
+def _why_unowned(key: ServiceKey, assignment: Assignment | None) -> tuple[Refusal, ...]:
+    """Why an allocated service is announced by nobody."""
+    if assignment is None or assignment.owner is not None:
+        return ()
+    if assignment.eligibility.refusals:
+        return assignment.eligibility.refusals
+    refusals = tuple(r for verdict in assignment.eligibility.verdicts.values() for r in verdict.refusals)
+    if refusals:
+        return refusals
+    return (Refusal(str(key), assignment.why_none),) if assignment.why_none is not None else ()
+
+
+def _previous(facts: Facts, addresses: Iterable[IPAddress]) -> dict[IPAddress, str]:
+    found: dict[IPAddress, str] = {}
+    for address in addresses:
+        previous = facts.told.owners.previous.get(address) or facts.remembered_owners.get(str(address))
+        if previous is not None:
+            found[address] = previous
+    return found
+
+
+def _move_row(move: Move) -> dict[str, object]:
+    return {
+        "address": str(move.address),
+        "from": move.previous,
+        "to": move.owner,
+        "cause": move.cause,
+        "at_unix": move.at_unix,
+        "gap": move.gap,
+    }

@@ -1,0 +1,262 @@
+"""One step of the work process, pure: what is known now and what was told before, into what is to be told.
+
+Level, not edge: a step looks at where things are, never at what just happened. Called twice it says nothing twice; a
+missed call costs time and nothing else. `Told` is what the other processes know from us.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from lbctl.model.address import IPAddress
+from lbctl.model.interface import Interface
+from lbctl.model.member import Liveness, Member, Role
+from lbctl.model.snapshot import Snapshot, View
+from lbctl.plan.announce import AnnounceMemo, Prepared, announce, decide
+from lbctl.plan.eligible import OwnInterfaces
+from lbctl.plan.reason import Cause
+from lbctl.speaker.announcers import (
+    Message,
+    Table,
+    decision_messages,
+    interfaces_message,
+    prepare_messages,
+    segments_message,
+    table_messages,
+    table_of,
+)
+from lbctl.speaker.owners import Move, Owners, follow
+
+_EMPTY: Mapping[Any, Any] = MappingProxyType({})
+ASK_AGAIN = 1.0
+"""Seconds after which a decision that pulse did not carry out is told again."""
+MOVES_LOGGED = 20
+"""Changes of owner that are logged one by one; a failover of 10,000 addresses must not wait for its log."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Situation:
+    """All that a step looks at. `listened`: pulse has heard everybody there is, claims may be made.
+
+    `peers` are the addresses the operator named, `remembered` the speakers met before, by name.
+    """
+
+    node: str
+    snapshot: Snapshot
+    interfaces: tuple[Interface, ...] = ()
+    peers: tuple[IPAddress, ...] = ()
+    remembered: Mapping[str, tuple[IPAddress, ...]] = field(default_factory=lambda: _EMPTY)
+    detection_time: float
+    started_unix: float = 0.0
+    listened: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What pulse and wire know from us, and what this node saw of owners; kept from step to step."""
+
+    segments: Message | None = None
+    interfaces: Message | None = None
+    peers: Message | None = None
+    friends: Message | None = None
+    prepared: Mapping[IPAddress, Prepared] = field(default_factory=lambda: _EMPTY)
+    table: Table = field(default_factory=lambda: _EMPTY)
+    table_of: tuple[Mapping[IPAddress, Prepared], tuple[Interface, ...]] | None = None
+    """What `table` was made of."""
+    claims_asked: Mapping[IPAddress, float] = field(default_factory=lambda: _EMPTY)
+    releases_asked: Mapping[IPAddress, float] = field(default_factory=lambda: _EMPTY)
+    owners: Owners = field(default_factory=Owners)
+    memo: AnnounceMemo = field(default_factory=AnnounceMemo)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One line for the log."""
+
+    name: str
+    fields: Mapping[str, object]
+    level: int = logging.INFO
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """What to do: send to wire and pulse, in this order, write the moves down, log, and look again at a time if any."""
+
+    told: Told
+    to_wire: tuple[Message, ...] = ()
+    to_pulse: tuple[Message, ...] = ()
+    to_wire_after: tuple[Message, ...] = ()
+    """For wire, once pulse knows: what may no longer be answered."""
+    moves: tuple[Move, ...] = ()
+    events: tuple[Event, ...] = ()
+    look_again_at: float | None = None
+
+
+def own_interfaces(node: str, interfaces: Sequence[Interface]) -> OwnInterfaces:
+    """The interfaces of this node as the plan wants to know them."""
+    return OwnInterfaces(
+        node=node, usable=MappingProxyType({interface.name: interface.usable for interface in interfaces})
+    )
+
+
+def step(situation: Situation, told: Told, *, now: float, now_unix: float) -> Step:
+    """Compares what should be with what was told. `now` is monotonic, `now_unix` for the record."""
+    view = situation.snapshot.view
+    assert view is not None, "a speaker always has a view of its own"
+    segments = segments_message(situation.interfaces)
+    interfaces = interfaces_message(situation.interfaces)
+    peers = peers_message(situation)
+    friends = friends_message(view, situation.node)
+
+    plan, memo = announce(situation.snapshot, told.memo, own=own_interfaces(situation.node, situation.interfaces))
+    owners, moves = follow(
+        told.owners, view, plan.by_address, now=now, now_unix=now_unix, started_unix=situation.started_unix
+    )
+    decision = decide(
+        plan,
+        view,
+        situation.node,
+        unowned=owners.unowned,
+        detection_time=situation.detection_time,
+        now=now,
+    )
+    made_of = (plan.prepared, situation.interfaces)
+    if told.table_of is not None and all(a is b for a, b in zip(told.table_of, made_of, strict=True)):
+        table, made_of = told.table, told.table_of
+    else:
+        table = table_of(plan.prepared, situation.interfaces)
+    wire_set, wire_drop = table_messages(told.table, table)
+    pulse_set, pulse_drop = prepare_messages(told.prepared, plan.prepared, situation.snapshot.world.generation)
+    releases, releases_asked = _due(decision.release, told.releases_asked, now)
+    claims, claims_asked = _due(decision.claim if situation.listened else {}, told.claims_asked, now)
+
+    to_wire = [interfaces] if interfaces != told.interfaces else []
+    to_wire += [friends] if friends != told.friends else []
+    to_pulse = [segments] if segments != told.segments else []
+    to_pulse += [peers] if peers != told.peers else []
+    return Step(
+        told=Told(
+            segments=segments,
+            interfaces=interfaces,
+            peers=peers,
+            friends=friends,
+            prepared=plan.prepared,
+            table=table,
+            table_of=made_of,
+            claims_asked=claims_asked,
+            releases_asked=releases_asked,
+            owners=owners,
+            memo=memo,
+        ),
+        to_wire=(*to_wire, *wire_set),
+        # A release names its cause; the drop after it would only say "not eligible".
+        to_pulse=(
+            *to_pulse,
+            *decision_messages("release", releases),
+            *pulse_set,
+            *pulse_drop,
+            *decision_messages("claim", claims),
+        ),
+        to_wire_after=tuple(wire_drop),
+        moves=moves,
+        events=_events(moves),
+        look_again_at=_earliest(decision.look_again_at, claims_asked, releases_asked),
+    )
+
+
+def peers_message(situation: Situation) -> Message:
+    """For pulse: every node but me that a speaker may run on, and where it can be reached.
+
+    An address that the operator named goes by the name of whoever has it, and by itself until somebody does.
+    """
+    view = situation.snapshot.view
+    addresses: dict[str, dict[str, None]] = {}
+    name_of: dict[IPAddress, str] = {}
+
+    def add(name: str, known: Sequence[IPAddress]) -> None:
+        if name != situation.node:
+            addresses.setdefault(name, {}).update((str(address), None) for address in known)
+            for address in known:
+                name_of.setdefault(address, name)
+
+    for name, node in sorted(situation.snapshot.world.nodes.items()):
+        add(name, node.addresses)
+    for name, known in sorted(situation.remembered.items()):
+        add(name, known)
+    own = {address for interface in situation.interfaces for address in interface.addresses}
+    if view is not None:
+        for name, member in sorted(view.members.items()):
+            if member.role is Role.SPEAKER and name != situation.node:
+                for address in member.addresses:
+                    name_of.setdefault(address, name)
+    for address in situation.peers:
+        if address not in own:
+            add(name_of.get(address, str(address)), (address,))
+    return {
+        "op": "peers",
+        "peers": [{"name": name, "addresses": list(known)} for name, known in sorted(addresses.items())],
+    }
+
+
+def friends_message(view: View, node: str) -> Message:
+    """For wire: the hardware addresses of the other speakers, which are never strangers."""
+    macs = {mac for name, member in view.members.items() if name != node for mac, _ in member.macs}
+    return {"op": "friends", "macs": sorted(macs)}
+
+
+def remember(known: Mapping[str, Sequence[str]], view: View, node: str) -> dict[str, list[str]]:
+    """The speakers to be remembered: who was known, and where those that are heard now speak from."""
+    found = {name: list(addresses) for name, addresses in known.items()}
+    for name, member in view.members.items():
+        if name != node and member.role is Role.SPEAKER and member.addresses:
+            found[name] = sorted(str(address) for address in member.addresses)
+    return found
+
+
+def own_member(node: str, incarnation: int, interfaces: Sequence[Interface], since_unix: float) -> Member:
+    """This node as a member of its own view."""
+    return Member(
+        node=node,
+        incarnation=incarnation,
+        state=Liveness.ALIVE,
+        two_way=True,
+        addresses=tuple(a for interface in interfaces if (a := interface.speaking_address) is not None),
+        macs=tuple((interface.mac, interface.name) for interface in interfaces),
+        since_unix=since_unix,
+    )
+
+
+def _due(
+    wanted: Mapping[IPAddress, Cause], asked: Mapping[IPAddress, float], now: float
+) -> tuple[dict[IPAddress, Cause], Mapping[IPAddress, float]]:
+    """What to tell now, and when each thing that is wanted was told last."""
+    if not wanted:
+        return {}, _EMPTY
+    due = {a: cause for a, cause in wanted.items() if (at := asked.get(a)) is None or now >= at + ASK_AGAIN}
+    return due, MappingProxyType({a: now if a in due else asked[a] for a in wanted})
+
+
+def _earliest(at: float | None, *asked: Mapping[IPAddress, float]) -> float | None:
+    times = [told + ASK_AGAIN for some in asked for told in some.values()]
+    if at is not None:
+        times.append(at)
+    return min(times, default=None)
+
+
+def _events(moves: Sequence[Move]) -> tuple[Event, ...]:
+    events = []
+    for move in moves[:MOVES_LOGGED]:
+        fields: dict[str, object] = {"address": str(move.address), "cause": move.cause}
+        fields |= {"previous": move.previous} if move.previous is not None else {}
+        if move.owner is None:
+            events.append(Event("owner_lost", fields))
+        else:
+            fields |= {"owner": move.owner} | ({"gap": move.gap} if move.gap is not None else {})
+            events.append(Event("owner_changed", fields))
+    if len(moves) > MOVES_LOGGED:
+        events.append(Event("more_owners_changed", {"count": len(moves) - MOVES_LOGGED}))
+    return tuple(events)

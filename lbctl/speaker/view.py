@@ -1,0 +1,119 @@
+"""The View, out of what pulse tells: members and everybody's claims, as of the newest message."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from ipaddress import ip_address
+from types import MappingProxyType
+from typing import Any
+
+from lbctl.model.address import IPAddress
+from lbctl.model.claim import Claim
+from lbctl.model.member import Liveness, Member, Role
+from lbctl.model.snapshot import View
+
+Message = Mapping[str, Any]
+
+
+class Hearing:
+    """Takes pulse's messages one by one; `view()` freezes what they add up to.
+
+    What did not change since the last `view()` keeps its identity, claim by claim and node by node.
+    """
+
+    def __init__(self, node: str, incarnation: int) -> None:
+        self.node = node
+        self.incarnation = incarnation
+        self.synced = False
+        self._members: dict[str, Member] = {}
+        self._claims: dict[str, dict[IPAddress, Claim]] = {}
+        self._frozen: dict[str, Mapping[IPAddress, Claim]] = {}
+        self._changed: set[str] = set()
+        self._view: View | None = None
+
+    def receive(self, message: Message) -> bool:
+        """Takes one message; False when it says nothing about the View."""
+        match message["op"]:
+            case "member":
+                self._member(message)
+            case "claims":
+                self._said(str(message["node"]), message)
+            case "mine":
+                self._said(self.node, message)
+            case "synced":
+                self.synced = bool(message["synced"])
+            case _:
+                return False
+        self._view = None
+        return True
+
+    def be(self, member: Member) -> None:
+        """What this node is itself: a living member, with the addresses it has now."""
+        if self._members.get(member.node) != member:
+            self._members[member.node] = member
+            self._view = None
+
+    def view(self, now_unix: float) -> View:
+        """Everything heard so far; the very same view while nothing new was."""
+        if self._view is None:
+            for node in self._changed:
+                if claims := self._claims.get(node):
+                    self._frozen[node] = MappingProxyType(dict(claims))
+                else:
+                    self._frozen.pop(node, None)
+            self._changed.clear()
+            self._view = View(
+                source=self.node,
+                seen_unix=now_unix,
+                synced=self.synced,
+                members=MappingProxyType(dict(self._members)),
+                claims=MappingProxyType(dict(self._frozen)),
+            )
+        return self._view
+
+    def _member(self, message: Message) -> None:
+        node = str(message["node"])
+        if node == self.node:
+            return
+        self._members[node] = Member(
+            node=node,
+            incarnation=int(message["incarnation"]),
+            state=Liveness(message["state"]),
+            two_way=bool(message["two_way"]),
+            role=Role(message["role"]),
+            addresses=tuple(ip_address(text) for text in message["addresses"]),
+            macs=tuple((str(mac), str(interface)) for mac, interface in message["macs"]),
+            since_unix=float(message["since_unix"]),
+            interval=float(message["interval"]),
+            multiplier=int(message["multiplier"]),
+            cause=str(message["cause"]),
+        )
+
+    def _said(self, node: str, message: Message) -> None:
+        claims = self._claims.setdefault(node, {})
+        if message.get("complete"):
+            claims.clear()
+        for dropped in message.get("drop", ()):
+            # My own drops come with their cause.
+            claims.pop(ip_address(dropped if isinstance(dropped, str) else dropped[0]), None)
+        member = self._members.get(node)
+        incarnation = self.incarnation if node == self.node else member.incarnation if member is not None else 0
+        for claim in _claims(node, incarnation, message.get("set", ())):
+            claims[claim.address] = claim
+        self._changed.add(node)
+
+
+def _claims(node: str, incarnation: int, entries: Iterable[Any]) -> Iterable[Claim]:
+    for address, epoch, quorate, since_unix, cause, allocation_id, generation, heirs in entries:
+        yield Claim(
+            address=ip_address(address),
+            node=node,
+            incarnation=incarnation,
+            epoch=int(epoch),
+            quorate=bool(quorate),
+            since_unix=float(since_unix),
+            cause=str(cause),
+            allocation_id=int(allocation_id),
+            generation=int(generation),
+            heirs=tuple(map(str, heirs)),
+        )
