@@ -1,0 +1,90 @@
+"""Which pools a service may be served from, and in which order they are tried (MetalLB section 3.2, rules P8-P10)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from lbctl.model.node import Namespace
+from lbctl.model.pool import Pool, ServiceAllocation
+from lbctl.model.service import Service
+from lbctl.plan.reason import GrantCause, Reason, Refusal
+
+NAMESPACE_NAME_LABEL = "kubernetes.io/metadata.name"
+"""Kubernetes puts it on every namespace; it holds for a namespace that no object describes, too."""
+
+
+@dataclass(frozen=True, slots=True)
+class PoolChoice:
+    """Pools to try where none is asked for, tier after tier, each in order; and those not to be tried, and why."""
+
+    tiers: tuple[tuple[GrantCause, tuple[str, ...]], ...]
+    refusals: tuple[Refusal, ...]
+
+
+class PoolMatcher:
+    """Answers for one set of pools and namespaces; what it found for a kind of service it remembers."""
+
+    def __init__(self, pools: Mapping[str, Pool], namespaces: Mapping[str, Namespace]) -> None:
+        self._pools = dict(sorted(pools.items()))
+        self._namespaces = namespaces
+        self._allowed: dict[tuple[str, str], bool] = {}
+        self._choices: dict[object, PoolChoice] = {}
+        pinned = [pool.service_allocation for pool in pools.values() if pool.service_allocation is not None]
+        self._labels_matter = any(item.service_selectors for item in pinned)
+        self.reads_namespaces = any(item.namespace_selectors for item in pinned)
+
+    def compatible(self, pool: Pool, service: Service) -> bool:
+        """Whether the pool's `serviceAllocation` lets the service in. A pool without one lets everybody in."""
+        pinned = pool.service_allocation
+        if pinned is None:
+            return True
+        if not self._namespace_allowed(pool.name, pinned, service.key.namespace):
+            return False
+        if not pinned.service_selectors:
+            return True
+        labels = dict(service.labels)
+        return any(selector.matches(labels) for selector in pinned.service_selectors)
+
+    def _namespace_allowed(self, pool: str, pinned: ServiceAllocation, namespace: str) -> bool:
+        # Selectors that match no namespace keep everybody out; the pool does not become everybody's for it.
+        if not pinned.namespaces and not pinned.namespace_selectors:
+            return True
+        if namespace in pinned.namespaces:
+            return True
+        if not pinned.namespace_selectors:
+            return False
+        known = self._allowed.get((pool, namespace))
+        if known is None:
+            found = self._namespaces.get(namespace)
+            labels = {NAMESPACE_NAME_LABEL: namespace, **dict(found.labels if found else ())}
+            known = any(selector.matches(labels) for selector in pinned.namespace_selectors)
+            self._allowed[pool, namespace] = known
+        return known
+
+    def choice(self, service: Service) -> PoolChoice:
+        """Pinned pools by priority (1 first, 0 last), then the open ones; names decide between equals."""
+        kind = (service.key.namespace, service.labels) if self._labels_matter else service.key.namespace
+        found = self._choices.get(kind)
+        if found is None:
+            found = self._choices[kind] = self._choose(service)
+        return found
+
+    def _choose(self, service: Service) -> PoolChoice:
+        pinned: list[tuple[float, str]] = []
+        open_to_all: list[str] = []
+        refusals: list[Refusal] = []
+        for name, pool in self._pools.items():
+            if not pool.auto_assign:
+                refusals.append(Refusal(name, Reason.POOL_NOT_AUTO))
+            elif not self.compatible(pool, service):
+                refusals.append(Refusal(name, Reason.POOL_NOT_COMPATIBLE))
+            elif pool.service_allocation is None:
+                open_to_all.append(name)
+            else:
+                pinned.append((pool.service_allocation.priority or float("inf"), name))
+        tiers = (
+            (GrantCause.PINNED_POOL, tuple(name for _, name in sorted(pinned))),
+            (GrantCause.AUTOMATIC, tuple(open_to_all)),
+        )
+        return PoolChoice(tuple(tier for tier in tiers if tier[1]), tuple(refusals))
