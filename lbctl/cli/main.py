@@ -7,7 +7,6 @@ finding), Ctrl-C is 130, and a reader that goes away ends us without a traceback
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import os
 import sys
 from collections.abc import Sequence
@@ -83,12 +82,12 @@ def load(name: str) -> Command:
     """The command called `name`, its module imported now. Raises CommandMissing where the module is not there."""
     module_name, _, attribute = COMMANDS[name][0].partition(":")
     try:
-        found = importlib.util.find_spec(module_name) is not None
-    except ModuleNotFoundError:
-        found = False
-    if not found:
-        raise CommandMissing(f"the command {name} is not part of this installation (no module {module_name})")
-    app = getattr(importlib.import_module(module_name), attribute)
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name != module_name:
+            raise
+        raise CommandMissing(f"{name} is not part of this installation (no module {module_name})") from None
+    app = getattr(module, attribute)
     assert isinstance(app, typer.Typer)
     # Rich help costs 180 ms and its markup would turn [brackets] of examples into styles.
     app.rich_markup_mode = None

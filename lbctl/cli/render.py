@@ -73,9 +73,10 @@ def table(
         for column, text in enumerate(line):
             cut = text if len(text) <= widths[column] else text[: widths[column] - 1] + ELLIPSIS
             padding = " " * (widths[column] - len(cut)) if column + 1 < len(line) else ""
-            style = Style.FAINT if number == 0 else styles[number - 1][column] if styles else None
+            style = styles[number - 1][column] if styles and number else None
             cells.append((paint(cut, style) if style else cut) + padding)
-        out.append("  ".join(cells).rstrip())
+        line_text = "  ".join(cells).rstrip()
+        out.append(line_text if number else paint(line_text, Style.FAINT))
     return "\n".join(out)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from lbctl.cli.render import WIDTH, Style, age, clock, paint, table, terminal_width, wrap
-from lbctl.cli.where_is import Report
+from lbctl.cli.where_report import Report
 from lbctl.cli.whereabouts import Answer, Finding, Judgement, Planned, Said, Verdict, Whereabouts
 
 _STYLES = {
@@ -22,11 +22,9 @@ def text(report: Report, *, wide: bool = False) -> str:
     full = WIDTH if terminal_width() is None else min(terminal_width() or WIDTH, WIDTH)
     width = max(full, terminal_width() or 2 * WIDTH) if wide else full
     blocks = [_address(report, known, judgement, width=width, wide=wide) for known, judgement in report.vips]
-    error = report.told.document.get("error")
-    if error and not any(judgement.owner for _, judgement in report.vips):
-        blocks.append(_sentence(_capital(error["message"]) + ".", Style.DOUBT, width))
-    elif not blocks:
-        blocks.append(_sentence(f"Unverified: {_why_not_told(report)}.", Style.DOUBT, width))
+    if not blocks:
+        words = _error(report) or f"Unverified: {_why_not_told(report)}."
+        blocks.append(_sentence(words, Style.DOUBT, width))
     if wide and report.told.role is not None:
         blocks.append([_asked(report)])
     return "\n\n".join("\n".join(block) for block in blocks)
@@ -49,6 +47,8 @@ def _address(report: Report, known: Whereabouts, judgement: Judgement, *, width:
             lines += _labelled(finding.value, message, width, label_width=19)
         elif finding is Finding.OWNER_NOT_ALIVE:
             lines += _sentence(f"{message}.", Style.DOUBT, width)
+    if judgement.verdict is Verdict.CONFLICT and (error := _error(report)):
+        lines += _sentence(error, Style.DOUBT, width)
     if stale := (report.told.document.get("world") or {}).get("stale"):
         lines += _sentence(f"The plan is made of an old world: {stale}.", Style.DOUBT, width)
     return lines
@@ -149,7 +149,7 @@ def _verdict(report: Report, known: Whereabouts, judgement: Judgement) -> str:
         case Verdict.OWNED_NOT_SEEN:
             return f"{owner} has {address} by its own word; not looked for on the wire."
         case Verdict.UNOWNED:
-            return f"Nobody has {address}{_why_unowned(known)}."
+            return _error(report) or f"Nobody has {address}{_why_unowned(known)}."
         case Verdict.CONFLICT:
             return f"Conflict over {address}:"
         case Verdict.UNVERIFIED:
@@ -185,5 +185,10 @@ def _asked(report: Report) -> str:
     return paint(f"asked: {who} ({told.address}){made}", Style.FAINT)
 
 
-def _capital(words: str) -> str:
-    return words[:1].upper() + words[1:]
+def _error(report: Report) -> str | None:
+    """Why there is no such VIP or service, as a sentence."""
+    error = report.told.document.get("error")
+    if not error:
+        return None
+    message: str = error["message"]
+    return f"{message[:1].upper()}{message[1:]}."

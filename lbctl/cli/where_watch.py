@@ -14,7 +14,7 @@ import typer
 from lbctl.cli.exit_status import WhereIsStatus
 from lbctl.cli.options import DEFAULT_SPEAKER_SOCKET, Output
 from lbctl.cli.render import Style, paint
-from lbctl.cli.where_is import Report, be_told, document
+from lbctl.cli.where_report import Report, be_told, document
 from lbctl.cli.whereabouts import Whereabouts, judge, said_from
 from lbctl.net.status_client import AskError, AskFailure, DaemonAddress, UnixAddress, ask
 

@@ -133,6 +133,8 @@ class Whereabouts:
     seen: Seen = field(default_factory=Seen)
     liveness: Mapping[str, str] = field(default_factory=dict)
     """State of each member by name, as far as known."""
+    is_vip: bool = True
+    """False for an address that is in no pool: whoever answers for it is no matter of ours."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,7 +150,8 @@ def judge(whereabouts: Whereabouts) -> Judgement:
     """Compares the three sides of one address."""
     seen, said = whereabouts.seen, whereabouts.said
     owner = _owner(said or ())
-    findings = [*_of_claims(said or ()), *_of_wire(owner, said, seen), *_of_plan(owner, whereabouts)]
+    of_wire = _of_wire(owner, said, seen) if whereabouts.is_vip else []
+    findings = [*_of_claims(said or ()), *of_wire, *_of_plan(owner, whereabouts)]
     if any(finding not in _NOTES for finding, _ in findings):
         verdict = Verdict.CONFLICT
     elif said is None:

@@ -26,6 +26,8 @@ class NotFound(StrEnum):
 
     NOT_A_TARGET = "not_a_target"
     NOT_ALLOCATED = "not_allocated"
+    IN_NO_POOL = "in_no_pool"
+    """Not ours to give: whoever has it is no matter of lbctl."""
     NO_SUCH_SERVICE = "no_such_service"
     NOT_LOAD_BALANCER = "not_load_balancer"
     PENDING = "pending"
@@ -126,8 +128,10 @@ def _not_allocated(world: World, target: str, address: IPAddress) -> Located:
         for name, pool in sorted(world.pools.items())
         if any(address in part for part in pool.ranges if part.family is family_of(address))
     ]
-    where = f"it is free in pool {pools[0]}" if pools else "no pool has it"
-    return Located(target=target, error=NotFound.NOT_ALLOCATED, message=f"no service holds {address}; {where}")
+    if not pools:
+        return Located(target=target, error=NotFound.IN_NO_POOL, message=f"{address} is no VIP: no pool has it")
+    message = f"no service holds {address}; it is free in pool {pools[0]}"
+    return Located(target=target, error=NotFound.NOT_ALLOCATED, message=message)
 
 
 def where_document(

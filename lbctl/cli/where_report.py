@@ -1,0 +1,209 @@
+"""What `where-is` reports: a daemon's word and the wire's evidence put together, and the document made of it."""
+
+from __future__ import annotations
+
+import time
+import urllib.parse
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lbctl.cli.options import DEFAULT_CONTROLLER_SOCKET, DEFAULT_SPEAKER_SOCKET
+from lbctl.cli.whereabouts import Answer, Judgement, Seen, Verdict, Whereabouts, judge, planned_from, said_from, worst
+from lbctl.net.probe import Evidence, Unseen
+from lbctl.net.rtnetlink import neighbors
+from lbctl.net.status_client import AskError, AskFailure, DaemonAddress, UnixAddress, ask
+
+SCHEMA = "lbctl.io/where-is/v1"
+NONE_HERE = "neither speaker nor controller runs on this host; name one with --via HOST"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What a daemon, or the published file, said about the target; `failures` are those that could not be asked."""
+
+    role: str | None = None
+    node: str = ""
+    address: str = ""
+    local: bool = False
+    document: Mapping[str, Any] = field(default_factory=dict)
+    failures: tuple[str, ...] = ()
+
+    @property
+    def members(self) -> Sequence[Mapping[str, Any]]:
+        members: Sequence[Mapping[str, Any]] = self.document.get("view", {}).get("members", ())
+        return members
+
+    @property
+    def no_reason(self) -> str | None:
+        """Why there is no such VIP or service (`plan.locate.NotFound`); None when there is."""
+        error: Mapping[str, Any] | None = self.document.get("error")
+        return error["reason"] if error else None
+
+    def vip(self, address: str) -> Mapping[str, Any] | None:
+        vips: Sequence[Mapping[str, Any]] = self.document.get("vips", ())
+        return next((vip for vip in vips if vip["address"] == address), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """The whole answer: what was told, and each address with its judgement."""
+
+    target: str
+    at_unix: float
+    told: Told
+    vips: tuple[tuple[Whereabouts, Judgement], ...]
+
+    @property
+    def verdict(self) -> Verdict:
+        if not self.vips and self.told.role is None:
+            return Verdict.UNVERIFIED
+        return worst(judgement.verdict for _, judgement in self.vips)
+
+
+def be_told(target: str, daemon: DaemonAddress | None, published: Path) -> Told:
+    """Asks the daemon named, or the speaker here, or the controller here; the published file when none answers."""
+    failures: list[str] = []
+    here = (UnixAddress(DEFAULT_SPEAKER_SOCKET), UnixAddress(DEFAULT_CONTROLLER_SOCKET))
+    for each in (daemon,) if daemon is not None else here:
+        try:
+            _, answer = ask(each, f"/v1/where?target={urllib.parse.quote(target, safe='')}")
+        except AskError as error:
+            if daemon is not None or error.failure is not AskFailure.NOT_RUNNING:
+                failures.append(str(error))
+            continue
+        return Told(
+            role=str(answer.get("role", "speaker")),
+            node=str(answer.get("node", "")),
+            address=str(each),
+            local=isinstance(each, UnixAddress),
+            document=answer,
+            failures=tuple(failures),
+        )
+    if published.exists():
+        from lbctl.cli.published_answers import NotPublished, where
+
+        try:
+            answer = where(published, target)
+        except NotPublished as error:
+            failures.append(str(error))
+        else:
+            return Told(role="published", address=str(published), document=answer, failures=tuple(failures))
+    return Told(failures=tuple(failures) or (NONE_HERE,))
+
+
+def make_report(target: str, told: Told, evidence: Sequence[Evidence], window: float) -> Report:
+    """Judges every address of the evidence by what was told."""
+    vips = [_whereabouts(told, each, window) for each in evidence]
+    return Report(target=target, at_unix=time.time(), told=told, vips=tuple((known, judge(known)) for known in vips))
+
+
+def _whereabouts(told: Told, evidence: Evidence, window: float) -> Whereabouts:
+    asked = told.role in ("speaker", "controller")
+    address = str(evidence.address)
+    vip = told.vip(address)
+    said = tuple(said_from(claim) for claim in (vip or {}).get("said", ())) if asked else None
+    return Whereabouts(
+        address=address,
+        pool=vip["pool"] if vip else None,
+        allocation_id=vip["allocation_id"] if vip else None,
+        planned=planned_from(vip["planned"]) if vip else None,
+        said=said,
+        seen=_seen(told, evidence, {claim.node for claim in said or ()}, window),
+        liveness={str(member["node"]): str(member["state"]) for member in told.members},
+        is_vip=told.no_reason != "in_no_pool",
+    )
+
+
+def _seen(told: Told, evidence: Evidence, claimants: set[str], window: float) -> Seen:
+    nodes = {str(mac).lower(): str(member["node"]) for member in told.members for mac, _ in member.get("macs", ())}
+    hints: dict[str, list[str]] = {}
+    if any(sighting.mac not in nodes for sighting in evidence.sightings):
+        by_address = {str(each): str(member["node"]) for member in told.members for each in member.get("addresses", ())}
+        by_address |= told.document.get("node_addresses", {})
+        for neighbor in neighbors():
+            if neighbor.address == evidence.address:
+                continue
+            hints.setdefault(neighbor.mac, []).append(str(neighbor.address))
+            if (node := by_address.get(str(neighbor.address))) is not None:
+                nodes.setdefault(neighbor.mac, node)
+    answers = tuple(
+        Answer(
+            mac=sighting.mac,
+            node=nodes.get(sighting.mac),
+            after=sighting.after,
+            asked=sighting.asked,
+            hint=" ".join(hints.get(sighting.mac, ())),
+        )
+        for sighting in evidence.sightings
+    )
+    here = nodes.get(evidence.own_mac or "") or _node_here(told, nodes)
+    return Seen(
+        interface=evidence.interface,
+        window=window,
+        answers=answers,
+        unseen=evidence.unseen.value if evidence.unseen else None,
+        detail=evidence.detail,
+        own=here in claimants and evidence.unseen in (None, Unseen.OWN_ADDRESS),
+    )
+
+
+def _node_here(told: Told, nodes: Mapping[str, str]) -> str | None:
+    """The node of this host by the speaker's socket; not when its MACs are known, since ours was not one of them."""
+    if told.local and told.role == "speaker" and told.node not in nodes.values():
+        return told.node
+    return None
+
+
+def document(report: Report) -> dict[str, Any]:
+    """The answer as `lbctl.io/where-is/v1`, described in docs/commands.md."""
+    told = report.told
+    return {
+        "schema": SCHEMA,
+        "target": report.target,
+        "at_unix": round(report.at_unix, 3),
+        "verdict": report.verdict.value,
+        "status": int(report.verdict.status),
+        "asked": {
+            "role": told.role,
+            "node": told.node or None,
+            "address": told.address or None,
+            "failures": list(told.failures),
+        },
+        "world": told.document.get("world"),
+        "services": list(told.document.get("services", ())),
+        "vips": [_vip_document(told, known, judgement) for known, judgement in report.vips],
+        "error": told.document.get("error"),
+    }
+
+
+def _vip_document(told: Told, known: Whereabouts, judgement: Judgement) -> dict[str, Any]:
+    vip = told.vip(known.address) or {}
+    seen = known.seen
+    return {
+        "address": known.address,
+        "pool": known.pool,
+        "allocation_id": known.allocation_id,
+        "verdict": judgement.verdict.value,
+        "owner": judgement.owner,
+        "findings": [{"finding": finding.value, "message": message} for finding, message in judgement.findings],
+        "planned": vip.get("planned"),
+        "said": vip.get("said", []) if known.said is not None else None,
+        "seen": {
+            "interface": seen.interface,
+            "window": seen.window,
+            "own": seen.own,
+            "unseen": {"reason": seen.unseen, "message": seen.detail} if seen.unseen else None,
+            "answers": [
+                {
+                    "mac": answer.mac,
+                    "node": answer.node,
+                    "after": round(answer.after, 6),
+                    "asked": answer.asked,
+                    "also": answer.hint or None,
+                }
+                for answer in seen.answers
+            ],
+        },
+    }
