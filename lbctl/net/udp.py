@@ -1,0 +1,148 @@
+"""Heartbeat sockets: one segment's datagrams, and nothing that came or goes another way.
+
+Two sockets a segment, both bound to its interface (SO_BINDTODEVICE): one bound to the node's own address, so that every
+packet leaves with the source that its signature covers, and one bound to the group, which only receives. Packets leave
+with hop limit 255 and count only when they arrive with it (as RFC 5082 has it): no router has passed them on. Unicast
+goes to neighbours on the link only (SO_DONTROUTE), never by way of a gateway.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+import sys
+from typing import NamedTuple
+
+HOP_LIMIT = 255
+RECEIVE_BUFFER = 4 * 1024 * 1024
+"""Room for the claims of a few thousand addresses that all arrive while this process waits for a core."""
+_MAX_DATAGRAM = 2048
+_ANCILLARY = 128
+_DSCP_CS6 = 0xC0
+_PRIORITY_CONTROL = 7
+
+# Linux numbers that this version of the socket module has no names for.
+_SO_RCVBUFFORCE = 33
+_SO_TIMESTAMPNS = 35
+_IP_TTL = 2
+_IP_RECVTTL = 12
+_IP_MULTICAST_ALL = 49
+_IPV6_MULTICAST_ALL = 29
+_HOP_LIMITS = ((socket.IPPROTO_IP, _IP_TTL), (socket.IPPROTO_IPV6, socket.IPV6_HOPLIMIT))
+_TIMESPEC = struct.Struct("=qq")
+
+
+class Datagram(NamedTuple):
+    """What arrived. `at_unix` is when the kernel took it from the link (0.0 if it did not say)."""
+
+    payload: bytes
+    source: str
+    at_unix: float
+    hop_limit: int
+
+
+class SegmentSocket:
+    """The heartbeat sockets of one segment. Raises OSError from the constructor, and only from there."""
+
+    def __init__(self, *, ifindex: int, name: str, address: str, port: int, group4: str, group6: str) -> None:
+        self.ifindex = ifindex
+        self.address = address
+        self._port = port
+        self._family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        self._group = group6 if ":" in address else group4
+        self._unicast = self._socket(name)
+        try:
+            self._multicast = self._socket(name)
+            try:
+                self._open()
+            except OSError:
+                self._multicast.close()
+                raise
+        except OSError:
+            self._unicast.close()
+            raise
+
+    @property
+    def sockets(self) -> tuple[socket.socket, socket.socket]:
+        """Both, to be polled: the group's first."""
+        return self._multicast, self._unicast
+
+    def send(self, payload: bytes, to: str) -> str | None:
+        """Sends to an address on this link, or to the group; the reason when the kernel would not take it."""
+        try:
+            self._unicast.sendto(payload, self._sockaddr(to, self._port))
+        except BlockingIOError:
+            return "tx_full"
+        except OSError:
+            # No route, no neighbour, address or link just gone: heartbeats are repeated, and silence is the signal.
+            return "tx_failed"
+        return None
+
+    def receive(self, sock: socket.socket) -> Datagram | None:
+        """The next datagram that waits in one of `sockets`; None when there is none."""
+        try:
+            payload, ancillary, _, source = sock.recvmsg(_MAX_DATAGRAM, _ANCILLARY)
+        except OSError:
+            # Nothing waits, or an error of the link is told by this call once: the next one goes on.
+            return None
+        at_unix = 0.0
+        hop_limit = -1
+        for level, kind, value in ancillary:
+            if level == socket.SOL_SOCKET and kind == _SO_TIMESTAMPNS and len(value) >= _TIMESPEC.size:
+                seconds, nanoseconds = _TIMESPEC.unpack_from(value)
+                at_unix = seconds + nanoseconds / 1e9
+            elif (level, kind) in _HOP_LIMITS:
+                hop_limit = int.from_bytes(value[:4], sys.byteorder)
+        return Datagram(payload, source[0].partition("%")[0], at_unix, hop_limit)
+
+    def close(self) -> None:
+        self._unicast.close()
+        self._multicast.close()
+
+    def _socket(self, device: str) -> socket.socket:
+        sock = socket.socket(self._family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+        try:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, device.encode() + b"\0")
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+            try:
+                sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, RECEIVE_BUFFER)
+            except PermissionError:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+            if self._family == socket.AF_INET:
+                sock.setsockopt(socket.IPPROTO_IP, _IP_RECVTTL, 1)
+                sock.setsockopt(socket.IPPROTO_IP, _IP_MULTICAST_ALL, 0)
+            else:
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVHOPLIMIT, 1)
+                sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_MULTICAST_ALL, 0)
+        except OSError:
+            sock.close()
+            raise
+        return sock
+
+    def _open(self) -> None:
+        index = struct.pack("@I", self.ifindex)
+        out, group = self._unicast, socket.inet_pton(self._family, self._group)
+        out.setsockopt(socket.SOL_SOCKET, socket.SO_PRIORITY, _PRIORITY_CONTROL)
+        if self._family == socket.AF_INET:
+            request = group + socket.inet_pton(socket.AF_INET, "0.0.0.0") + index
+            out.setsockopt(socket.SOL_SOCKET, socket.SO_DONTROUTE, 1)
+            out.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, _DSCP_CS6)
+            out.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, HOP_LIMIT)
+            out.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, HOP_LIMIT)
+            out.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_LOOP, 0)
+            out.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, request)
+            self._multicast.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, request)
+        else:
+            out.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_TCLASS, _DSCP_CS6)
+            out.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS, HOP_LIMIT)
+            out.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, HOP_LIMIT)
+            out.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_LOOP, 0)
+            out.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF, index)
+            self._multicast.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, group + index)
+        self._multicast.bind(self._sockaddr(self._group, self._port))
+        out.bind(self._sockaddr(self.address, self._port))
+
+    def _sockaddr(self, address: str, port: int) -> tuple[str, int] | tuple[str, int, int, int]:
+        return (address, port) if self._family == socket.AF_INET else (address, port, 0, self.ifindex)

@@ -1,0 +1,124 @@
+"""One run of one node's speaker as we hear it: on which segments, until when, and whether it hears us.
+
+Silence is found by deadline, not by tick: each beat moves the deadline to its arrival plus the *sender's* interval
+times its multiplier, so that presets mix and nobody waits for somebody's next round.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from lbctl.protocol.heartbeat.packet import Beat, Header, Hearing, Role, Saying
+
+
+class Liveness(StrEnum):
+    """alive; suspect: silent or deaf to us, not agreed; gone: agreed by more than half of the voters; left: said so."""
+
+    ALIVE = "alive"
+    SUSPECT = "suspect"
+    GONE = "gone"
+    LEFT = "left"
+
+
+class Why(StrEnum):
+    """Why a member is in the state it is in."""
+
+    HEARD = "heard"
+    SILENT = "silent"
+    ONE_WAY = "one_way"
+    LEAVING = "leaving"
+    RESTARTED = "restarted"
+
+
+@dataclass(slots=True)
+class Ear:
+    """What one segment tells of an instance. `steady`: the bytes of its last beat, by part, to skip reading repeats."""
+
+    address: str
+    sequence: int = 0
+    deadline: float = 0.0
+    lists_me: bool = False
+    steady: dict[int, bytes] = field(default_factory=dict)
+
+    def repeats(self, part: int, steady: bytes, source: str, now: float) -> bool:
+        """Whether a beat says nothing but that its sender still lives."""
+        return self.steady.get(part) == steady and self.deadline > now and self.address == source
+
+
+class Instance:
+    """One incarnation of a node. `hears` is what it said last of every node: (node, incarnation) -> Hearing flags."""
+
+    __slots__ = (
+        "cause", "ears", "first_at", "hears", "incarnation", "interval", "links", "multiplier", "name", "node", "role",
+        "saying", "since", "state", "was_hearing", "was_two_way",
+    )  # fmt: skip
+
+    def __init__(self, node: int, incarnation: int, name: str, now: float) -> None:
+        self.node = node
+        self.incarnation = incarnation
+        self.name = name
+        self.role = Role.SPEAKER
+        self.saying = Saying.ALIVE
+        self.interval = 0.0
+        self.multiplier = 0
+        self.links: tuple[tuple[bytes, str], ...] = ()
+        self.ears: dict[int, Ear] = {}
+        self.hears: dict[tuple[int, int], int] = {}
+        self.state = Liveness.ALIVE
+        self.cause = Why.HEARD
+        self.since = now
+        self.first_at = now
+        self.was_hearing = False
+        self.was_two_way = False
+
+    @property
+    def key(self) -> tuple[int, int]:
+        return self.node, self.incarnation
+
+    @property
+    def detection(self) -> float:
+        """Seconds of silence after which it is suspect, by its own word."""
+        return self.interval * self.multiplier
+
+    @property
+    def counts(self) -> bool:
+        """Whether it may vote, own and inherit: alive, both ways, and a speaker."""
+        return self.was_two_way and self.state is Liveness.ALIVE and self.role is Role.SPEAKER
+
+    def listen(self, header: Header, beat: Beat, via: int, me: tuple[int, int], now: float) -> None:
+        """Takes what a beat says. The ear for `via` must exist."""
+        self.role = Role(header.role)
+        self.saying = Saying(header.saying)
+        self.interval = header.interval_ms / 1000
+        self.multiplier = header.multiplier
+        self.links = beat.links
+        ear = self.ears[via]
+        ear.deadline = now + self.detection
+        if beat.hears is None:
+            return
+        low, high = beat.hears.low, beat.hears.high
+        if low == 0 and high == 2**64 - 1:
+            self.hears = {}
+        else:
+            self.hears = {key: flags for key, flags in self.hears.items() if not low <= key[0] <= high}
+        for node, incarnation, flags in beat.hears.entries:
+            self.hears[node, incarnation] = flags
+        if low <= me[0] <= high:
+            ear.lists_me = bool(self.hears.get(me, 0) & Hearing.HERE)
+
+    def hearing(self, now: float) -> bool:
+        return any(ear.deadline > now for ear in self.ears.values())
+
+    def two_way(self, now: float) -> bool:
+        return any(ear.deadline > now and ear.lists_me for ear in self.ears.values())
+
+    def hears_both_ways(self, node: int, incarnation: int) -> bool:
+        """Its vote: whether it hears that incarnation and is heard by it."""
+        return bool(self.hears.get((node, incarnation), 0) & Hearing.TWO_WAY)
+
+    def restart(self, now: float) -> None:
+        """We were away: nothing that fell silent meanwhile has had its time yet."""
+        if self.was_hearing:
+            for ear in self.ears.values():
+                ear.deadline = now + self.detection

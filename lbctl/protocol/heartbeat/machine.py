@@ -1,0 +1,501 @@
+"""The heartbeat machine of one member: packets and decisions of work in, beats, claims and reports out.
+
+Keeps the contract of `protocol.machine`. Outputs are `Send`s, `via` an interface index, and `Report`s named as the
+messages of docs/processes.md (`answer` is for wire, all others for work). The shell must hand in every packet that has
+arrived before it calls `handle_timeout`: a late reader then finds no one dead who spoke in time.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from lbctl.protocol.heartbeat.auth import Keyring
+from lbctl.protocol.heartbeat.changes import Request, pack_request, parse_changes, parse_request
+from lbctl.protocol.heartbeat.detector import Ear, Instance
+from lbctl.protocol.heartbeat.identity import cluster_hash
+from lbctl.protocol.heartbeat.membership import Counts, Lost, Membership
+from lbctl.protocol.heartbeat.ownership import Ownership, Refusal
+from lbctl.protocol.heartbeat.packet import (
+    STEADY_AT,
+    Flag,
+    Header,
+    Kind,
+    Refused,
+    Role,
+    Saying,
+    beat_bodies,
+    body_end,
+    encode_header,
+    parse_beat,
+    parse_header,
+)
+from lbctl.protocol.heartbeat.segments import DEAD_PACE, Audience, Lane, Segment, Settings
+from lbctl.protocol.machine import Report, Send
+
+EAGER = 2.0
+"""Seconds after the start, a pause or a new segment in which configured but silent nodes get every beat."""
+LEAVING_BEATS = 3
+LEAVING_PACE = 0.01
+PUSHED, ANSWERED = 64, 48
+"""Packets of a pushed change, and of one answer to a request. What is more is asked for, as fast as it is taken."""
+ANSWERS = 16
+"""Answers to one member in one interval."""
+_STEADY_PARTS = 8
+_NAME_NOTE_PACE = 60.0
+
+
+class Heartbeat:
+    """One member of the group. `lease` is the moment until which wire may answer; 0 when it must not."""
+
+    def __init__(self, settings: Settings, *, unix_offset: float = 0.0) -> None:
+        self.settings = settings
+        self.membership = Membership(
+            settings.node, settings.incarnation, settings.detection, votes=not settings.observer
+        )
+        self.ownership = Ownership(self.membership, settings.interval, settings.detection)
+        self.ownership.unix_offset = unix_offset
+        self.counters: Counter[str] = Counter()
+        self.lease = 0.0
+        self.left = False
+        self._keyring = Keyring(settings.cluster, settings.keys)
+        self._cluster = cluster_hash(settings.cluster)
+        self._audience = Audience(self.membership)
+        self._lanes: dict[int, Lane] = {}
+        self._out: list[Send | Report] = []
+        self._saying = Saying.ALIVE
+        self._sequence = 0
+        self._pushed = 0
+        self._rebuild = True
+        self._ready = False
+        self._hold_until: float | None = None
+        self._suspended: tuple[float, float] | None = None
+        self._eager_until = 0.0
+        self._beat_at: float | None = None
+        self._extra_at: float | None = None
+        self._last_beat = -1.0
+        self._discover_at = 0.0
+        self._review_at: float | None = None
+        self._leaving_beats = 0
+        self._asked_at: dict[tuple[int, int], float] = {}
+        self._answers: dict[tuple[int, int], tuple[float, int]] = {}
+        self._name_noted = -_NAME_NOTE_PACE
+        self._unsynced: set[tuple[int, int]] = set()
+
+    # What work says
+
+    def set_clock(self, unix_offset: float) -> None:
+        """`unix_offset`: Unix time minus the machine's monotonic time, seconds."""
+        self.ownership.unix_offset = unix_offset
+
+    def set_segments(self, segments: Iterable[Segment], now: float) -> None:
+        """Where to speak: the whole list. A segment that becomes usable is listened to before anything is claimed."""
+        lanes: dict[int, Lane] = {}
+        fresh = False
+        for segment in segments:
+            if not segment.usable:
+                continue
+            old = self._lanes.get(segment.ifindex)
+            if old is not None and old.segment == segment:
+                lanes[segment.ifindex] = old
+            else:
+                lanes[segment.ifindex] = Lane(segment, self.settings)
+                fresh = fresh or old is None
+        self._lanes = lanes
+        self._rebuild = True
+        if fresh or self._hold_until is None:
+            self._hold(now)
+        if self._beat_at is None:
+            self._beat_at = now
+        if fresh:
+            self._discover_at = now
+        self._settle(now)
+
+    def set_peers(self, peers: Iterable[tuple[str, Sequence[str]]], now: float) -> None:
+        """Every configured or remembered node but me: the whole list."""
+        for text in self._audience.configure(peers):
+            self._note("not_an_address", address=text)
+        self._discover_at = min(self._discover_at, now)
+        self._settle(now)
+
+    def prepare(
+        self,
+        generation: int,
+        entries: Iterable[tuple[str, int, Sequence[str]]],
+        drop: Iterable[str],
+        complete: bool,
+        now: float,
+    ) -> None:
+        self.ownership.prepare(generation, entries, list(drop), complete=complete)
+        self._settle(now)
+
+    def claim(self, addresses: Iterable[str], cause: str, now: float) -> None:
+        self.ownership.claim(addresses, cause, now)
+        self._settle(now)
+
+    def release(self, addresses: Iterable[str], cause: str, now: float) -> None:
+        self.ownership.release(addresses, cause)
+        self._settle(now)
+
+    def restore(self, epochs: Iterable[tuple[str, int]]) -> None:
+        self.ownership.restore(epochs)
+
+    def leave(self, now: float) -> None:
+        """Says `leaving` three times to everybody; `left` is true, and reported, when that is done. Answers end now."""
+        if self._saying is Saying.LEAVING:
+            return
+        self._saying = Saying.LEAVING
+        self._rebuild = True
+        self._leave_once(now)
+        self.ownership.leave()
+        self._collect()
+
+    def woke(self, now: float, gap: float) -> None:
+        """This process did not run for `gap` seconds: nobody's silence counts, and others may hold what we held."""
+        self.membership.restart(now)
+        self._review_at = now
+        if self._hold_until is not None:
+            self._hold(now)
+        if self._ready and self.lease <= now:
+            self.lease = 0.0
+            self._suspended = now + self.settings.detection, now + 4 * self.settings.detection
+        self._beat_at = now
+        self._discover_at = now
+        self.counters["pauses"] += 1
+        self._note("paused", gap=round(gap, 4))
+
+    # What arrives
+
+    def received(self, payload: bytes, via: int, source: str, now: float) -> None:
+        """A datagram from `source`, by the socket of segment `via`. Never raises."""
+        header = parse_header(payload, self._cluster)
+        if isinstance(header, Refused):
+            self.counters[header.value] += 1
+            return
+        lane = self._lanes.get(via)
+        if lane is None:
+            self.counters["rx_no_segment"] += 1
+            return
+        if header.segment and lane.tag and header.segment != lane.tag:
+            self.counters["rx_other_segment"] += 1
+            return
+        if header.node == self.membership.me[0]:
+            self._my_own_name(header, source, now)
+            return
+        key = (header.node, header.incarnation)
+        instance = self.membership.instances.get(key)
+        ear = instance.ears.get(via) if instance is not None else None
+        if ear is not None and header.sequence <= ear.sequence:
+            self.counters["rx_replayed"] += 1
+            return
+        unverified = self._keyring.verify(payload, bool(header.flags & Flag.SIGNED), source)
+        if unverified is not None:
+            self.counters[unverified.value] += 1
+            return
+        end = body_end(payload, header)
+        if header.kind == Kind.BEAT:
+            self.counters["rx_beats"] += 1
+            steady = payload[STEADY_AT:end]
+            if instance is not None and ear is not None and ear.repeats(header.part, steady, source, now):
+                ear.sequence = header.sequence
+                ear.deadline = now + instance.detection
+                if key in self._unsynced:
+                    self._ask(instance, now)
+            else:
+                self._new_beat(payload, end, header, via, source, now)
+        elif instance is None or ear is None:
+            self.counters["rx_stranger"] += 1
+        else:
+            ear.sequence = header.sequence
+            if header.kind == Kind.CLAIMS:
+                self._claims(payload, end, header, instance, now)
+            elif header.kind == Kind.REQUEST:
+                self._request(payload, end, instance, self._lanes[via], source, now)
+            else:
+                self.counters["rx_unknown_kind"] += 1
+
+    def _new_beat(self, payload: bytes, end: int, header: Header, via: int, source: str, now: float) -> None:
+        beat = parse_beat(payload, end, header.node)
+        if isinstance(beat, Refused):
+            self.counters[beat.value] += 1
+            return
+        ear = self.membership.listen(header, beat, via, source, now)
+        if ear is None:
+            self.counters["rx_too_many_members"] += 1
+            return
+        ear.sequence = header.sequence
+        if header.part < _STEADY_PARTS:
+            ear.steady[header.part] = payload[STEADY_AT:end]
+        key = (header.node, header.incarnation)
+        instance = self.membership.instances[key]
+        if instance.role is Role.SPEAKER:
+            for digest in beat.digests:
+                copy = self.ownership.table.copy(key)
+                if (digest.node, digest.incarnation) == key and not copy.learn_digest(digest):
+                    self._forget_copy(instance)
+                    self.ownership.table.copy(key).learn_digest(digest)
+        self._settle(now)
+        if key in self._unsynced:
+            self._ask(instance, now)
+
+    def _claims(self, payload: bytes, end: int, header: Header, instance: Instance, now: float) -> None:
+        changes = parse_changes(payload, end)
+        if isinstance(changes, Refused) or header.role != Role.SPEAKER:
+            self.counters["rx_malformed"] += 1
+            return
+        self.counters["rx_claims"] += 1
+        copy = self.ownership.table.copy(instance.key)
+        applied = copy.apply(changes)
+        if applied is None:
+            self._forget_copy(instance)
+            if copy.digest is not None:
+                self.ownership.table.copy(instance.key).learn_digest(copy.digest)
+        else:
+            self.ownership.learned(instance, *applied)
+        self._settle(now)
+        if changes.final and instance.key in self._unsynced:
+            self._asked_at.pop(instance.key, None)
+            self._ask(instance, now)
+
+    def _request(self, payload: bytes, end: int, instance: Instance, lane: Lane, source: str, now: float) -> None:
+        request = parse_request(payload, end)
+        if isinstance(request, Refused):
+            self.counters[request.value] += 1
+            return
+        since, answers = self._answers.get(instance.key, (now, 0))
+        if now - since >= self.settings.interval:
+            since, answers = now, 0
+        if request.incarnation != self.settings.incarnation or answers >= ANSWERS:
+            self.counters["requests_refused"] += 1
+            return
+        self._answers[instance.key] = since, answers + 1
+        left = ANSWERED
+        for number, (after, upto) in enumerate(request.spans):
+            final = number == len(request.spans) - 1
+            bodies = self.ownership.table.own.bodies(after, upto, packets=left, answer=True)
+            left -= len(bodies)
+            for body in bodies:
+                self._send(Kind.CLAIMS, body, lane, [source], now)
+            if left <= 0 or final:
+                return
+
+    def _my_own_name(self, header: Header, source: str, now: float) -> None:
+        if header.incarnation == self.settings.incarnation:
+            self.counters["rx_own"] += 1
+            return
+        self.counters["rx_own_name"] += 1
+        if now - self._name_noted >= _NAME_NOTE_PACE:
+            self._name_noted = now
+            self._note("name_in_use", address=source, incarnation=header.incarnation)
+
+    # Time
+
+    def next_timeout(self) -> float | None:
+        times = [self._beat_at, self._extra_at, self._review_at]
+        if self._saying is Saying.LEAVING:
+            times = [None if self.left else self._beat_at]
+        elif self._beat_at is not None:
+            times.append(self.ownership.next_timeout(self._last_beat))
+            if not self._ready or self.ownership.blocked is Refusal.PAUSED:
+                times.append(self._hold_until)
+        return min((at for at in times if at is not None), default=None)
+
+    def handle_timeout(self, now: float) -> None:
+        if self._saying is Saying.LEAVING:
+            if not self.left and self._beat_at is not None and now >= self._beat_at:
+                self._leave_once(now)
+            return
+        if self._beat_at is not None and now >= self._beat_at:
+            self._renew_lease(now)
+            self._beat_at += self.settings.interval
+            if self._beat_at <= now:
+                self._beat_at = now + self.settings.interval
+            self._settle(now, beat=True)
+        else:
+            self._settle(now)
+
+    def outputs(self) -> list[Send | Report]:
+        out, self._out = self._out, []
+        return out
+
+    # What follows
+
+    def _settle(self, now: float, *, beat: bool = False) -> None:
+        if self._saying is Saying.LEAVING:
+            return
+        told = {}
+        for event in self.membership.review(now):
+            if isinstance(event, Lost):
+                self.ownership.lost(event.instance, now)
+            elif isinstance(event, Counts):
+                self.ownership.counts(event.instance)
+            told[event.instance.key] = event.instance
+        for changed in told.values():
+            self._report_member(changed)
+        self._review_at = self.membership.next_deadline(now)
+        self.ownership.blocked = self._blocked(now)
+        version = self.ownership.table.own.version
+        self.ownership.settle(now)
+        self._unsynced = {
+            key
+            for key, copy in self.ownership.table.copies.items()
+            if not copy.complete and (instance := self.membership.instances.get(key)) and instance.was_two_way
+        }
+        self._collect()
+        self._push(now)
+        if self.membership.view_changed or version != self.ownership.table.own.version:
+            self._rebuild = True
+        if self.membership.view_changed:
+            self.membership.view_changed = False
+            self._extra_at = max(now, self._last_beat + self.settings.interval / 5)
+        if beat or (self._extra_at is not None and now >= self._extra_at):
+            self._extra_at = None
+            self._beat(now, regular=beat)
+
+    def _blocked(self, now: float) -> Refusal | None:
+        if self.settings.observer or self._hold_until is None:
+            return Refusal.NOT_READY
+        if now < self._hold_until:
+            return Refusal.PAUSED if self._ready else Refusal.NOT_READY
+        if not self._ready:
+            self._ready = True
+            self._out.append(
+                Report("ready", {"interval": self.settings.interval, "multiplier": self.settings.multiplier})
+            )
+            self._renew_lease(now)
+        return None if self._lanes else Refusal.NO_SEGMENT
+
+    def _hold(self, now: float) -> None:
+        self._hold_until = now + self.settings.detection
+        self._eager_until = now + EAGER
+
+    def _renew_lease(self, now: float) -> None:
+        """The lease goes out before the beat: it ends before anyone who heard that beat can find us silent."""
+        if self._suspended is not None:
+            quiet_until, at_last = self._suspended
+            if now >= at_last or (now >= quiet_until and self.ownership.synced):
+                self._suspended = None
+        if self._ready and self._suspended is None:
+            self.lease = now + self.settings.detection
+
+    def _beat(self, now: float, *, regular: bool) -> None:
+        self._last_beat = now
+        discover = regular and now >= self._discover_at
+        if discover:
+            self._discover_at = now + DEAD_PACE
+        for lane in self._lanes.values():
+            if self._rebuild or not lane.bodies:
+                lane.bodies = self._bodies(lane, now)
+            heard = self._audience.heard(lane, now)
+            if discover:
+                self._send_beat(lane, [lane.group], now)
+            if discover or now < self._eager_until:
+                heard += self._audience.silent(lane, now)
+            if heard:
+                self._send_beat(lane, heard, now)
+        self._rebuild = False
+
+    def _bodies(self, lane: Lane, now: float) -> list[bytes]:
+        return beat_bodies(
+            name=self.settings.node,
+            hears=self.membership.heard(lane.segment.ifindex, now),
+            digests=[self.ownership.table.own.digest(*self.membership.me)],
+            links=[other.segment.link for other in self._lanes.values() if other.segment.mac],
+        )
+
+    def _send_beat(self, lane: Lane, to: list[str], now: float) -> None:
+        for part, body in enumerate(lane.bodies):
+            self._send(Kind.BEAT, body, lane, to, now, part=part)
+
+    def _send(self, kind: Kind, body: bytes, lane: Lane, to: list[str], now: float, *, part: int = 0) -> None:
+        settings = self.settings
+        self._sequence += 1
+        header = Header(
+            kind=kind,
+            node=self.membership.me[0],
+            incarnation=settings.incarnation,
+            sequence=self._sequence,
+            sent_us=int(now * 1_000_000) % 2**64,
+            segment=lane.tag,
+            interval_ms=round(settings.interval * 1000),
+            multiplier=settings.multiplier,
+            saying=self._saying,
+            role=Role.OBSERVER if settings.observer else Role.SPEAKER,
+            flags=Flag.SIGNED if self._keyring.signs else Flag.NONE,
+            part=part,
+        )
+        packet = self._keyring.sign(encode_header(header, self._cluster) + body, lane.source)
+        via, port = lane.segment.ifindex, settings.port
+        self._out += [Send(packet, via, (address, port)) for address in to]
+        self.counters["tx_packets"] += len(to)
+
+    def _push(self, now: float) -> None:
+        """Sends what changed in my list to everybody who can hear, without waiting to be asked."""
+        own = self.ownership.table.own
+        if own.version == self._pushed:
+            return
+        bodies = own.bodies(self._pushed, own.version, packets=PUSHED)
+        self._pushed = own.version
+        by_lane: dict[int, list[str]] = {}
+        for instance in self.membership.instances.values():
+            route = self._audience.route(instance, now, self._lanes)
+            if route is not None:
+                by_lane.setdefault(route[0].segment.ifindex, []).append(route[1])
+        for via, addresses in by_lane.items():
+            for body in bodies:
+                self._send(Kind.CLAIMS, body, self._lanes[via], addresses, now)
+
+    def _ask(self, instance: Instance, now: float) -> None:
+        """Asks for what is missing in a copy, at most once in a quarter of an interval."""
+        copy = self.ownership.table.copies.get(instance.key)
+        route = self._audience.route(instance, now, self._lanes)
+        if copy is None or route is None or now < self._asked_at.get(instance.key, 0.0):
+            return
+        spans = copy.missing()
+        if spans:
+            self._asked_at[instance.key] = now + self.settings.interval / 4
+            body = pack_request(Request(incarnation=instance.incarnation, spans=spans))
+            self._send(Kind.REQUEST, body, route[0], [route[1]], now)
+            self.counters["requests"] += 1
+
+    def _leave_once(self, now: float) -> None:
+        self._leaving_beats += 1
+        self.lease = 0.0
+        self._discover_at = now
+        self._beat(now, regular=True)
+        self._beat_at = now + LEAVING_PACE
+        if self._leaving_beats >= LEAVING_BEATS:
+            self.left = True
+            self._out.append(Report("left", {}))
+
+    def _forget_copy(self, instance: Instance) -> None:
+        self.counters["copies_thrown_away"] += 1
+        self.ownership.forget_copy(instance)
+
+    def _report_member(self, instance: Instance) -> None:
+        if self.membership.current.get(instance.node) is not instance:
+            return
+        fields = {
+            "node": instance.name,
+            "incarnation": instance.incarnation,
+            "state": instance.state.value,
+            "two_way": instance.was_two_way,
+            "addresses": sorted({ear.address for ear in instance.ears.values()}),
+            "macs": [[mac.hex(":"), name] for mac, name in instance.links],
+            "role": instance.role.name.lower(),
+            "since_unix": instance.since + self.ownership.unix_offset,
+            "interval": instance.interval,
+            "multiplier": instance.multiplier,
+            "cause": instance.cause.value,
+        }
+        self._out.append(Report("member", fields))
+
+    def _collect(self) -> None:
+        self._out += self.ownership.reports
+        self.ownership.reports = []
+
+    def _note(self, name: str, **fields: object) -> None:
+        self._out.append(Report("note", {"name": name, "fields": dict(fields)}))
+
+
+__all__ = ["Ear", "Heartbeat", "Segment", "Settings"]

@@ -1,0 +1,229 @@
+"""Who is a member: two-way hearing, the vote of death, and whether a majority of the configured speakers is here.
+
+A node counts only while its own packets say that it hears my present incarnation: one that sends but receives nothing
+would otherwise take over everything and answer nothing. Voters are me and those who count. A member is suspect as soon
+as I do not hear it both ways, and gone when more than half of the voters do not: "more than half of the others" would
+never be reached in the smaller half of a partition, whose members still count each other's lost neighbours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from lbctl.protocol.heartbeat.detector import Ear, Instance, Liveness, Why
+from lbctl.protocol.heartbeat.identity import node_hash
+from lbctl.protocol.heartbeat.packet import Beat, Header, Heard, Hearing, Role, Saying
+
+MAX_INSTANCES = 1024
+"""Incarnations remembered at once; what does not fit is not heard (a flood of invented names costs a counter)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """Something about a member is different: to be reported."""
+
+    instance: Instance
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """The member is no longer there: its addresses are vacant."""
+
+    instance: Instance
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """From now on the member is heard both ways: its claims bind."""
+
+    instance: Instance
+
+
+Event = Changed | Lost | Counts
+
+
+class Membership:
+    """All that is heard, reviewed into states. `review` is the only place where states change.
+
+    `detection` is my own detection time in seconds; an observer does not vote.
+    """
+
+    def __init__(self, name: str, incarnation: int, detection: float, *, votes: bool = True) -> None:
+        self.name = name
+        self.me = (node_hash(name), incarnation)
+        self.detection = detection
+        self.votes = votes
+        self.instances: dict[tuple[int, int], Instance] = {}
+        self.current: dict[int, Instance] = {}
+        self.peers: dict[int, str] = {}
+        self.view_changed = False
+        """Set when what I say about hearing others is no longer true; the machine sends a beat and clears it."""
+
+    def listen(self, header: Header, beat: Beat, via: int, source: str, now: float) -> Ear | None:
+        """Takes a beat that passed every check; the ear it came in by, None when there is no room for its sender."""
+        key = (header.node, header.incarnation)
+        instance = self.instances.get(key)
+        if instance is None:
+            if len(self.instances) >= MAX_INSTANCES and not self._evict():
+                return None
+            instance = self.instances[key] = Instance(*key, beat.name, now)
+        ear = instance.ears.get(via)
+        if ear is None:
+            ear = instance.ears[via] = Ear(address=source)
+        ear.address = source
+        instance.listen(header, beat, via, self.me, now)
+        return ear
+
+    def review(self, now: float) -> list[Event]:
+        """Settles every state as of `now`; idempotent."""
+        events: list[Event] = []
+        for instance in self.instances.values():
+            hearing, two_way = instance.hearing(now), instance.two_way(now)
+            if (hearing, two_way) != (instance.was_hearing, instance.was_two_way):
+                both_ways_changed = two_way != instance.was_two_way
+                instance.was_hearing, instance.was_two_way = hearing, two_way
+                self.view_changed = True
+                if both_ways_changed and self.current.get(instance.node) is instance:
+                    events.append(Changed(instance))
+                    if two_way and instance.state is Liveness.ALIVE:
+                        events.append(Counts(instance))
+            if self.current.get(instance.node) is not instance and hearing:
+                events += self._succeed(instance, now)
+        for instance in list(self.current.values()):
+            events += self._judge(instance, now)
+        return events
+
+    def next_deadline(self, now: float) -> float | None:
+        """When the next ear falls silent or the patience with a newcomer ends; what is past is already reviewed."""
+        earliest: float | None = None
+        for instance in self.instances.values():
+            if not instance.was_hearing:
+                continue
+            times = [ear.deadline for ear in instance.ears.values() if ear.deadline > now]
+            if self._is_newcomer(instance):
+                times.append(max(self._patience(instance), now))
+            if times and (earliest is None or min(times) < earliest):
+                earliest = min(times)
+        return earliest
+
+    def restart(self, now: float) -> None:
+        for instance in self.instances.values():
+            instance.restart(now)
+
+    def heard(self, via: int, now: float) -> list[Heard]:
+        """What a beat on segment `via` says that I hear."""
+        entries = []
+        for instance in self.instances.values():
+            if instance.was_hearing:
+                ear = instance.ears.get(via)
+                flags = Hearing.TWO_WAY if instance.was_two_way else Hearing.NONE
+                if ear is not None and ear.deadline > now:
+                    flags |= Hearing.HERE
+                entries.append(Heard(instance.node, instance.incarnation, int(flags)))
+        return entries
+
+    def voters(self) -> Iterator[Instance]:
+        """The others who count."""
+        return (instance for instance in self.current.values() if instance.counts)
+
+    def configured(self) -> int:
+        """Speakers there should be: me, the configured or remembered ones, and whoever is here besides."""
+        here = {
+            node
+            for node, instance in self.current.items()
+            if instance.role is Role.SPEAKER and instance.state in (Liveness.ALIVE, Liveness.SUSPECT)
+        }
+        return len({*self.peers, *here} | ({self.me[0]} if self.votes else set()))
+
+    @property
+    def quorate(self) -> bool:
+        """Whether the voters are more than half of the configured speakers."""
+        return 2 * (self.votes + sum(1 for _ in self.voters())) > self.configured()
+
+    def is_alive(self, node: int) -> bool:
+        """Whether a node may inherit: it counts and is not on its way out."""
+        instance = self.current.get(node)
+        return instance is not None and instance.counts and instance.saying is Saying.ALIVE
+
+    def name_of(self, node: int) -> str:
+        """The name behind a hash; `#` and the hash for one never met."""
+        if node == self.me[0]:
+            return self.name
+        instance = self.current.get(node)
+        return instance.name if instance is not None else self.peers.get(node, f"#{node:016x}")
+
+    def _succeed(self, instance: Instance, now: float) -> list[Event]:
+        """Makes an incarnation the node's current one, if it is the newest heard both ways or there is none better."""
+        old = self.current.get(instance.node)
+        if old is not None:
+            newer = instance.incarnation > old.incarnation
+            there = old.state in (Liveness.ALIVE, Liveness.SUSPECT)
+            # A newcomer is shown at once when its predecessor is known to be dead; else it replaces it when it counts.
+            replaces = instance.was_two_way and (newer or not old.was_two_way)
+            if not replaces and (there or not newer):
+                return []
+        self.current[instance.node] = instance
+        instance.first_at = now
+        self._enter(instance, Liveness.ALIVE, Why.HEARD, now)
+        events: list[Event] = [Changed(instance)]
+        if instance.was_two_way and old is not None and old.state in (Liveness.ALIVE, Liveness.SUSPECT):
+            self._enter(old, Liveness.GONE, Why.RESTARTED, now)
+            events.insert(0, Lost(old))
+        if instance.was_two_way:
+            events.append(Counts(instance))
+        return events
+
+    def _judge(self, instance: Instance, now: float) -> list[Event]:
+        if instance.state is Liveness.LEFT:
+            return []
+        if instance.saying is Saying.LEAVING:
+            was_there = instance.state is not Liveness.GONE
+            self._enter(instance, Liveness.LEFT, Why.LEAVING, now)
+            return [Changed(instance), Lost(instance)] if was_there else [Changed(instance)]
+        if instance.was_two_way:
+            if instance.state is Liveness.ALIVE:
+                return []
+            self._enter(instance, Liveness.ALIVE, Why.HEARD, now)
+            return [Changed(instance), Counts(instance)]
+        cause = Why.ONE_WAY if instance.was_hearing else Why.SILENT
+        events: list[Event] = []
+        if instance.state is Liveness.ALIVE:
+            if instance.was_hearing and now < self._patience(instance):
+                return []
+            self._enter(instance, Liveness.SUSPECT, cause, now)
+            events.append(Changed(instance))
+        if instance.state is Liveness.SUSPECT and self._outvoted(instance):
+            self._enter(instance, Liveness.GONE, cause, now)
+            events += [Changed(instance), Lost(instance)]
+        return events
+
+    def _outvoted(self, instance: Instance) -> bool:
+        voters = [voter for voter in self.voters() if voter is not instance]
+        against = sum(not voter.hears_both_ways(*instance.key) for voter in voters)
+        if not self.votes:
+            return not voters or 2 * against > len(voters)
+        return 2 * (1 + against) > 1 + len(voters)
+
+    def _is_newcomer(self, instance: Instance) -> bool:
+        present = self.current.get(instance.node) is instance
+        return present and instance.state is Liveness.ALIVE and not instance.was_two_way
+
+    def _patience(self, instance: Instance) -> float:
+        """How long a newcomer may take to hear me: one detection time of the slower of us."""
+        return instance.first_at + max(instance.detection, self.detection)
+
+    @staticmethod
+    def _enter(instance: Instance, state: Liveness, cause: Why, now: float) -> None:
+        instance.state, instance.cause, instance.since = state, cause, now
+
+    def _evict(self) -> bool:
+        """Forgets the incarnation that has been silent longest and is nobody's present; False when there is none."""
+        silent = [i for i in self.instances.values() if not i.was_hearing and i.state is not Liveness.SUSPECT]
+        if not silent:
+            return False
+        oldest = min(silent, key=lambda i: (self.current.get(i.node) is i, i.since))
+        del self.instances[oldest.key]
+        if self.current.get(oldest.node) is oldest:
+            del self.current[oldest.node]
+        return True

@@ -1,0 +1,115 @@
+"""The segments a member speaks on, whom it speaks to there, and the packets of a beat built beforehand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from lbctl.protocol.heartbeat.detector import Instance, Liveness
+from lbctl.protocol.heartbeat.identity import is_address, node_hash, packed_address, segment_tag
+from lbctl.protocol.heartbeat.membership import Membership
+
+DEAD_PACE = 1.0
+"""Seconds between beats to a configured node that is not heard, and between discovery beats to the group."""
+MISSED = 10.0
+"""Seconds for which a node that fell silent still gets every beat: most come back soon."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Segment:
+    """One link to speak on, with my own `address` there. `tag`: a name of the network that is alike on every node."""
+
+    ifindex: int
+    name: str
+    address: str
+    usable: bool = True
+    mac: str = ""
+    tag: str = ""
+
+    @property
+    def link(self) -> tuple[bytes, str]:
+        return bytes.fromhex(self.mac.replace(":", "")) if self.mac else bytes(6), self.name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Who I am and how I speak; `interval` in seconds, `keys` (id, secret), the first of them signs."""
+
+    cluster: str
+    node: str
+    incarnation: int
+    interval: float = 0.05
+    multiplier: int = 3
+    port: int = 7966
+    group4: str = "239.255.76.66"
+    group6: str = "ff02::4c42"
+    keys: tuple[tuple[int, bytes], ...] = ()
+    observer: bool = False
+
+    @property
+    def detection(self) -> float:
+        return self.interval * self.multiplier
+
+
+class Lane:
+    """One usable segment with what is sent on it."""
+
+    def __init__(self, segment: Segment, settings: Settings) -> None:
+        self.segment = segment
+        self.tag = segment_tag(segment.tag)
+        self.source = packed_address(segment.address)
+        self.group = settings.group6 if ":" in segment.address else settings.group4
+        self.bodies: list[bytes] = []
+
+    def reaches(self, address: str) -> bool:
+        """Whether an address is of this lane's family and not my own."""
+        return (":" in address) == (":" in self.segment.address) and address != self.segment.address
+
+
+class Audience:
+    """Whom to speak to on each lane: everybody heard there, and for ever every configured node."""
+
+    def __init__(self, membership: Membership) -> None:
+        self._membership = membership
+        self._configured: dict[int, tuple[str, ...]] = {}
+
+    def configure(self, peers: Iterable[tuple[str, Sequence[str]]]) -> list[str]:
+        """Every configured or remembered node but me, with its addresses; returns the texts that are no addresses."""
+        others = [(name, list(addresses)) for name, addresses in peers if node_hash(name) != self._membership.me[0]]
+        self._membership.peers = {node_hash(name): name for name, _ in others}
+        self._configured = {
+            node_hash(name): tuple(text for text in addresses if is_address(text)) for name, addresses in others
+        }
+        return [text for _, addresses in others for text in addresses if not is_address(text)]
+
+    def heard(self, lane: Lane, now: float) -> list[str]:
+        """The addresses that get every beat."""
+        return list(dict.fromkeys(self._heard(lane.segment.ifindex, now)))
+
+    def silent(self, lane: Lane, now: float) -> list[str]:
+        """The configured addresses that get one beat a second, because nothing is heard from there."""
+        heard = set(self._heard(lane.segment.ifindex, now))
+        present = self._membership.current
+        found: dict[str, None] = {}
+        for node, addresses in self._configured.items():
+            instance = present.get(node)
+            ear = instance.ears.get(lane.segment.ifindex) if instance is not None else None
+            if ear is None or ear.deadline <= now:
+                found.update((address, None) for address in addresses if lane.reaches(address) and address not in heard)
+        return list(found)
+
+    def route(self, instance: Instance, now: float, lanes: dict[int, Lane]) -> tuple[Lane, str] | None:
+        """One lane and address by which an instance can be reached, preferably where it hears me."""
+        best: tuple[bool, int] | None = None
+        for via, ear in instance.ears.items():
+            if via in lanes and ear.deadline > now and (best is None or ear.lists_me > best[0]):
+                best = (ear.lists_me, via)
+        return (lanes[best[1]], instance.ears[best[1]].address) if best is not None else None
+
+    def _heard(self, via: int, now: float) -> Iterator[str]:
+        for instance in self._membership.instances.values():
+            ear = instance.ears.get(via)
+            if ear is None or instance.state is Liveness.LEFT:
+                continue
+            if ear.deadline > now - MISSED:
+                yield ear.address
