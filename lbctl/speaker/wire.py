@@ -154,7 +154,7 @@ class Wire:
             yield from apply(self, message)
         except (KeyError, TypeError, ValueError, OSError) as error:
             self._lost["bad_messages"] += 1
-            self.note("bad_message", op=message.get("op"), error=repr(error))
+            self.note("bad_message", op=message.get("op"), error=str(error))
 
     # What pulse and work say
 
@@ -374,7 +374,10 @@ def _jitter() -> float:
 
 
 def _packed(text: str) -> bytes:
-    return socket.inet_pton(socket.AF_INET6 if ":" in text else socket.AF_INET, text)
+    try:
+        return socket.inet_pton(socket.AF_INET6 if ":" in text else socket.AF_INET, text)
+    except OSError:
+        raise ValueError(f"{text!r} is no address") from None
 
 
 def _text(address: bytes) -> str:

@@ -43,6 +43,7 @@ class WireProcess:
         self.work = Channel(work)
         self.pulse = Channel(pulse)
         self.heard: list[Message] = []
+        self._barriers = 0
 
     def __enter__(self) -> WireProcess:
         return self
@@ -132,6 +133,21 @@ class WireProcess:
             return not missing
 
         self.wait_for(announced, within=within)
+
+    def settle(self) -> None:
+        """Waits until wire has carried out everything said before, by a message on each channel that it must refuse."""
+        self._barriers += 1
+        nonsense = f"barrier {self._barriers}"
+        self._say(self.pulse, {"op": "answer", "set": [nonsense], "drop": []})
+        self._say(self.work, {"op": "table", "set": [[nonsense, []]], "drop": [], "complete": False})
+        for op in ("answer", "table"):
+            self.wait_for(
+                lambda message, op=op: (
+                    message.get("name") == "bad_message"
+                    and message["fields"]["op"] == op
+                    and nonsense in message["fields"]["error"]
+                )
+            )
 
     def counters(self, condition: Callable[[dict[str, int]], Any] = bool, *, within: float = 5.0) -> dict[str, int]:
         """The next counters (a second apart) that fulfil the condition."""

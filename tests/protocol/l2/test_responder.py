@@ -56,7 +56,7 @@ def _ask(table: Table, frame: bytes, ifindex: int = ETH0, now: float = 0.0) -> t
             ndp.solicitation(mac=CLIENT, source_ip=CLIENT6, target=VIP6, to_mac=NODE),
             ndp.advertisement(mac=NODE, target=VIP6, to_mac=CLIENT, to_ip=CLIENT6, solicited=True),
         ),
-        # Unicast reachability check without an option, as Linux sends it: to the station that asked.
+        # Reachability check of one station, without an option: to the station that asked.
         (
             ndp._frame(NODE, CLIENT, CLIENT6, VIP6, ndp.SOLICITATION, 0, VIP6),
             ndp.advertisement(mac=NODE, target=VIP6, to_mac=CLIENT, to_ip=CLIENT6, solicited=True),
