@@ -17,6 +17,8 @@ from lbctl.plan.groups import Group
 from lbctl.plan.reason import Cause
 
 _EMPTY: Mapping[Any, Any] = MappingProxyType({})
+_VACANT = frozenset({Cause.OWNER_GONE, Cause.OWNER_LEFT})
+"""Ends of an owner that its heirs see too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +57,7 @@ class Ended:
 
     node: str
     at_unix: float
-    cause: Cause
+    cause: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +83,7 @@ def follow(
     now: float,
     now_unix: float,
     started_unix: float,
+    given_up: Mapping[IPAddress, str] = _EMPTY,
 ) -> tuple[Owners, tuple[Move, ...]]:
     """The owners as of `view`, and what changed since `old`.
 
@@ -88,6 +91,7 @@ def follow(
         addresses: those that are allocated, with their groups.
         now: monotonic seconds, for `unowned`.
         now_unix: Unix time, for moves whose moment nobody named.
+        given_up: why the node that looks gave up what it held.
         started_unix: what was allocated before is `started` when claimed, what came later `first_announced`.
     """
     index, claims = index_claims(view, old.claims)
@@ -106,7 +110,7 @@ def follow(
             return old, ()
         return replace(old, claims=claims, alive=alive, addresses=addresses, silent=silent), ()
 
-    book = _Book(old, view, silent, now_unix)
+    book = _Book(old, view, silent, given_up, now_unix)
     unowned = dict(old.unowned)
     for address in sorted(touched, key=address_key):
         claim = best(claim for claim in index.get(address, ()) if claim.node in alive)
@@ -154,13 +158,21 @@ def _silent(old: Mapping[str, float], view: View) -> Mapping[str, float]:
 class _Book:
     """One pass over the touched addresses."""
 
-    def __init__(self, old: Owners, view: View, silent: Mapping[str, float], now_unix: float) -> None:
+    def __init__(
+        self,
+        old: Owners,
+        view: View,
+        silent: Mapping[str, float],
+        given_up: Mapping[IPAddress, str],
+        now_unix: float,
+    ) -> None:
         self.held = dict(old.held)
         self.ended = dict(old.ended)
         self.previous = dict(old.previous)
         self.moves: list[Move] = []
         self._view = view
         self._silent = silent
+        self._given_up = given_up
         self._now_unix = now_unix
 
     def settle(self, address: IPAddress, claim: Claim | None) -> None:
@@ -194,7 +206,7 @@ class _Book:
                     address=address,
                     previous=before.node,
                     owner=None,
-                    cause=end.cause.value,
+                    cause=end.cause,
                     at_unix=end.at_unix,
                     epoch=before.epoch,
                     generation=before.generation,
@@ -204,7 +216,7 @@ class _Book:
     def why_unowned(self, address: IPAddress, group: Group, started_unix: float) -> Cause:
         end = self.ended.get(address)
         if end is not None:
-            return end.cause
+            return Cause(end.cause) if end.cause in _VACANT else Cause.RELEASED
         since = max((a.since_unix for a in group.allocations if address in a.addresses), default=0.0)
         return Cause.FIRST_ANNOUNCED if since >= started_unix else Cause.STARTED
 
@@ -223,4 +235,7 @@ class _Book:
             case Liveness.GONE:
                 return Ended(node=claim.node, at_unix=self._silent[claim.node], cause=Cause.OWNER_GONE)
             case Liveness.ALIVE | Liveness.SUSPECT:
-                return Ended(node=claim.node, at_unix=self._now_unix, cause=Cause.RELEASED)
+                cause: str = Cause.RELEASED
+                if claim.node == self._view.source:
+                    cause = self._given_up.get(claim.address, cause)
+                return Ended(node=claim.node, at_unix=self._now_unix, cause=cause)

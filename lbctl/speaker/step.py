@@ -42,7 +42,8 @@ MOVES_LOGGED = 20
 class Situation:
     """All that a step looks at. `listened`: pulse has heard everybody there is, claims may be made.
 
-    `peers` are the addresses the operator named, `remembered` the speakers met before, by name.
+    `peers` are the addresses the operator named, `remembered` the speakers met before, by name. `given_up` says why
+    this node gave up what it held.
     """
 
     node: str
@@ -53,6 +54,7 @@ class Situation:
     detection_time: float
     started_unix: float = 0.0
     listened: bool = False
+    given_up: Mapping[IPAddress, str] = field(default_factory=lambda: _EMPTY)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +116,13 @@ def step(situation: Situation, told: Told, *, now: float, now_unix: float) -> St
 
     plan, memo = announce(situation.snapshot, told.memo, own=own_interfaces(situation.node, situation.interfaces))
     owners, moves = follow(
-        told.owners, view, plan.by_address, now=now, now_unix=now_unix, started_unix=situation.started_unix
+        told.owners,
+        view,
+        plan.by_address,
+        now=now,
+        now_unix=now_unix,
+        started_unix=situation.started_unix,
+        given_up=situation.given_up,
     )
     decision = decide(
         plan,
@@ -208,16 +216,15 @@ def friends_message(view: View, node: str) -> Message:
     return {"op": "friends", "macs": sorted(macs)}
 
 
-def remember(known: Mapping[str, Sequence[str]], view: View, node: str) -> dict[str, list[str]]:
-    """The speakers to be remembered: who was known, and where those that are heard now speak from."""
-    found = {name: list(addresses) for name, addresses in known.items()}
-    for name, member in view.members.items():
-        if name != node and member.role is Role.SPEAKER and member.addresses:
-            found[name] = sorted(str(address) for address in member.addresses)
-    return found
-
-
-def own_member(node: str, incarnation: int, interfaces: Sequence[Interface], since_unix: float) -> Member:
+def own_member(
+    node: str,
+    incarnation: int,
+    interfaces: Sequence[Interface],
+    *,
+    since_unix: float,
+    interval: float,
+    multiplier: int,
+) -> Member:
     """This node as a member of its own view."""
     return Member(
         node=node,
@@ -227,6 +234,8 @@ def own_member(node: str, incarnation: int, interfaces: Sequence[Interface], sin
         addresses=tuple(a for interface in interfaces if (a := interface.speaking_address) is not None),
         macs=tuple((interface.mac, interface.name) for interface in interfaces),
         since_unix=since_unix,
+        interval=interval,
+        multiplier=multiplier,
     )
 
 

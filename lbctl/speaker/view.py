@@ -25,6 +25,8 @@ class Hearing:
         self.node = node
         self.incarnation = incarnation
         self.synced = False
+        self.given_up: dict[IPAddress, str] = {}
+        """Why this node gave up an address that it held last, until it claims it again."""
         self._members: dict[str, Member] = {}
         self._claims: dict[str, dict[IPAddress, Claim]] = {}
         self._frozen: dict[str, Mapping[IPAddress, Claim]] = {}
@@ -94,12 +96,19 @@ class Hearing:
         if message.get("complete"):
             claims.clear()
         for dropped in message.get("drop", ()):
-            # My own drops come with their cause.
-            claims.pop(ip_address(dropped if isinstance(dropped, str) else dropped[0]), None)
+            if isinstance(dropped, str):
+                claims.pop(ip_address(dropped), None)
+            else:
+                # My own drops come with their cause.
+                address = ip_address(dropped[0])
+                claims.pop(address, None)
+                self.given_up[address] = str(dropped[1])
         member = self._members.get(node)
         incarnation = self.incarnation if node == self.node else member.incarnation if member is not None else 0
         for claim in _claims(node, incarnation, message.get("set", ())):
             claims[claim.address] = claim
+            if node == self.node:
+                self.given_up.pop(claim.address, None)
         self._changed.add(node)
 
 

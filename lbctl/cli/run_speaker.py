@@ -1,0 +1,191 @@
+"""`lbctl run-speaker`: announces addresses from this node (daemon, one a node)."""
+
+from __future__ import annotations
+
+import sys
+from enum import StrEnum
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lbctl.cli.exit_status import ExitStatus
+from lbctl.cli.options import (
+    DEFAULT_CLUSTER,
+    DEFAULT_SPEAKER_SOCKET,
+    DEFAULT_STATE,
+    STATUS_PORT,
+    Cluster,
+    KeyFile,
+    LogFormatOption,
+    PublishedPath,
+    StateDir,
+)
+from lbctl.model.address import IPAddress
+from lbctl.telemetry.log import LogFormat, configure
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+_SNAPSHOT = "snapshot.json"
+
+
+class PresetName(StrEnum):
+    FAST = "fast"
+    DEFAULT = "default"
+    RELAXED = "relaxed"
+
+
+class Proxy(StrEnum):
+    NFTABLES = "nftables"
+    NONE = "none"
+
+
+class LogLevel(StrEnum):
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+@app.command()
+def run_speaker(
+    node: Annotated[
+        str,
+        typer.Option("--node", metavar="NAME", help="This node's name; the host's if not given.", show_default=False),
+    ] = "",
+    published: PublishedPath = None,
+    state: StateDir = DEFAULT_STATE,
+    interface: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--interface",
+            metavar="NAME",
+            help="Announce on this interface only; may be given more than once. Else all that can, but those of "
+            "containers and tunnels.",
+            show_default=False,
+        ),
+    ] = None,
+    proxy: Annotated[
+        Proxy, typer.Option("--proxy", help="Forward VIP traffic to the endpoints by nftables, or leave that alone.")
+    ] = Proxy.NFTABLES,
+    cluster: Cluster = DEFAULT_CLUSTER,
+    key_file: KeyFile = None,
+    preset: Annotated[
+        PresetName | None,
+        typer.Option(
+            "--preset",
+            help="Heartbeats: fast 20 ms x 3, default 50 ms x 3, relaxed 300 ms x 3. Not given: default, or relaxed "
+            "where real-time scheduling is not allowed.",
+            show_default=False,
+        ),
+    ] = None,
+    port: Annotated[
+        int, typer.Option("--port", metavar="PORT", min=1, max=65535, help="UDP port of heartbeats.")
+    ] = 7966,
+    peer: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--peer",
+            metavar="ADDRESS",
+            help="Another speaker, where multicast does not find it; may be given more than once.",
+            show_default=False,
+        ),
+    ] = None,
+    socket: Annotated[Path, typer.Option("--socket", metavar="PATH", help="Status socket.")] = DEFAULT_SPEAKER_SOCKET,
+    listen: Annotated[
+        str | None,
+        typer.Option(
+            "--listen",
+            metavar="HOST[:PORT]",
+            help=f"Serve the status by TCP too (port {STATUS_PORT}); everybody who reaches it may read it.",
+            show_default=False,
+        ),
+    ] = None,
+    log_format: LogFormatOption = LogFormat.CONSOLE,
+    log_level: Annotated[LogLevel, typer.Option("--log-level", help="What is logged at least.")] = LogLevel.INFO,
+) -> int:
+    """Announce addresses from this node: answer ARP and NDP for the VIPs it owns,
+    watch the other speakers, take over from those that die.
+
+    Stays in the foreground, prints `ready` when it is, hands everything over on
+    SIGTERM and Ctrl-C.
+
+    \b
+    Exit status: 0 stopped by a signal; 1 one of its processes died; 2 could not
+    start.
+
+    \b
+    Examples:
+      lbctl run-speaker
+      lbctl run-speaker --node node1 --interface eth1
+      lbctl run-speaker --published /mnt/lbctl --peer 192.168.3.104
+    """
+    peers = tuple(_address(text, "--peer") for text in peer or ())
+    where = _listen(listen) if listen is not None else None
+    # Everything below costs half a second to import; --help and typing errors need none of it.
+    import asyncio
+
+    from lbctl.net.key_file import KeyFileError, read_keys
+    from lbctl.speaker.capabilities import how_to_give, read_capabilities
+    from lbctl.speaker.daemon import Preset, Settings, StartError, default_node, run
+
+    configure(log_format, level=log_level.value)
+    capabilities = read_capabilities()
+    if capabilities.missing:
+        return _cannot_start(how_to_give(capabilities.missing))
+    name = node or default_node()
+    if "/" in name or name in (".", "..") or name != name.strip():
+        raise typer.BadParameter(f"{name!r} is not a node's name", param_hint="--node")
+    try:
+        settings = Settings(
+            node=name,
+            state=state,
+            published=_snapshot(published, state),
+            socket=socket,
+            listen=where,
+            interfaces=tuple(dict.fromkeys(interface or ())),
+            peers=peers,
+            cluster=cluster,
+            keys=read_keys(key_file) if key_file is not None else (),
+            preset=Preset[preset.name] if preset is not None else None,
+            port=port,
+        )
+        return asyncio.run(run(settings, capabilities, on_ready=_say_ready))
+    except (StartError, KeyFileError) as error:
+        return _cannot_start(str(error))
+
+
+def _say_ready() -> None:
+    print("ready", flush=True)
+
+
+def _cannot_start(why: str) -> int:
+    print(f"lbctl run-speaker: {why}", file=sys.stderr)
+    return ExitStatus.UNAVAILABLE
+
+
+def _snapshot(published: Path | None, state: Path) -> Path:
+    """The file itself, or the one in the folder that was named."""
+    if published is None:
+        return state / "published" / _SNAPSHOT
+    folder = published.is_dir() or (not published.exists() and published.suffix != ".json")
+    return published / _SNAPSHOT if folder else published
+
+
+def _address(text: str, option: str) -> IPAddress:
+    try:
+        return ip_address(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not an address", param_hint=option) from None
+
+
+def _listen(text: str) -> tuple[str, int]:
+    from lbctl.net.status_client import TcpAddress, parse_address
+
+    try:
+        address = parse_address(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--listen") from None
+    if not isinstance(address, TcpAddress):
+        raise typer.BadParameter(f"{text!r} is not HOST or HOST:PORT", param_hint="--listen")
+    return (address.host, address.port)

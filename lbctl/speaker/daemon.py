@@ -1,0 +1,437 @@
+"""The work process of a speaker, running: starts pulse and wire, watches the world and the interfaces, takes steps.
+
+It holds no policy. What is to be told, `step` decides; here is when, and what happens at the ends: with either child
+gone the whole speaker goes, because half of one would answer for nothing or claim without answering.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+import time
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from lbctl.model.address import IPAddress
+from lbctl.model.interface import Interface
+from lbctl.model.member import Role
+from lbctl.model.snapshot import Snapshot, World
+from lbctl.net import systemd
+from lbctl.net.interfaces import read_interfaces, select, watch_interfaces
+from lbctl.net.key_file import Keys
+from lbctl.net.status_server import SocketInUse, StatusServer
+from lbctl.plan.claims import is_living
+from lbctl.sources.published import PublishedSource
+from lbctl.speaker.announcers import pieces
+from lbctl.speaker.capabilities import Capabilities
+from lbctl.speaker.children import Child, Message, start_children
+from lbctl.speaker.memory import AlreadyRunning, Memory
+from lbctl.speaker.owners import Owners, remembered
+from lbctl.speaker.status import Facts, Moves, routes
+from lbctl.speaker.step import Situation, own_interfaces, own_member, step
+from lbctl.speaker.view import Hearing
+from lbctl.telemetry.log import event
+
+_logger = logging.getLogger("lbctl.speaker")
+GROUP4 = "239.255.76.66"
+GROUP6 = "ff02::4c42"
+DEFAULT_PORT = 7966
+LEAVE_TIME = 1.5
+"""Seconds that handing everything over may take; the whole end has 2."""
+_WORLD_TIME = 2.0
+"""Seconds that the first look for the published file may take before the speaker is ready without."""
+_REMEMBER_EVERY = 1.0
+_NO_ALARM = frozenset({"claim_lost", "memory_not_locked", "no_locked_memory", "no_realtime"})
+"""Notes of the children that say how things are; all others say that something is wrong."""
+
+
+class StartError(Exception):
+    """The speaker cannot start; the text says why and what to do, in one line."""
+
+
+class Preset(Enum):
+    """Interval in seconds and detect multiplier of the heartbeats."""
+
+    FAST = (0.02, 3)
+    DEFAULT = (0.05, 3)
+    RELAXED = (0.3, 3)
+
+    @property
+    def interval(self) -> float:
+        return self.value[0]
+
+    @property
+    def multiplier(self) -> int:
+        return self.value[1]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What the operator said. `preset` None: the default one, or relaxed where real time is not allowed."""
+
+    node: str
+    state: Path
+    published: Path
+    socket: Path
+    listen: tuple[str, int] | None = None
+    interfaces: tuple[str, ...] = ()
+    peers: tuple[IPAddress, ...] = ()
+    cluster: str = "default"
+    keys: Keys = ()
+    preset: Preset | None = None
+    port: int = DEFAULT_PORT
+    proxy: Callable[[Callable[[], World], str], Coroutine[Any, Any, None]] | None = None
+
+
+async def run(settings: Settings, capabilities: Capabilities, *, on_ready: Callable[[], None]) -> int:
+    """Runs until SIGTERM or SIGINT (0), or until a child process dies (1). Raises StartError."""
+    try:
+        memory = Memory(settings.state / "speakers" / settings.node)
+    except AlreadyRunning as error:
+        raise StartError(
+            f"another speaker named {settings.node} runs on {error}; give this one another --node or --state"
+        ) from None
+    except OSError as error:
+        raise StartError(f"{error.filename or settings.state}: {error.strerror}; --state must be writable") from None
+    try:
+        return await _Speaker(settings, capabilities, memory, on_ready).run()
+    finally:
+        memory.close()
+
+
+class _Speaker:
+    """Everything the work process has."""
+
+    def __init__(
+        self, settings: Settings, capabilities: Capabilities, memory: Memory, on_ready: Callable[[], None]
+    ) -> None:
+        self._settings = settings
+        self._memory = memory
+        self._on_ready = on_ready
+        default = Preset.DEFAULT if capabilities.sys_nice else Preset.RELAXED
+        self._preset = settings.preset or default
+        now_unix = time.time()
+        self._incarnation = memory.next_incarnation(time.time_ns())
+        self._hearing = Hearing(settings.node, self._incarnation)
+        self._world = World()
+        self._interfaces: tuple[Interface, ...] = ()
+        self._epochs = dict(memory.epochs())
+        self._peers = memory.peers(now_unix)
+        self._source = PublishedSource(
+            settings.published, cluster=settings.cluster, last_good=memory.folder / "published.json"
+        )
+        self._moves = Moves()
+        self._facts = Facts(
+            node=settings.node,
+            snapshot=Snapshot(world=self._world, view=self._hearing.view(now_unix)),
+            own=own_interfaces(settings.node, ()),
+            since_unix=now_unix,
+            remembered_owners=remembered(memory.journal.read()),
+            capabilities={**capabilities.document(), "preset": self._preset.name.lower()},
+            stale=lambda: self._source.stale,
+            troubles=self._troubles,
+        )
+        self._wake = asyncio.Event()
+        self._stop = asyncio.Event()
+        self._left = asyncio.Event()
+        self._listened = False
+        self._leaving = False
+        self._look_again_at: float | None = None
+        self._ends: list[str] = []
+        self._remembered: Owners | None = None
+        self._pulse: Child | None = None
+        self._wire: Child | None = None
+
+    async def run(self) -> int:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
+        self._take_interfaces(await self._first_interfaces())
+        server = StatusServer(routes(self._facts, self._moves), self._settings.socket, self._settings.listen)
+        try:
+            await server.start()
+        except SocketInUse as error:
+            raise StartError(f"{error}; give this speaker another --socket") from None
+        except OSError as error:
+            raise StartError(f"status socket {self._settings.socket}: {error.strerror or error}") from None
+        try:
+            self._start_children()
+            async with asyncio.TaskGroup() as tasks:
+                running = [tasks.create_task(self._steps()), *(tasks.create_task(job) for job in self._jobs())]
+                await self._stop.wait()
+                systemd.notify("STOPPING=1")
+                if not self._ends:
+                    self._leaving = True
+                    event(_logger, "leaving")
+                    await self._leave()
+                for task in running:
+                    task.cancel()
+        finally:
+            await self._end_children()
+            self._remember()
+            await server.close()
+        if self._ends:
+            event(_logger, "stopped", level=logging.ERROR, why=_worst(self._ends))
+            return 1
+        event(_logger, "stopped")
+        return 0
+
+    def _jobs(self) -> list[Coroutine[Any, Any, None]]:
+        jobs: list[Coroutine[Any, Any, None]] = [self._watch_world(), self._watch_interfaces(), self._remember_on()]
+        if self._settings.proxy is not None:
+            jobs.append(self._settings.proxy(lambda: self._world, self._settings.node))
+        return jobs
+
+    # Start
+
+    async def _first_interfaces(self) -> tuple[Interface, ...]:
+        try:
+            found = await read_interfaces()
+        except OSError as error:
+            raise StartError(f"the kernel does not tell its interfaces: {error}") from None
+        there = [interface.name for interface in found]
+        for name in self._settings.interfaces:
+            if name not in there:
+                raise StartError(f"interface {name} does not exist; there are {', '.join(there) or 'none'}")
+        return found
+
+    def _start_children(self) -> None:
+        settings = self._settings
+        try:
+            self._pulse, self._wire = start_children(
+                on_pulse=self._from_pulse, on_wire=self._from_wire, on_end=self._child_ended
+            )
+        except OSError as error:
+            raise StartError(f"cannot start the pulse and wire processes: {error}") from None
+        setup = {
+            "op": "setup",
+            "cluster": settings.cluster,
+            "node": settings.node,
+            "incarnation": self._incarnation,
+            "interval": self._preset.interval,
+            "multiplier": self._preset.multiplier,
+            "port": settings.port,
+            "group4": GROUP4,
+            "group6": GROUP6,
+            "keys": [[key_id, secret.hex()] for key_id, secret in settings.keys],
+            "role": Role.SPEAKER.value,
+            "realtime": bool(self._facts.capabilities["sys_nice"]),
+        }
+        restore = [{"op": "restore", "epochs": piece} for piece in pieces([list(e) for e in self._epochs.items()])]
+        self._pulse.send([setup, *restore])
+        event(
+            _logger,
+            "starting",
+            node=settings.node,
+            incarnation=self._incarnation,
+            preset=self._preset.name.lower(),
+            interfaces=[interface.name for interface in self._interfaces],
+            pulse=self._pulse.pid,
+            wire=self._wire.pid,
+        )
+        if not self._interfaces:
+            event(_logger, "no_interface", level=logging.WARNING, hint="nothing can be announced; see --interface")
+        self._wake.set()
+
+    # What comes in
+
+    def _from_pulse(self, messages: list[Message]) -> None:
+        for message in messages:
+            if self._hearing.receive(message):
+                self._wake.set()
+                continue
+            match message["op"]:
+                case "ready":
+                    self._listened = True
+                    self._wake.set()
+                case "left":
+                    self._left.set()
+                case "refused":
+                    event(logging.getLogger("lbctl.pulse"), "claims_refused", level=logging.DEBUG, **_rest(message))
+                case _:
+                    self._hear_more("pulse", message)
+
+    def _from_wire(self, messages: list[Message]) -> None:
+        for message in messages:
+            match message["op"]:
+                case "foreign":
+                    event(logging.getLogger("lbctl.wire"), "foreign_answer", level=logging.WARNING, **_rest(message))
+                case "announced":
+                    event(logging.getLogger("lbctl.wire"), "announced", level=logging.DEBUG, **_rest(message))
+                case _:
+                    self._hear_more("wire", message)
+
+    def _hear_more(self, name: str, message: Message) -> None:
+        match message["op"]:
+            case "counters":
+                for counter, value in message["counters"].items():
+                    self._facts.counters[f"{name}_{counter}"] = value
+                if "late_max" in message:
+                    self._facts.counters[f"{name}_late_max"] = message["late_max"]
+            case "note":
+                noted = str(message["name"])
+                level = logging.INFO if noted in _NO_ALARM else logging.WARNING
+                event(logging.getLogger(f"lbctl.{name}"), noted, level=level, **message["fields"])
+            case _:
+                pass
+
+    def _child_ended(self, why: str) -> None:
+        if self._leaving:
+            return
+        self._ends.append(why)
+        # One drags the other along; which of the two began it is known a moment later.
+        asyncio.get_running_loop().call_later(0.1, self._stop.set)
+
+    async def _watch_world(self) -> None:
+        async for world in self._source.worlds():
+            self._world = world
+            published = self._source.published
+            self._facts.pending = published.pending if published is not None else {}
+            self._wake.set()
+
+    async def _watch_interfaces(self) -> None:
+        async for interfaces in watch_interfaces():
+            self._take_interfaces(interfaces)
+
+    def _take_interfaces(self, interfaces: tuple[Interface, ...]) -> None:
+        chosen = select(interfaces, self._settings.interfaces)
+        if chosen != self._interfaces:
+            self._interfaces = chosen
+            self._facts.own = own_interfaces(self._settings.node, chosen)
+            self._wake.set()
+
+    # Steps
+
+    async def _steps(self) -> None:
+        while True:
+            self._step()
+            self._wake.clear()
+            if not self._facts.ready:
+                self._look_again_at = min(self._look_again_at or float("inf"), time.monotonic() + 0.05)
+                self._become_ready()
+            wait = None if self._look_again_at is None else max(0.0, self._look_again_at - time.monotonic())
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), wait)
+
+    def _step(self) -> None:
+        assert self._pulse is not None
+        assert self._wire is not None
+        now_unix = time.time()
+        self._hearing.be(
+            own_member(
+                self._settings.node,
+                self._incarnation,
+                self._interfaces,
+                since_unix=self._facts.since_unix,
+                interval=self._preset.interval,
+                multiplier=self._preset.multiplier,
+            )
+        )
+        situation = Situation(
+            node=self._settings.node,
+            snapshot=Snapshot(world=self._world, view=self._hearing.view(now_unix)),
+            interfaces=self._interfaces,
+            peers=self._settings.peers,
+            remembered=MappingProxyType({name: addresses for name, (addresses, _) in self._peers.items()}),
+            detection_time=self._preset.interval * self._preset.multiplier,
+            started_unix=self._facts.since_unix,
+            listened=self._listened,
+            given_up=self._hearing.given_up,
+        )
+        made = step(situation, self._facts.told, now=time.monotonic(), now_unix=now_unix)
+        self._wire.send(made.to_wire)
+        self._pulse.send(made.to_pulse)
+        self._wire.send(made.to_wire_after)
+        self._facts.told = made.told
+        self._facts.snapshot = situation.snapshot
+        self._look_again_at = made.look_again_at
+        self._moves.add(made.moves)
+        for move in made.moves:
+            self._memory.journal.append(move.document())
+        for line in made.events:
+            event(_logger, line.name, level=line.level, **line.fields)
+
+    def _become_ready(self) -> None:
+        waited = time.time() - self._facts.since_unix >= _WORLD_TIME
+        looked = self._source.published is not None or self._source.stale is not None or waited
+        if self._listened and looked and self._facts.snapshot.world is self._world:
+            self._facts.ready = True
+            if (stale := self._source.stale) is not None:
+                event(_logger, "world_stale", level=logging.WARNING, why=stale)
+            event(_logger, "ready", generation=self._world.generation)
+            systemd.notify("READY=1")
+            self._on_ready()
+
+    def _troubles(self) -> tuple[str, ...]:
+        found = [*self._source.troubles, *self._memory.troubles]
+        if not self._interfaces:
+            found.append("no interface to announce on")
+        elif not any(interface.usable for interface in self._interfaces):
+            found.append("no interface has carrier")
+        return tuple(found)
+
+    # Memory
+
+    async def _remember_on(self) -> None:
+        while True:
+            await asyncio.sleep(_REMEMBER_EVERY)
+            self._remember()
+
+    def _remember(self) -> None:
+        """Hands the newest epochs and peers to the memory, which writes them in its own time."""
+        owners = self._facts.told.owners
+        if owners is not self._remembered:
+            self._remembered = owners
+            if owners.addresses:
+                allocated = {str(address) for address in owners.addresses}
+                self._epochs = {text: epoch for text, epoch in self._epochs.items() if text in allocated}
+            for address, claim in owners.held.items():
+                text = str(address)
+                self._epochs[text] = max(claim.epoch, self._epochs.get(text, 0))
+        hour = time.time() // 3600 * 3600
+        view = self._facts.snapshot.view
+        for name, member in view.members.items() if view is not None else ():
+            if name != self._settings.node and is_living(member) and member.addresses:
+                self._peers[name] = (member.addresses, hour)
+        self._memory.save(epochs=self._epochs, peers=self._peers)
+
+    # End
+
+    async def _leave(self) -> None:
+        """Tells the members that everything is theirs now. Whoever is not done in time is ended all the same."""
+        if self._pulse is not None and self._listened:
+            self._pulse.send([{"op": "leave"}])
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._left.wait(), LEAVE_TIME)
+            # The last changes of owner belong into the journal.
+            self._step()
+
+    async def _end_children(self) -> None:
+        children = [child for child in (self._pulse, self._wire) if child is not None]
+        for child in children:
+            child.close()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.gather(*(child.ended.wait() for child in children)), 0.3)
+        for child in children:
+            child.kill()
+
+
+def default_node() -> str:
+    """The host's name, without its domain."""
+    return socket.gethostname().split(".")[0]
+
+
+def _rest(message: Message) -> dict[str, Any]:
+    return {name: value for name, value in message.items() if name != "op"}
+
+
+def _worst(ends: list[str]) -> str:
+    """A child that was killed or failed explains more than the one that went along with it."""
+    return next((end for end in ends if not end.endswith("exit status 0")), ends[0])

@@ -1,0 +1,259 @@
+"""Real speakers in namespaces: `lbctl run-speaker` on every node of a segment, fed by one hand-written published file.
+
+    with Speakers(["a", "b", "c"], folder=tmp_path) as cluster:
+        cluster.publish(world(vips=["192.0.2.100"]))
+        cluster.start_all()
+        assert cluster.owner("192.0.2.100", among=["a", "b", "c"]) == "a"
+
+Everything it starts, it ends, by pid.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from pathlib import Path
+from types import MappingProxyType, TracebackType
+from typing import Any
+
+from lbctl.model.address import AddressRange, Family, family_of
+from lbctl.model.advertisement import L2Advertisement
+from lbctl.model.allocation import Allocation
+from lbctl.model.endpoint import Endpoint, EndpointPort, EndpointSlice, SliceKey
+from lbctl.model.node import Node
+from lbctl.model.pool import Pool
+from lbctl.model.service import Port, Service, ServiceKey, ServiceType
+from lbctl.model.snapshot import World
+from lbctl.net.status_client import AskError, UnixAddress, ask
+from lbctl.sources.published_document import DocumentEncoder
+from tests.support.asker import Asker
+from tests.support.netns import Host, Segment, eventually
+
+SUBNET = "192.0.2.{}"
+
+
+def service(name: str) -> Service:
+    return Service(key=ServiceKey("default", name), type=ServiceType.LOAD_BALANCER, ports=(Port(port=80),))
+
+
+def world(
+    vips: Iterable[str | Sequence[str]],
+    *,
+    generation: int = 1,
+    nodes: Iterable[Node] = (),
+    advertisement: L2Advertisement | None = None,
+) -> World:
+    """One service (s0, s1...) for each VIP, or for each list of VIPs; each with an endpoint somewhere."""
+    held = [tuple(ip_address(text) for text in ([vip] if isinstance(vip, str) else vip)) for vip in vips]
+    services = {ServiceKey("default", f"s{n}"): service(f"s{n}") for n in range(len(held))}
+    every = [address for addresses in held for address in addresses]
+    ranges = tuple(AddressRange(address, address, str(address)) for address in every)
+    ad = advertisement or L2Advertisement(name="l2")
+    return World(
+        generation=generation,
+        made_unix=time.time(),
+        services=MappingProxyType(services),
+        slices=MappingProxyType(
+            {
+                SliceKey("default", f"{key.name}-{family.value}"): EndpointSlice(
+                    key=SliceKey("default", f"{key.name}-{family.value}"),
+                    service=key,
+                    family=family,
+                    ports=(EndpointPort(port=80),),
+                    endpoints=(Endpoint(addresses=(ip_address("10.1.1.1" if family is Family.IPV4 else "fd01::1"),)),),
+                )
+                for key, addresses in zip(services, held, strict=True)
+                for family in {family_of(address) for address in addresses}
+            }
+        ),
+        nodes=MappingProxyType({node.name: node for node in nodes}),
+        pools=MappingProxyType({"pool": Pool(name="pool", ranges=ranges)}),
+        l2_advertisements=MappingProxyType({ad.name: ad}),
+        allocations=MappingProxyType(
+            {
+                key: Allocation(service=key, addresses=addresses, pool="pool", id=n + 1, since_unix=time.time())
+                for n, (key, addresses) in enumerate(zip(services, held, strict=True))
+            }
+        ),
+    )
+
+
+@dataclass
+class Speaker:
+    """One node's speaker: its process (the work process) and what it printed."""
+
+    host: Host
+    folder: Path
+    argv: list[str]
+    process: subprocess.Popen[str] | None = None
+    ready: bool = False
+    old: list[subprocess.Popen[str]] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        return self.host.name
+
+    @property
+    def socket(self) -> UnixAddress:
+        return UnixAddress(self.folder / "speaker.sock")
+
+    @property
+    def log(self) -> str:
+        return (self.folder / "log").read_text(errors="replace")
+
+    @property
+    def pid(self) -> int:
+        assert self.process is not None
+        return self.process.pid
+
+    def start(self, *more: str) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / "log").open("a") as log, (self.folder / "out").open("w") as out:
+            self.process = self.host.popen([*self.argv, *more], stdout=out, stderr=log, text=True)
+
+    def wait_ready(self, within: float = 20.0) -> None:
+        eventually(self._is_ready, within=within, every=0.01, what=f"{self.name} ready")
+
+    def _is_ready(self) -> bool:
+        assert self.process is not None
+        if self.process.poll() is not None:
+            raise AssertionError(f"{self.name} ended with {self.process.returncode}:\n{self.log}")
+        return "ready" in (self.folder / "out").read_text().split()
+
+    def children(self) -> dict[str, int]:
+        """The pids of pulse and wire."""
+        found: dict[str, int] = {}
+        for pid in Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split():
+            argv = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+            for name in ("pulse", "wire"):
+                if f"lbctl.speaker.{name}".encode() in argv:
+                    found[name] = int(pid)
+        return found
+
+    def signal(self, number: int, part: str = "work") -> None:
+        os.kill(self.pid if part == "work" else self.children()[part], number)
+
+    def wait_ended(self, within: float = 5.0) -> int:
+        assert self.process is not None
+        return self.process.wait(within)
+
+    def ask(self, path: str) -> dict[str, Any]:
+        return ask(self.socket, path, patience=5.0)[1]
+
+    def said(self, vip: str) -> list[str]:
+        """Who owns a VIP, as this speaker hears it."""
+        with contextlib.suppress(AskError):
+            return [claim["node"] for entry in self.ask(f"/v1/where?target={vip}")["vips"] for claim in entry["said"]]
+        return []
+
+    def end(self) -> None:
+        if self.process is not None and self.process.poll() is None:
+            children = list(self.children().values())
+            self.process.kill()
+            self.process.wait()
+            for pid in children:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGCONT)
+            deadline = time.monotonic() + 2
+            for pid in children:
+                while Path(f"/proc/{pid}").exists() and time.monotonic() < deadline:
+                    time.sleep(0.005)
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+
+
+class Speakers:
+    """A segment with `names` (192.0.2.1, .2...) and a client (192.0.2.50), and a speaker on each name."""
+
+    def __init__(self, names: Sequence[str], *, folder: Path, options: Sequence[str] = ("--proxy", "none")) -> None:
+        self._names = list(names)
+        self._folder = folder
+        self._options = list(options)
+        hosts = {name: [f"192.0.2.{n}/24", f"2001:db8::{n}/64"] for n, name in enumerate(names, start=1)}
+        self.lan = Segment({**hosts, "client": ["192.0.2.50/24", "2001:db8::50/64"]})
+        self.published = folder / "published" / "snapshot.json"
+        self.published.parent.mkdir(parents=True)
+        self._encoder = DocumentEncoder(cluster="default", ledger="test")
+        self.speakers: dict[str, Speaker] = {}
+        self._closing = contextlib.ExitStack()
+
+    def __enter__(self) -> Speakers:
+        self._closing.enter_context(self.lan)
+        try:
+            for name in self._names:
+                folder = self._folder / name
+                argv = [
+                    sys.executable, "-m", "lbctl.cli.main", "run-speaker", "--node", name,
+                    "--state", str(folder / "state"), "--published", str(self.published.parent),
+                    "--socket", str(folder / "speaker.sock"), "--log-level", "debug", *self._options,
+                ]  # fmt: skip
+                self.speakers[name] = Speaker(self.lan[name], folder, argv)
+            self.asker = self._closing.enter_context(Asker(self.lan["client"]))
+        except BaseException:
+            self._closing.close()
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        try:
+            for speaker in self.speakers.values():
+                speaker.end()
+            if kind is not None:
+                for speaker in self.speakers.values():
+                    if (speaker.folder / "log").exists():
+                        print(f"--- {speaker.name}\n{speaker.log}", file=sys.stderr)
+        finally:
+            self._closing.close()
+
+    def __getitem__(self, name: str) -> Speaker:
+        return self.speakers[name]
+
+    def publish(self, published: World) -> None:
+        part = self.published.with_suffix(".part")
+        part.write_bytes(b"".join(self._encoder.encode(published, {})))
+        part.replace(self.published)
+
+    def start_all(self, *more: str) -> None:
+        for speaker in self.speakers.values():
+            speaker.start(*more)
+        for speaker in self.speakers.values():
+            speaker.wait_ready()
+
+    def node_of(self, mac: str) -> str:
+        return next(name for name in self._names if self.lan[name].mac == mac)
+
+    def answering(self, vip: str, *, within: float = 0.1) -> set[str]:
+        """The nodes that answer the client's question for a VIP."""
+        return {self.node_of(mac) for mac in self.asker.who_has(vip, within=within, everybody=True)}
+
+    def owner(self, vip: str, *, but: Iterable[str] = (), within: float = 10.0) -> str:
+        """The one node that answers, none of `but`; AssertionError when there is not just one `within` seconds."""
+        found: set[str] = set()
+
+        def just_one() -> str | None:
+            found.clear()
+            found.update(self.answering(vip))
+            return next(iter(found)) if len(found) == 1 and not found & set(but) else None
+
+        return str(eventually(just_one, within=within, what=f"one owner of {vip}, not of {list(but)}; last {found}"))
+
+    def agreed(self, vip: str, owner: str, *, among: Iterable[str], within: float = 5.0) -> None:
+        """Waits until every speaker of `among` hears that `owner`, alone, holds the VIP."""
+        names = list(among)
+        eventually(
+            lambda: all(self[name].said(vip) == [owner] for name in names),
+            within=within,
+            every=0.02,
+            what=f"{names} agree on {owner} for {vip}: { {n: self[n].said(vip) for n in names} }",
+        )
+
+
+__all__ = ["Speaker", "Speakers", "json", "service", "world"]
