@@ -1,0 +1,148 @@
+"""metallb.io L2Advertisement, BGPAdvertisement and Community (MetalLB rules B1-B4)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from lbctl.config.block import Value
+from lbctl.config.kind import Kind, Object, kind
+from lbctl.config.schema import Fields, Integer, Many, Problem, Record, Text, Walk, Wrong, kind_of
+from lbctl.config.selectors import SELECTOR, SELECTORS
+from lbctl.model.advertisement import BGPAdvertisement, L2Advertisement, PreferredNodes
+from lbctl.model.peer import CommunityAliases
+
+_COMMUNITY_HELP = "write it like 64512:10 (two numbers up to 65535) or large:64512:1:10"
+
+
+class CommunityValue:
+    """`N:N` with 16 bits each or `large:N:N:N` with 32 bits each; with `names` also the name of one (B4)."""
+
+    def __init__(self, *, names: bool) -> None:
+        self._names = names
+
+    def read(self, value: Value, walk: Walk) -> str:
+        if type(value) is not str:
+            raise Wrong("LB0107", f"a BGP community is wanted here, not {kind_of(value)}", _COMMUNITY_HELP)
+        if not (is_community(value) or (self._names and value and ":" not in value)):
+            raise Wrong("LB0304", f'"{value}" is not a BGP community', _COMMUNITY_HELP)
+        return value
+
+
+def is_community(text: str) -> bool:
+    """Whether `text` is a community written in numbers (RFC 1997; large ones RFC 8092)."""
+    parts = text.split(":")
+    if parts[0] == "large":
+        return len(parts) == 4 and all(_number(part, 32) for part in parts[1:])
+    return len(parts) == 2 and all(_number(part, 16) for part in parts)
+
+
+def _number(text: str, bits: int) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= 10 and int(text) < 1 << bits
+
+
+_PREFERRED = Record(
+    "a preferred node selector",
+    {"weight": Integer(1, 100), "preference": SELECTOR},
+    required=("weight", "preference"),
+    build=lambda fields: PreferredNodes(weight=fields["weight"], preference=fields["preference"]),
+)
+
+_L2_SPEC = Record(
+    "the spec of an L2Advertisement",
+    {
+        "ipAddressPools": Many(Text(empty=False), unique="the pool"),
+        "ipAddressPoolSelectors": SELECTORS,
+        "nodeSelectors": SELECTORS,
+        "interfaces": Many(Text(empty=False)),
+        "serviceSelectors": SELECTORS,
+        "preferredNodeSelectors": Many(_PREFERRED),
+    },
+)
+
+
+def _build_l2(fields: Fields) -> Object:
+    metadata, spec = fields["metadata"], fields.get("spec", {})
+    advertisement = L2Advertisement(
+        name=metadata.name,
+        pools=spec.get("ipAddressPools", ()),
+        pool_selectors=spec.get("ipAddressPoolSelectors", ()),
+        node_selectors=spec.get("nodeSelectors", ()),
+        interfaces=spec.get("interfaces", ()),
+        service_selectors=spec.get("serviceSelectors", ()),
+        preferred_nodes=spec.get("preferredNodeSelectors", ()),
+        annotations=metadata.annotations,
+    )
+    return Object("l2_advertisements", advertisement.name, advertisement)
+
+
+def _selectors_without_aggregation(fields: Fields) -> Iterator[Problem]:
+    """B2."""
+    if not fields.get("serviceSelectors"):
+        return
+    for name, whole in (("aggregationLength", 32), ("aggregationLengthV6", 128)):
+        if fields.get(name, whole) != whole:
+            yield Problem(
+                "LB0303",
+                (name,),
+                f"{name} {fields[name]} cannot go together with serviceSelectors",
+                f"leave it at {whole}, or leave serviceSelectors out",
+                other=(("serviceSelectors",), "only some services are meant"),
+            )
+
+
+_BGP_SPEC = Record(
+    "the spec of a BGPAdvertisement",
+    {
+        "aggregationLength": Integer(1, 32),
+        "aggregationLengthV6": Integer(0, 128),
+        "localPref": Integer(0, 2**32 - 1),
+        "communities": Many(CommunityValue(names=True), unique="the community"),
+        "ipAddressPools": Many(Text(empty=False), unique="the pool"),
+        "ipAddressPoolSelectors": SELECTORS,
+        "nodeSelectors": SELECTORS,
+        "serviceSelectors": SELECTORS,
+        "peers": Many(Text(empty=False), unique="the peer"),
+    },
+    rules=(_selectors_without_aggregation,),
+)
+
+
+def _build_bgp(fields: Fields) -> Object:
+    metadata, spec = fields["metadata"], fields.get("spec", {})
+    advertisement = BGPAdvertisement(
+        name=metadata.name,
+        pools=spec.get("ipAddressPools", ()),
+        pool_selectors=spec.get("ipAddressPoolSelectors", ()),
+        node_selectors=spec.get("nodeSelectors", ()),
+        service_selectors=spec.get("serviceSelectors", ()),
+        peers=spec.get("peers", ()),
+        communities=spec.get("communities", ()),
+        local_pref=spec.get("localPref", 0),
+        aggregation_length=spec.get("aggregationLength", 32),
+        aggregation_length_v6=spec.get("aggregationLengthV6", 128),
+        annotations=metadata.annotations,
+    )
+    return Object("bgp_advertisements", advertisement.name, advertisement)
+
+
+_ALIAS = Record(
+    "a community",
+    {"name": Text(empty=False), "value": CommunityValue(names=False)},
+    required=("name", "value"),
+    build=lambda fields: (fields["name"], fields["value"]),
+)
+
+
+def _build_communities(fields: Fields) -> Object:
+    name, spec = fields["metadata"].name, fields.get("spec", {})
+    return Object("communities", name, CommunityAliases(name=name, aliases=spec.get("communities", ())))
+
+
+L2_ADVERTISEMENT: Kind = kind("metallb.io/v1beta1", "L2Advertisement", {"spec": _L2_SPEC}, _build_l2)
+BGP_ADVERTISEMENT: Kind = kind("metallb.io/v1beta1", "BGPAdvertisement", {"spec": _BGP_SPEC}, _build_bgp)
+COMMUNITY: Kind = kind(
+    "metallb.io/v1beta1",
+    "Community",
+    {"spec": Record("the spec of a Community", {"communities": Many(_ALIAS)})},
+    _build_communities,
+)

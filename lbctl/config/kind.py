@@ -1,0 +1,49 @@
+"""A kind: its names, its table of fields, and where its objects go."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from lbctl.config.metadata import METADATA
+from lbctl.config.schema import AnyValue, Fields, Record, Rule, Text, Type
+
+
+class Object(NamedTuple):
+    """A model value under its key in one of World's maps (or in `secrets`)."""
+
+    map: str
+    key: Hashable
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """`strict`: unknown fields are errors (metallb.io), else warnings (Kubernetes)."""
+
+    api_version: str
+    name: str
+    record: Record
+    strict: bool
+
+
+def kind(
+    api_version: str,
+    name: str,
+    fields: Mapping[str, Type],
+    build: Callable[[Fields], Object | None],
+    *,
+    required: Sequence[str] = (),
+    rules: Sequence[Rule] = (),
+) -> Kind:
+    """A kind whose objects have `fields` beside apiVersion, kind, metadata and status."""
+    known: dict[str, Type] = {
+        "apiVersion": Text(),
+        "kind": Text(),
+        "metadata": METADATA,
+        "status": AnyValue(),
+        **fields,
+    }
+    record = Record(name, known, required=("metadata", *required), rules=rules, build=build)
+    return Kind(api_version, name, record, strict=api_version.startswith("metallb.io/"))

@@ -1,0 +1,70 @@
+"""All kinds that lbctl reads, and what to say of the others."""
+
+from __future__ import annotations
+
+from lbctl.config.advertisement import BGP_ADVERTISEMENT, COMMUNITY, L2_ADVERTISEMENT
+from lbctl.config.cluster import NAMESPACE, NODE, SECRET
+from lbctl.config.endpoint import ENDPOINT_SLICE
+from lbctl.config.kind import Kind
+from lbctl.config.peer import BFD_PROFILE, BGP_PEER, OLD_BGP_PEER
+from lbctl.config.pool import POOL
+from lbctl.config.schema import Problem
+from lbctl.config.service import SERVICE
+from lbctl.config.spelling import did_you_mean, nearest
+
+KINDS: dict[tuple[str, str], Kind] = {
+    (kind.api_version, kind.name): kind
+    for kind in (
+        POOL,
+        L2_ADVERTISEMENT,
+        BGP_ADVERTISEMENT,
+        BGP_PEER,
+        OLD_BGP_PEER,
+        BFD_PROFILE,
+        COMMUNITY,
+        SERVICE,
+        NODE,
+        NAMESPACE,
+        SECRET,
+        ENDPOINT_SLICE,
+    )
+}
+
+LIST = ("v1", "List")
+"""The kind that holds other objects in `items`."""
+
+_GROUP = "metallb.io"
+_STATUS_KINDS = ("ServiceL2Status", "ServiceBGPStatus", "ConfigurationState")
+"""Kinds that MetalLB writes for people to read."""
+
+
+def unread(api_version: str, kind: str) -> Problem | None:
+    """What to say of an object that is of none of the kinds; None for what may be passed over in silence."""
+    group, _, version = api_version.rpartition("/")
+    if group == _GROUP:
+        return None if kind in _STATUS_KINDS else _unknown_in_metallb(version, kind)
+    versions = [known for known, name in KINDS if name == kind]
+    if not versions:
+        return Problem("LB0104", ("kind",), f"{kind} of {api_version} is not read, and passed over")
+    groups = {known.rpartition("/")[0] for known in versions}
+    if group in groups or (group and nearest(group, groups)) or (_GROUP not in groups and not group):
+        return Problem(
+            "LB0112",
+            ("apiVersion",),
+            f'{kind} is read as {" or ".join(sorted(versions))}, not as "{api_version}"; this one is passed over',
+            did_you_mean(api_version, versions) or f"write apiVersion: {max(versions)}",
+        )
+    return Problem("LB0104", ("kind",), f"{kind} of {api_version} is not read, and passed over")
+
+
+def _unknown_in_metallb(version: str, kind: str) -> Problem:
+    names = sorted({name for api_version, name in KINDS if api_version.startswith(_GROUP + "/")})
+    versions = [known.rpartition("/")[2] for known, name in KINDS if name == kind]
+    if versions:
+        write = f"write apiVersion: {_GROUP}/{max(versions)}"
+        return Problem("LB0103", ("apiVersion",), f"metallb.io has no {kind} of version {version}", write)
+    if kind == "AddressPool":
+        help = "write an IPAddressPool, and an L2Advertisement or BGPAdvertisement for its protocol"
+        return Problem("LB0103", ("kind",), "AddressPool is no longer a kind of metallb.io", help)
+    help = did_you_mean(kind, names) or "the kinds are " + ", ".join(names)
+    return Problem("LB0103", ("kind",), f'metallb.io has no kind "{kind}"', help)

@@ -1,0 +1,161 @@
+"""One document's bytes to model objects and findings, both relative to the document, so that they can be kept."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+
+from lbctl.config.block import BlockParser, NotSimple, Value
+from lbctl.config.codes import CODES
+from lbctl.config.compose import Node, compose, value_of
+from lbctl.config.diagnostic import Diagnostic, Severity, Span
+from lbctl.config.document import BadText, decode
+from lbctl.config.kind import Object
+from lbctl.config.kinds import KINDS, LIST, unread
+from lbctl.config.locate import diagnose, span_of
+from lbctl.config.schema import Path, Problem, Spoiled, Walk, Wrong, kind_of
+
+_SECRET = re.compile(r"""^[ -]*["']?kind["']?[ ]*:[ ]*["']?Secret\b""", re.MULTILINE)
+_PASSWORD_LINE = re.compile(r"password", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """What one document holds. `paths` has each object's place within the document, where it is not the whole."""
+
+    raw: bytes
+    objects: tuple[Object, ...]
+    paths: tuple[Path, ...] = ()
+    diagnostics: tuple[Diagnostic, ...] = ()
+
+    @property
+    def failed(self) -> bool:
+        """Whether something in it is an error."""
+        return any(diagnostic.severity is Severity.ERROR for diagnostic in self.diagnostics)
+
+    def span(self, index: int, path: Path) -> Span:
+        """Where something within the object number `index` stands, relative to the document."""
+        text = decode(self.raw)
+        if isinstance(text, BadText):
+            return Span("", 1, 1, 1, 2)
+        nodes = compose(text).documents
+        whole = (*(self.paths[index] if self.paths else ()), *path)
+        number = whole[0] if whole and isinstance(whole[0], int) else 0
+        return span_of(nodes[number] if number < len(nodes) else None, whole[1:] if len(nodes) > 1 else whole)
+
+
+def parse(raw: bytes, parser: BlockParser) -> Parsed:
+    """Reads one document. Never raises for what `raw` holds."""
+    text = decode(raw)
+    if isinstance(text, BadText):
+        return Parsed(raw, (), (), (_bad_text(text),))
+    try:
+        return _check(raw, [parser.parse(text)], text, None)
+    except NotSimple:
+        pass
+    composed = compose(text)
+    values = [value_of(node) for node in composed.documents]
+    said = tuple(_hide_secret(diagnostic, text) for diagnostic in composed.diagnostics)
+    checked = _check(raw, values, text, composed.documents)
+    if not said:
+        return checked
+    broken = any(diagnostic.severity is Severity.ERROR for diagnostic in said)
+    both = tuple(sorted((*said, *checked.diagnostics), key=lambda diagnostic: diagnostic.order))
+    return Parsed(raw, () if broken else checked.objects, () if broken else checked.paths, both)
+
+
+def _check(raw: bytes, values: list[Value], text: str, nodes: list[Node] | None) -> Parsed:
+    objects: list[Object] = []
+    paths: list[Path] = []
+    findings: list[tuple[int, Problem]] = []
+    for number, value in enumerate(values):
+        collector = _Collector()
+        collector.document(value)
+        objects += collector.objects
+        paths += [(number, *path) if len(values) > 1 else path for path in collector.paths]
+        findings += [(number, problem) for problem in collector.problems]
+    diagnostics: tuple[Diagnostic, ...] = ()
+    if findings:
+        nodes = nodes if nodes is not None else compose(text).documents
+        roots = dict(enumerate(nodes))
+        found = [_hide_secret(diagnose(problem, roots.get(number)), text) for number, problem in findings]
+        diagnostics = tuple(sorted(found, key=lambda diagnostic: diagnostic.order))
+    return Parsed(raw, tuple(objects), tuple(paths) if any(paths) else (), diagnostics)
+
+
+class _Collector:
+    """The objects and problems of one YAML document; a List brings many."""
+
+    def __init__(self) -> None:
+        self.objects: list[Object] = []
+        self.paths: list[Path] = []
+        self.problems: list[Problem] = []
+
+    def document(self, value: Value) -> None:
+        if value is None:
+            return
+        if isinstance(value, dict) and (value.get("apiVersion"), value.get("kind")) == LIST:
+            items = value.get("items")
+            if items is not None and not isinstance(items, list):
+                self.problems.append(Problem("LB0107", ("items",), f"a list is wanted here, not {kind_of(items)}"))
+                return
+            for index, item in enumerate(items or ()):
+                self._object(item, ("items", index))
+        else:
+            self._object(value, ())
+
+    def _object(self, value: Value, path: Path) -> None:
+        if not isinstance(value, dict):
+            help = "write apiVersion:, kind: and metadata: at the beginning of the line"
+            self.problems.append(Problem("LB0101", path, f"an object is wanted here, not {kind_of(value)}", help))
+            return
+        api_version, name = value.get("apiVersion"), value.get("kind")
+        if not isinstance(api_version, str) or not isinstance(name, str) or not api_version or not name:
+            missing = "apiVersion" if not isinstance(api_version, str) or not api_version else "kind"
+            help = f"add {missing}:, for example " + (
+                "apiVersion: metallb.io/v1beta1" if missing == "apiVersion" else "kind: IPAddressPool"
+            )
+            self.problems.append(Problem("LB0102", path, f"this object has no {missing}", help))
+            return
+        kind = KINDS.get((api_version, name))
+        if kind is None:
+            if (problem := unread(api_version, name)) is not None:
+                self.problems.append(problem._replace(path=(*path, *problem.path)))
+            return
+        walk = Walk(kind.strict)
+        walk.path += path
+        made: Object | None = None
+        try:
+            made = kind.record.read(value, walk)
+        except Spoiled:
+            pass
+        except Wrong as wrong:
+            walk.wrong(wrong)
+        self.problems += walk.problems
+        if made is not None and not any(CODES[p.code].severity is Severity.ERROR for p in walk.problems):
+            self.objects.append(made)
+            self.paths.append(path)
+
+
+def _bad_text(bad: BadText) -> Diagnostic:
+    return Diagnostic(
+        code=bad.code,
+        severity=CODES[bad.code].severity,
+        message=bad.message,
+        span=Span("", bad.line, bad.column, bad.line, bad.column + 1),
+        help=bad.help,
+        # What is no text cannot be told from a secret, and cannot be shown anyway.
+        sensitive=True,
+    )
+
+
+def _hide_secret(diagnostic: Diagnostic, text: str) -> Diagnostic:
+    """Marks a finding whose lines may hold a password."""
+    if diagnostic.sensitive:
+        return diagnostic
+    spans = (diagnostic.span, *(label.span for label in diagnostic.labels))
+    lines = text.split("\n")
+    shown = (lines[n - 1] for span in spans for n in (span.line, span.end_line) if n <= len(lines))
+    if _SECRET.search(text) or any(_PASSWORD_LINE.search(line) for line in shown):
+        return replace(diagnostic, sensitive=True)
+    return diagnostic

@@ -1,0 +1,299 @@
+"""metallb.io BGPPeer (v1beta2, and v1beta1 converted) and BFDProfile (MetalLB rules R1-R9)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+
+from lbctl.config.block import Value
+from lbctl.config.kind import Kind, Object, kind
+from lbctl.config.schema import (
+    Address,
+    Boolean,
+    Fields,
+    Integer,
+    Problem,
+    Record,
+    Text,
+    Type,
+    Walk,
+    Wrong,
+    kind_of,
+    parse_address,
+)
+from lbctl.config.selectors import SELECTORS
+from lbctl.model.peer import BFDProfile, BGPPeer, PeerAddress, PeerSession, PeerTimers, SecretReference
+
+_UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+_DURATION = re.compile(r"(\d{1,12}(?:\.\d{0,9})?|\.\d{1,9})(ns|us|µs|ms|s|m|h)", re.ASCII)
+_MOST_ASN = 2**32 - 1
+
+
+class Duration:
+    """A Go duration such as 90s or 1m30s, in seconds. `whole`: whole seconds from 1 to 65535."""
+
+    def __init__(self, *, whole: bool = False) -> None:
+        self._whole = whole
+
+    def read(self, value: Value, walk: Walk) -> float:
+        if type(value) is not str:
+            number = isinstance(value, int) and not isinstance(value, bool)
+            raise Wrong(
+                "LB0107", f"a duration is wanted here, not {kind_of(value)}", f"write {value}s" if number else ""
+            )
+        seconds = parse_duration(value)
+        if seconds is None:
+            raise Wrong("LB0118", f'"{value}" is not a duration', "write it like 90s, 1m30s or 500ms")
+        if self._whole and (seconds != int(seconds) or not 1 <= seconds <= 65535):
+            raise Wrong("LB0108", f"{value} is out of range", "it must be whole seconds from 1s to 65535s")
+        if seconds < 0:
+            raise Wrong("LB0108", f"{value} is out of range", "it must not be negative")
+        return seconds
+
+
+def parse_duration(text: str) -> float | None:
+    """Seconds, or None when `text` is no duration."""
+    if text == "0":
+        return 0.0
+    sign, rest = (-1, text[1:]) if text.startswith("-") else (1, text)
+    total, at = 0.0, 0
+    while found := _DURATION.match(rest, at):
+        total += float(found[1]) * _UNITS[found[2]]
+        at = found.end()
+    return sign * total if at and at == len(rest) else None
+
+
+class RouterId:
+    """A BGP identifier, written as an IPv4 address (RFC 4271 section 4.2)."""
+
+    def read(self, value: Value, walk: Walk) -> str:
+        if type(value) is not str:
+            raise Wrong("LB0107", f"a router id is wanted here, not {kind_of(value)}", "write it like 192.0.2.1")
+        address = parse_address(value)
+        if address is None or address.version != 4:
+            raise Wrong("LB0116", f'"{value}" is not a router id', "a router id looks like an IPv4 address: 192.0.2.1")
+        return str(address)
+
+
+def _own_asn(fields: Fields) -> Iterator[Problem]:
+    """R1."""
+    if fields.get("myASN") == 0:
+        yield Problem("LB0401", ("myASN",), "myASN must not be 0", "write the AS number of the speakers")
+
+
+def _one_of_two(first: str, second: str, code: str, fields: Fields, given: str, missing: str) -> Iterator[Problem]:
+    has_first, has_second = bool(fields.get(first)), bool(fields.get(second))
+    if has_first and has_second:
+        yield Problem(code, (second,), f"{first} and {second} are both given", given, other=((first,), "given here"))
+    elif not has_first and not has_second:
+        yield Problem(code, (), f"neither {first} nor {second} is given", missing)
+
+
+def _peer_asn(fields: Fields) -> Iterator[Problem]:
+    """R2."""
+    yield from _one_of_two(
+        "peerASN", "dynamicASN", "LB0402", fields, "remove one of them", "add peerASN:, the router's AS number"
+    )
+
+
+def _multihop_is_external(fields: Fields) -> Iterator[Problem]:
+    """R4."""
+    if fields.get("ebgpMultiHop") and fields.get("peerASN") and fields.get("peerASN") == fields.get("myASN"):
+        yield Problem(
+            "LB0403",
+            ("ebgpMultiHop",),
+            "ebgpMultiHop is for a peer in another AS",
+            "remove it: a session within one AS may cross routers anyway",
+            other=(("peerASN",), "the same AS as myASN"),
+        )
+
+
+def _peer_address(fields: Fields) -> Iterator[Problem]:
+    """R5."""
+    yield from _one_of_two(
+        "peerAddress", "interface", "LB0404", fields, "remove one of them", "add peerAddress:, the router's address"
+    )
+
+
+def _timers(fields: Fields) -> Iterator[Problem]:
+    """R6."""
+    hold, keepalive = _hold_and_keepalive(fields)
+    written = "holdTime" if "holdTime" in fields else "keepaliveTime"
+    if hold is not None and (0 < int(hold) < 3 or 0 < hold < 1):
+        yield Problem("LB0405", (written,), f"the hold time would be {hold:g} s", "make it 0s or at least 3s")
+    elif hold and keepalive is not None and keepalive > hold:
+        yield Problem(
+            "LB0405",
+            ("keepaliveTime",),
+            f"the keepalive time {keepalive:g} s is longer than the hold time {hold:g} s",
+            f"make it {hold / 3:g}s or leave it out",
+            other=(("holdTime",), "the hold time"),
+        )
+
+
+def _hold_and_keepalive(fields: Fields) -> tuple[float | None, float | None]:
+    hold: float | None = fields.get("holdTime")
+    keepalive: float | None = fields.get("keepaliveTime")
+    if hold is not None and keepalive is None:
+        return hold, hold / 3
+    if keepalive is not None and hold is None:
+        return keepalive * 3, keepalive
+    return hold, keepalive
+
+
+def _one_password(fields: Fields) -> Iterator[Problem]:
+    """R9."""
+    if fields.get("password") and fields.get("passwordSecret"):
+        yield Problem(
+            "LB0406",
+            ("passwordSecret",),
+            "password and passwordSecret are both given",
+            "keep passwordSecret and remove password",
+            at_key=True,
+            other=(("password",), "given here"),
+        )
+
+
+_SECRET = Record(
+    "passwordSecret",
+    {"name": Text(empty=False), "namespace": Text()},
+    required=("name",),
+    build=lambda fields: SecretReference(name=fields["name"], namespace=fields.get("namespace", "")),
+)
+
+_RULES = (_own_asn, _peer_asn, _multihop_is_external, _peer_address, _timers, _one_password)
+
+_V1BETA1: dict[str, Type] = {
+    "myASN": Integer(0, _MOST_ASN),
+    "peerASN": Integer(0, _MOST_ASN),
+    "peerAddress": Address(),
+    "sourceAddress": Address(),
+    "peerPort": Integer(0, 16384),
+    "holdTime": Duration(),
+    "keepaliveTime": Duration(),
+    "routerID": RouterId(),
+    "nodeSelectors": SELECTORS,
+    "password": Text(),
+    "bfdProfile": Text(),
+    "ebgpMultiHop": Boolean(),
+}
+_V1BETA2: dict[str, Type] = {
+    **_V1BETA1,
+    "peerPort": Integer(1, 16384),
+    "dynamicASN": Text(("internal", "external")),
+    "localASN": Integer(1, _MOST_ASN),
+    "interface": Text(empty=False),
+    "connectTime": Duration(whole=True),
+    "passwordSecret": _SECRET,
+    "enableGracefulRestart": Boolean(),
+    "vrf": Text(),
+    "disableMP": Boolean(),
+    "dualStackAddressFamily": Boolean(),
+}
+
+
+def _build_peer(fields: Fields) -> Object:
+    metadata, spec = fields["metadata"], fields["spec"]
+    hold, keepalive = _hold_and_keepalive(spec)
+    peer = BGPPeer(
+        name=metadata.name,
+        my_asn=spec["myASN"],
+        peer_asn=spec.get("peerASN") or None,
+        dynamic_asn=spec.get("dynamicASN"),
+        local_asn=spec.get("localASN"),
+        router_id=spec.get("routerID"),
+        address=PeerAddress(
+            address=spec.get("peerAddress"),
+            interface=spec.get("interface"),
+            port=spec.get("peerPort") or 179,
+            source=spec.get("sourceAddress"),
+            vrf=spec.get("vrf", ""),
+            multihop=spec.get("ebgpMultiHop", False),
+        ),
+        timers=PeerTimers(hold_time=hold, keepalive_time=keepalive, connect_time=spec.get("connectTime")),
+        session=PeerSession(
+            graceful_restart=spec.get("enableGracefulRestart", False),
+            dual_stack=spec.get("dualStackAddressFamily", False),
+            disable_mp=spec.get("disableMP", False),
+            bfd_profile=spec.get("bfdProfile") or None,
+            password=spec.get("password") or None,
+            password_secret=spec.get("passwordSecret"),
+        ),
+        node_selectors=spec.get("nodeSelectors", ()),
+        annotations=metadata.annotations,
+    )
+    return Object("bgp_peers", peer.name, peer)
+
+
+def _build_old_peer(fields: Fields) -> Object:
+    """v1beta1: a time of 0 means that it was not given."""
+    made = _build_peer(fields)
+    peer: BGPPeer = made.value
+    timers = PeerTimers(hold_time=peer.timers.hold_time or None, keepalive_time=peer.timers.keepalive_time or None)
+    return made._replace(value=replace(peer, timers=timers))
+
+
+def _is_old(fields: Fields) -> Iterator[Problem]:
+    yield Problem(
+        "LB0410",
+        ("apiVersion",),
+        "BGPPeer v1beta1 is old; it is read as v1beta2",
+        "write apiVersion: metallb.io/v1beta2",
+    )
+
+
+BGP_PEER: Kind = kind(
+    "metallb.io/v1beta2",
+    "BGPPeer",
+    {"spec": Record("the spec of a BGPPeer", _V1BETA2, required=("myASN",), rules=_RULES, secret=("password",))},
+    _build_peer,
+    required=("spec",),
+)
+OLD_BGP_PEER: Kind = kind(
+    "metallb.io/v1beta1",
+    "BGPPeer",
+    {
+        "spec": Record(
+            "the spec of a BGPPeer v1beta1",
+            {**_V1BETA1, "peerASN": Integer(1, _MOST_ASN)},
+            required=("myASN", "peerASN", "peerAddress"),
+            rules=(_own_asn, _multihop_is_external, _timers),
+            secret=("password",),
+        )
+    },
+    _build_old_peer,
+    required=("spec",),
+    rules=(_is_old,),
+)
+
+_BFD_SPEC = Record(
+    "the spec of a BFDProfile",
+    {
+        "receiveInterval": Integer(10, 60000),
+        "transmitInterval": Integer(10, 60000),
+        "detectMultiplier": Integer(2, 255),
+        "echoInterval": Integer(10, 60000),
+        "echoMode": Boolean(),
+        "passiveMode": Boolean(),
+        "minimumTtl": Integer(1, 254),
+    },
+)
+
+
+def _build_bfd(fields: Fields) -> Object:
+    name, spec = fields["metadata"].name, fields.get("spec", {})
+    profile = BFDProfile(
+        name=name,
+        receive_interval=spec.get("receiveInterval", 300),
+        transmit_interval=spec.get("transmitInterval", 300),
+        detect_multiplier=spec.get("detectMultiplier", 3),
+        echo_interval=spec.get("echoInterval", 50),
+        echo_mode=spec.get("echoMode", False),
+        passive_mode=spec.get("passiveMode", False),
+        minimum_ttl=spec.get("minimumTtl"),
+    )
+    return Object("bfd_profiles", name, profile)
+
+
+BFD_PROFILE: Kind = kind("metallb.io/v1beta1", "BFDProfile", {"spec": _BFD_SPEC}, _build_bfd)

@@ -1,0 +1,360 @@
+"""How fields are described and read: one table a kind serves for checking, building the model and documentation.
+
+A `Type` turns a plain value (what YAML gave) into a model value, or raises `Wrong`. A `Record` is a mapping with known
+fields; it collects every problem of its fields and goes on. Problems carry the path of the value, not its position:
+positions are looked up only for documents that have findings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from enum import StrEnum
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
+from typing import Any, NamedTuple, Protocol
+
+from lbctl.config.block import Value
+from lbctl.config.spelling import did_you_mean
+from lbctl.model.address import IPAddress
+from lbctl.model.selector import Labels
+
+Path = tuple[str | int, ...]
+Fields = Mapping[str, Any]
+"""The values of a record's fields as their types gave them; what is absent or wrong is not in it."""
+
+
+class Problem(NamedTuple):
+    """A finding about the value at `path` (about its key if `at_key`; about characters `part` of a scalar).
+
+    `other` is a second place within the same document and what is to be seen there.
+    """
+
+    code: str
+    path: Path
+    message: str
+    help: str = ""
+    at_key: bool = False
+    part: tuple[int, int] | None = None
+    other: tuple[Path, str] | None = None
+    sensitive: bool = False
+
+
+class Wrong(Exception):
+    """A value that its type does not take. The record around it knows where it stands."""
+
+    def __init__(self, code: str, message: str, help: str = "", part: tuple[int, int] | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.help = help
+        self.part = part
+
+
+class Spoiled(Wrong):
+    """The value cannot be built, and why is already among the problems."""
+
+    def __init__(self) -> None:
+        super().__init__("", "")
+
+
+class Walk:
+    """One pass over one object: where it is, and what it found. `strict`: unknown fields are errors."""
+
+    __slots__ = ("path", "problems", "secret", "strict")
+
+    def __init__(self, strict: bool) -> None:
+        self.path: list[str | int] = []
+        self.problems: list[Problem] = []
+        self.strict = strict
+        self.secret = False
+
+    def wrong(self, wrong: Wrong) -> None:
+        if isinstance(wrong, Spoiled):
+            return
+        self.problems.append(
+            Problem(wrong.code, tuple(self.path), wrong.message, wrong.help, part=wrong.part, sensitive=self.secret)
+        )
+
+    def add(self, problem: Problem) -> None:
+        """Adds a problem whose path is relative to where the walk is."""
+        self.problems.append(problem._replace(path=(*self.path, *problem.path)))
+
+
+class Type(Protocol):
+    """Reads one value. Raises Wrong, or adds problems to the walk itself when it has parts of its own."""
+
+    def read(self, value: Value, walk: Walk) -> Any: ...
+
+
+Rule = Callable[[Fields], Iterator[Problem]]
+"""Something that must hold between the fields of one record. Paths are relative to the record."""
+
+
+def kind_of(value: Value) -> str:
+    """A value's type as a person who writes YAML calls it."""
+    match value:
+        case None:
+            return "nothing"
+        case bool():
+            return f"the boolean {str(value).lower()}"
+        case int() | float():
+            return f"the number {value}"
+        case str():
+            return f'the text "{value if len(value) <= 40 else value[:37] + "..."}"'
+        case list():
+            return "a list"
+        case dict():
+            return "a mapping"
+
+
+class Text:
+    """Any text; with `allowed` one of a few words, given back as members of that enum (or as the words)."""
+
+    def __init__(self, allowed: type[StrEnum] | Sequence[str] | None = None, *, empty: bool = True) -> None:
+        self._words: dict[str, str] | None = None if allowed is None else {str(word): word for word in allowed}
+        self._empty = empty
+
+    def read(self, value: Value, walk: Walk) -> str:
+        if type(value) is not str:
+            quoted = isinstance(value, (bool, int, float))
+            raise Wrong("LB0107", f"text is wanted here, not {kind_of(value)}", "put it in quotes" if quoted else "")
+        if self._words is not None:
+            if (word := self._words.get(value)) is None:
+                message = f'"{value}" is not one of {", ".join(self._words)}'
+                raise Wrong("LB0109", message, did_you_mean(value, self._words))
+            return word
+        if not value and not self._empty:
+            raise Wrong("LB0110", "this text must not be empty")
+        return value
+
+
+class Boolean:
+    def read(self, value: Value, walk: Walk) -> bool:
+        if value is True or value is False:
+            return value
+        yes_no = isinstance(value, str) and value.lower() in ("yes", "no", "on", "off", "true", "false")
+        raise Wrong(
+            "LB0107",
+            f"true or false is wanted here, not {kind_of(value)}",
+            "write true or false without quotes" if yes_no else "",
+        )
+
+
+class Integer:
+    """A whole number from `low` to `high`, both included."""
+
+    def __init__(self, low: int, high: int) -> None:
+        self.low, self.high = low, high
+
+    def read(self, value: Value, walk: Walk) -> int:
+        if type(value) is not int:
+            digits = isinstance(value, str) and value.strip().lstrip("-").isdecimal()
+            raise Wrong(
+                "LB0107",
+                f"a whole number is wanted here, not {kind_of(value)}",
+                "write it without quotes" if digits else "",
+            )
+        if not self.low <= value <= self.high:
+            raise Wrong("LB0108", f"{value} is out of range", f"it must be from {self.low} to {self.high}")
+        return value
+
+
+class Address:
+    """One IPv4 or IPv6 address, without zone or prefix length."""
+
+    def read(self, value: Value, walk: Walk) -> IPAddress:
+        if type(value) is not str:
+            raise Wrong("LB0107", f"an IP address is wanted here, not {kind_of(value)}")
+        if (address := parse_address(value)) is None:
+            raise Wrong("LB0116", f'"{value}" is not an IP address', _address_help(value))
+        return address
+
+
+def parse_address(text: str) -> IPAddress | None:
+    """The address that `text` is, or None. Neither zones (`%eth0`) nor surrounding spaces are taken."""
+    try:
+        return IPv4Address(text)
+    except ValueError:
+        if ":" not in text or "%" in text:
+            return None
+    try:
+        return IPv6Address(text)
+    except ValueError:
+        return None
+
+
+def _address_help(text: str) -> str:
+    if "/" in text:
+        return "leave the prefix length out"
+    if "%" in text:
+        return "leave the zone (%...) out"
+    return "remove the spaces around it" if text != text.strip() else ""
+
+
+class Cidr:
+    """A network; host bits are masked away, as Kubernetes does."""
+
+    def read(self, value: Value, walk: Walk) -> IPv4Network | IPv6Network:
+        if type(value) is not str:
+            raise Wrong("LB0107", f"a CIDR is wanted here, not {kind_of(value)}")
+        text = value.strip()
+        try:
+            if "/" not in text or "%" in text or not text.rpartition("/")[2].isdecimal():
+                raise ValueError
+            return ip_network(text, strict=False)
+        except ValueError:
+            address = parse_address(text)
+            length = "" if address is None else f"write {text}/{address.max_prefixlen} for this one address"
+            raise Wrong("LB0117", f'"{value}" is not a CIDR', length) from None
+
+
+class AnyValue:
+    """A field that the kind has and lbctl has no use for. Nothing within it is looked at."""
+
+    def read(self, value: Value, walk: Walk) -> None:
+        return None
+
+
+class Many:
+    """A list of values of one type; those that are wrong are left out.
+
+    `unique` names what must not be given twice. `placed`: gives pairs (place in the text's list, value), for rules
+    that have to point at one of them. `none` is what to raise when the list is empty.
+    """
+
+    def __init__(
+        self, item: Type, *, unique: str = "", placed: bool = False, none: tuple[str, str, str] | None = None
+    ) -> None:
+        self.item = item
+        self._unique = unique
+        self._placed = placed
+        self._none = none
+
+    def read(self, value: Value, walk: Walk) -> tuple[Any, ...]:
+        if type(value) is not list:
+            scalar = not isinstance(value, dict)
+            raise Wrong(
+                "LB0107", f"a list is wanted here, not {kind_of(value)}", "begin each item with '- '" if scalar else ""
+            )
+        if not value and self._none is not None:
+            raise Wrong(*self._none)
+        out = []
+        places: list[int] = []
+        path = walk.path
+        for index, item in enumerate(value):
+            path.append(index)
+            try:
+                if item is None:
+                    raise Wrong("LB0107", "this list item is empty", "remove the '-' or write a value behind it")
+                out.append(self.item.read(item, walk))
+                places.append(index)
+            except Wrong as wrong:
+                walk.wrong(wrong)
+            path.pop()
+        if self._unique and len(out) > 1:
+            self._check_unique(out, places, walk)
+        return tuple(zip(places, out, strict=True)) if self._placed else tuple(out)
+
+    def _check_unique(self, out: Sequence[Any], places: Sequence[int], walk: Walk) -> None:
+        seen: dict[Any, int] = {}
+        for place, item in zip(places, out, strict=True):
+            first = seen.setdefault(item, place)
+            if first != place:
+                what = f'{self._unique} "{item}"' if isinstance(item, str) else f"the same {self._unique}"
+                walk.add(Problem("LB0114", (place,), f"{what} is given twice", other=((first,), "first given here")))
+
+
+class TextMap:
+    """Labels and the like: a mapping from text to text, as sorted pairs. Null values count as empty text."""
+
+    def read(self, value: Value, walk: Walk) -> Labels:
+        if type(value) is not dict:
+            raise Wrong("LB0107", f"a mapping is wanted here, not {kind_of(value)}")
+        if all(type(text) is str for text in value.values()):
+            return _sorted(tuple(value.items()))
+        out = []
+        for key, text in value.items():
+            if isinstance(text, str) or text is None:
+                out.append((key, text or ""))
+            else:
+                quoted = "put it in quotes" if not isinstance(text, (list, dict)) else ""
+                walk.path.append(key)
+                walk.wrong(Wrong("LB0107", f'text is wanted for "{key}", not {kind_of(text)}', quoted))
+                walk.path.pop()
+        return _sorted(tuple(out))
+
+
+@lru_cache(maxsize=2048)
+def _sorted(pairs: Labels) -> Labels:
+    return tuple(sorted(pairs))
+
+
+class Record:
+    """A mapping with known fields. `build` makes the model value of its fields, once no required one is missing."""
+
+    def __init__(
+        self,
+        noun: str,
+        fields: Mapping[str, Type],
+        *,
+        required: Sequence[str] = (),
+        rules: Sequence[Rule] = (),
+        build: Callable[[Fields], Any] | None = None,
+        secret: Sequence[str] = (),
+    ) -> None:
+        self.noun = noun
+        self.fields = fields
+        self._read = {name: type_.read for name, type_ in fields.items()}
+        self._required = tuple(required)
+        self._rules = tuple(rules)
+        self._build = build
+        self._secret = frozenset(secret)
+
+    def read(self, value: Value, walk: Walk) -> Any:
+        if type(value) is not dict:
+            raise Wrong("LB0107", f"a mapping is wanted here, not {kind_of(value)}")
+        readers = self._read
+        path = walk.path
+        before = len(walk.problems)
+        out: dict[str, Any] = {}
+        for name, item in value.items():
+            reader = readers.get(name)
+            if reader is None:
+                self._unknown(name, value, walk)
+            elif item is not None:
+                path.append(name)
+                if name in self._secret:
+                    walk.secret = True
+                try:
+                    out[name] = reader(item, walk)
+                except Wrong as wrong:
+                    walk.wrong(wrong)
+                walk.secret = False
+                path.pop()
+        for name in self._required:
+            if value.get(name) is None:
+                self._missing(name, walk)
+        for rule in self._rules:
+            for problem in rule(out):
+                walk.add(problem)
+        if self._build is None:
+            return out
+        if len(walk.problems) > before and not all(name in out for name in self._required):
+            raise Spoiled
+        return self._build(out)
+
+    def _missing(self, name: str, walk: Walk) -> None:
+        walk.add(Problem("LB0110", (), f'{self.noun} needs the field "{name}"', f"add {name}: to it"))
+
+    def _unknown(self, name: str, value: Mapping[str, Value], walk: Walk) -> None:
+        help = did_you_mean(name, [field for field in self.fields if field not in value])
+        if not help:
+            help = self._elsewhere(name)
+        code = "LB0105" if walk.strict else "LB0106"
+        walk.add(Problem(code, (name,), f'{self.noun} has no field "{name}"', help, at_key=True))
+
+    def _elsewhere(self, name: str) -> str:
+        for outer, type_ in self.fields.items():
+            if isinstance(type_, Record) and name in type_.fields:
+                return f"it belongs under {outer}:, indented"
+        return ""

@@ -1,0 +1,277 @@
+"""core/v1 Service, with the annotations by which it asks for addresses (MetalLB section 2)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import lru_cache
+
+from lbctl.config.block import Value
+from lbctl.config.kind import Kind, Object, kind
+from lbctl.config.metadata import OLD_PREFIX, PREFIX, Metadata
+from lbctl.config.schema import (
+    Address,
+    AnyValue,
+    Boolean,
+    Cidr,
+    Fields,
+    Integer,
+    Many,
+    Problem,
+    Record,
+    Text,
+    TextMap,
+    Walk,
+    Wrong,
+    kind_of,
+    parse_address,
+)
+from lbctl.config.spelling import did_you_mean
+from lbctl.model.address import Family, IPAddress
+from lbctl.model.service import (
+    FamilyPolicy,
+    FamilySpec,
+    LoadBalancerSpec,
+    Port,
+    Service,
+    ServiceKey,
+    ServiceType,
+    TrafficPolicy,
+    TrafficSpec,
+    Transport,
+)
+
+_KNOWN_ANNOTATIONS = ("address-pool", "loadBalancerIPs", "allow-shared-ip", "ip-allocated-from-pool")
+_REQUESTED = "loadBalancerIPs"
+
+
+class TargetPort:
+    """A port's number or its name."""
+
+    def read(self, value: Value, walk: Walk) -> int | str:
+        match value:
+            case int() if not isinstance(value, bool):
+                if not 1 <= value <= 65535:
+                    raise Wrong("LB0108", f"{value} is out of range", "it must be from 1 to 65535")
+                return value
+            case str() if value.isdecimal():
+                raise Wrong("LB0107", f'"{value}" in quotes is the name of a port', "write the number without quotes")
+            case str() if value:
+                return value
+        raise Wrong("LB0107", f"a port's number or name is wanted here, not {kind_of(value)}")
+
+
+class RequestedAddress(Address):
+    """spec.loadBalancerIP; empty text asks for nothing."""
+
+    def read(self, value: Value, walk: Walk) -> IPAddress | None:  # type: ignore[override]
+        return None if value == "" else super().read(value, walk)
+
+
+@lru_cache(maxsize=1024)
+def _port(name: str, protocol: Transport, port: int, target: int | str | None, node_port: int | None) -> Port:
+    return Port(name=name, protocol=protocol, port=port, target_port=target, node_port=node_port)
+
+
+_PORT = Record(
+    "a port of a Service",
+    {
+        "name": Text(),
+        "protocol": Text(Transport),
+        "port": Integer(1, 65535),
+        "targetPort": TargetPort(),
+        "nodePort": Integer(0, 65535),
+        "appProtocol": AnyValue(),
+    },
+    required=("port",),
+    build=lambda fields: _port(
+        fields.get("name", ""),
+        fields.get("protocol", Transport.TCP),
+        fields["port"],
+        fields.get("targetPort"),
+        fields.get("nodePort") or None,
+    ),
+)
+
+
+def _ports_differ(fields: Fields) -> Iterator[Problem]:
+    ports: tuple[tuple[int, Port], ...] = fields.get("ports", ())
+    if len(ports) < 2:
+        return
+    numbers: dict[tuple[int, Transport], int] = {}
+    names: dict[str, int] = {}
+    for place, port in ports:
+        first = numbers.setdefault((port.port, port.protocol), place)
+        if first != place:
+            what = f"port {port.port}/{port.protocol} is given twice"
+            other = (("ports", first, "port"), "first given here")
+            yield Problem("LB0501", ("ports", place, "port"), what, other=other)
+        if not port.name:
+            help = "name each of them, for example name: http"
+            yield Problem("LB0502", ("ports", place), "a service with several ports needs a name for each", help)
+            continue
+        first = names.setdefault(port.name, place)
+        if first != place:
+            what = f'two ports have the name "{port.name}"'
+            other = (("ports", first, "name"), "first given here")
+            yield Problem("LB0501", ("ports", place, "name"), what, other=other)
+
+
+def _load_balancer_has_ports(fields: Fields) -> Iterator[Problem]:
+    if fields.get("type") is ServiceType.LOAD_BALANCER and not fields.get("ports", ((0, None),)):
+        yield Problem("LB0503", ("ports",), "the service has no ports", "add the port clients will use", at_key=True)
+
+
+def _load_balancer_names_ports(fields: Fields) -> Iterator[Problem]:
+    if fields.get("type") is ServiceType.LOAD_BALANCER and "ports" not in fields:
+        yield Problem("LB0503", (), "the service has no ports", "add ports:, with the port clients will use")
+
+
+_AFFINITY = Record("sessionAffinityConfig", {"clientIP": Record("clientIP", {"timeoutSeconds": Integer(1, 86400)})})
+
+_SPEC = Record(
+    "the spec of a Service",
+    {
+        "type": Text(ServiceType),
+        "ports": Many(_PORT, placed=True),
+        "selector": TextMap(),
+        "clusterIP": Text(),
+        "clusterIPs": Many(Text()),
+        "ipFamilies": Many(Text(Family)),
+        "ipFamilyPolicy": Text(FamilyPolicy),
+        "loadBalancerIP": RequestedAddress(),
+        "loadBalancerClass": Text(),
+        "loadBalancerSourceRanges": Many(Cidr()),
+        "allocateLoadBalancerNodePorts": Boolean(),
+        "externalTrafficPolicy": Text(TrafficPolicy),
+        "healthCheckNodePort": Integer(0, 65535),
+        "sessionAffinity": Text(("None", "ClientIP")),
+        "sessionAffinityConfig": _AFFINITY,
+        "publishNotReadyAddresses": Boolean(),
+        "externalIPs": AnyValue(),
+        "externalName": AnyValue(),
+        "internalTrafficPolicy": AnyValue(),
+        "trafficDistribution": AnyValue(),
+        "topologyKeys": AnyValue(),
+        "ipFamily": AnyValue(),
+    },
+    rules=(_ports_differ, _load_balancer_has_ports, _load_balancer_names_ports),
+)
+
+
+def _annotations_known(fields: Fields) -> Iterator[Problem]:
+    metadata: Metadata | None = fields.get("metadata")
+    for key, _ in metadata.annotations if metadata else ():
+        for prefix in (PREFIX, OLD_PREFIX):
+            if not key.startswith(prefix):
+                continue
+            name = key.removeprefix(prefix)
+            path = ("metadata", "annotations", key)
+            if name not in _KNOWN_ANNOTATIONS:
+                help = did_you_mean(name, _KNOWN_ANNOTATIONS)
+                yield Problem("LB0509", path, f'the annotation "{key}" is not known', help, at_key=True)
+            elif prefix == OLD_PREFIX:
+                yield Problem("LB0508", path, f"{key} is the old name", f"write {PREFIX}{name}", at_key=True)
+
+
+def _request_is_clear(fields: Fields) -> Iterator[Problem]:
+    metadata: Metadata | None = fields.get("metadata")
+    found = metadata.annotation(_REQUESTED) if metadata and metadata.annotations else None
+    if found is None:
+        return
+    key, text = found
+    path = ("metadata", "annotations", key)
+    spec: Fields = fields.get("spec") or {}
+    if spec.get("loadBalancerIP") is not None:
+        yield Problem(
+            "LB0504",
+            path,
+            f"{key} and spec.loadBalancerIP both ask for addresses",
+            "keep one of them",
+            at_key=True,
+            other=(("spec", "loadBalancerIP"), "asked for here"),
+        )
+    families: dict[int, str] = {}
+    at = 0
+    for part in text.split(","):
+        word = part.strip()
+        where = (at + part.find(word), at + part.find(word) + max(len(word), 1))
+        at += len(part) + 1
+        address = parse_address(word)
+        if address is None:
+            help = "write 192.0.2.1 or 192.0.2.1,2001:db8::1"
+            yield Problem("LB0505", path, f'"{word}" is not an IP address', help, part=where)
+        elif address.version in families:
+            message = f"{families[address.version]} and {word} are of one family"
+            yield Problem("LB0505", path, message, "ask for one address of each family at most", part=where)
+        else:
+            families[address.version] = word
+
+
+_NO_REQUEST = LoadBalancerSpec()
+_NO_FAMILIES = FamilySpec()
+_PLAIN_TRAFFIC = TrafficSpec()
+
+
+def _load_balancer(metadata: Metadata, spec: Fields) -> LoadBalancerSpec:
+    requested: tuple[IPAddress, ...] = ()
+    if (address := spec.get("loadBalancerIP")) is not None:
+        requested = (address,)
+    elif metadata.annotations and (found := metadata.annotation(_REQUESTED)):
+        addresses = (parse_address(part.strip()) for part in found[1].split(","))
+        requested = tuple(sorted((a for a in addresses if a is not None), key=lambda a: a.version))
+    pool = metadata.annotation("address-pool") if metadata.annotations else None
+    sharing = metadata.annotation("allow-shared-ip") if metadata.annotations else None
+    made = LoadBalancerSpec(
+        load_balancer_class=spec.get("loadBalancerClass") or None,
+        requested=requested,
+        requested_pool=pool[1] or None if pool else None,
+        sharing_key=sharing[1] or None if sharing else None,
+        allocate_node_ports=spec.get("allocateLoadBalancerNodePorts", True),
+    )
+    return _NO_REQUEST if made == _NO_REQUEST else made
+
+
+def _families(spec: Fields) -> FamilySpec:
+    cluster_ips: tuple[str, ...] = tuple(filter(None, spec.get("clusterIPs", ())))
+    if not cluster_ips and spec.get("clusterIP"):
+        cluster_ips = (spec["clusterIP"],)
+    made = FamilySpec(
+        cluster_ips=cluster_ips, ip_families=spec.get("ipFamilies", ()), policy=spec.get("ipFamilyPolicy")
+    )
+    return _NO_FAMILIES if made == _NO_FAMILIES else made
+
+
+def _traffic(spec: Fields) -> TrafficSpec:
+    affinity = spec.get("sessionAffinityConfig", {}).get("clientIP", {})
+    made = TrafficSpec(
+        external_policy=spec.get("externalTrafficPolicy", TrafficPolicy.CLUSTER),
+        client_ip_affinity=spec.get("sessionAffinity") == "ClientIP",
+        affinity_time=affinity.get("timeoutSeconds", _PLAIN_TRAFFIC.affinity_time),
+        source_ranges=spec.get("loadBalancerSourceRanges", ()),
+        publish_not_ready=spec.get("publishNotReadyAddresses", False),
+        health_check_node_port=spec.get("healthCheckNodePort") or None,
+    )
+    return _PLAIN_TRAFFIC if made == _PLAIN_TRAFFIC else made
+
+
+def _build(fields: Fields) -> Object:
+    metadata: Metadata = fields["metadata"]
+    spec: Fields = fields.get("spec", {})
+    key = ServiceKey(metadata.namespace or "default", metadata.name)
+    service = Service(
+        key=key,
+        type=spec.get("type", ServiceType.CLUSTER_IP),
+        ports=tuple(port for _, port in spec.get("ports", ())),
+        load_balancer=_load_balancer(metadata, spec),
+        family=_families(spec),
+        traffic=_traffic(spec),
+        selector=spec.get("selector", ()),
+        labels=metadata.labels,
+        annotations=metadata.annotations,
+        uid=metadata.uid,
+        created_unix=metadata.created_unix,
+    )
+    return Object("services", key, service)
+
+
+SERVICE: Kind = kind("v1", "Service", {"spec": _SPEC}, _build, rules=(_annotations_known, _request_is_clear))
