@@ -48,8 +48,6 @@ def add(name: str) -> None:
 def delete(name: str) -> None:
     """Removes the name and what is mounted there; the kernel keeps the namespace until its last process has ended."""
     subprocess.run(["ip", "netns", "del", name], capture_output=True, check=False)
-    # Killed between making the file and mounting on it, `ip netns add` leaves a file that `del` stumbles over.
-    (RUN / name).unlink(missing_ok=True)
 
 
 def configure(name: str, sysctls: Iterable[tuple[str, str]], lines: Iterable[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -157,9 +158,12 @@ def test_a_signal_while_building_leaves_nothing(number: signal.Signals, namespac
     argv = [*_LBCTL, "up", "--name", lab.name, "--nodes", "20", "--no-daemons"]
     with subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as builder:
         eventually(lambda: len(namespaces.existing(lab.name)) >= namespaces_there, within=30, every=0)
-        builder.send_signal(number)
-        builder.send_signal(number)  # impatience changes nothing
-        _, said = builder.communicate(timeout=60)
+        while builder.poll() is None:  # impatience changes nothing
+            builder.send_signal(number)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                builder.wait(0.005)
+        assert builder.stderr is not None
+        said = builder.stderr.read()
     assert builder.returncode == 128 + number
     assert said == f"\nlbctl lab: stopped by {number.name}\n"
     assert remains(lab) == []

@@ -18,6 +18,12 @@ def lab_name() -> str:
     return f"lbt-{os.getpid()}-{next(_numbers)}"
 
 
+FOLDERS = ("/run/lbctl", "/var/lib/lbctl", "/etc/lbctl")
+"""Folders that each host has of its own."""
+MACHINE_HAD = tuple(folder for folder in FOLDERS if Path(folder).exists())
+"""Those that the machine itself had before any lab was built."""
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _swept() -> None:
     """What a killed test run left behind is gone before ours begins."""

@@ -12,6 +12,7 @@ import pytest
 
 from lbctl.lab.cluster import Cut, Lab, LabError
 from lbctl.lab.measure import Mode
+from tests.lab.conftest import FOLDERS, MACHINE_HAD
 
 pytestmark = pytest.mark.netns
 
@@ -70,19 +71,16 @@ def test_unknown_hosts_are_named_with_those_there_are(bare_lab: Lab) -> None:
 
 # -- disks ----------------------------------------------------------------------------------------------------------
 
-_FOLDERS = ("/run/lbctl", "/var/lib/lbctl", "/etc/lbctl")
-
 
 def test_hosts_share_no_disk_and_the_machine_sees_none_of_it(bare_lab: Lab) -> None:
-    before = [Path(folder).exists() for folder in _FOLDERS]
-    for folder in _FOLDERS:
+    for folder in FOLDERS:
         bare_lab.exec("n1", ["sh", "-c", f"echo mine > {folder}/of-n1"], check=True)
         assert bare_lab.exec("n1", ["cat", f"{folder}/of-n1"]).stdout == "mine\n"
         for other in ("n2", "client", "controller", "web1"):
             assert "of-n1" not in bare_lab.exec(other, ["ls", "-A", folder], check=True).stdout
         assert not Path(folder, "of-n1").exists()
         bare_lab.exec("n1", ["rm", f"{folder}/of-n1"], check=True)
-    assert [Path(folder).exists() for folder in _FOLDERS] == before
+    assert tuple(folder for folder in FOLDERS if Path(folder).exists()) == MACHINE_HAD
 
 
 def test_the_published_folder_is_there_on_every_node_to_be_read_only(bare_lab: Lab) -> None:
@@ -103,6 +101,19 @@ def test_the_machines_own_files_stay_readable_on_a_host(bare_lab: Lab) -> None:
         for entry in os.listdir(folder):  # noqa: PTH208
             # Labs of other test runs come and go meanwhile.
             assert entry in shown.split("\n") or not Path(folder, entry).exists()
+
+
+def test_what_is_mounted_below_those_folders_stays_readable_too(bare_lab: Lab) -> None:
+    # A checkout may lie on a disk of its own below /var/lib or /run.
+    below = Path(f"/run/{bare_lab.name}-mounted")
+    below.mkdir()
+    try:
+        script = 'mount -t tmpfs none "$1" && echo seen > "$1/file" && shift && exec "$@"'
+        command = bare_lab.command("n1", ["cat", f"{below}/file"])
+        unshared = ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, "sh", str(below), *command]
+        assert subprocess.run(unshared, capture_output=True, text=True, check=False).stdout == "seen\n"
+    finally:
+        below.rmdir()
 
 
 def test_manifests_become_the_controllers_configuration(bare_lab: Lab, tmp_path: Path) -> None:
