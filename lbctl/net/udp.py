@@ -36,41 +36,54 @@ class Datagram(NamedTuple):
     """What arrived. `at_unix` is when the kernel took it from the link (0.0 if it did not say)."""
 
     payload: bytes
-    source: str
+    source: tuple[str, int]
     at_unix: float
     hop_limit: int
 
 
 class SegmentSocket:
-    """The heartbeat sockets of one segment. Raises OSError from the constructor, and only from there."""
+    """The heartbeat sockets of one segment. Raises OSError from the constructor, and only from there.
 
-    def __init__(self, *, ifindex: int, name: str, address: str, port: int, group4: str, group6: str) -> None:
+    `own_port` 0 takes any free port, for an observer: two sockets on the group's port would take each other's packets.
+    `grouped` False joins no group, for the loopback interface.
+    """
+
+    def __init__(
+        self,
+        *,
+        ifindex: int,
+        name: str,
+        address: str,
+        port: int,
+        group4: str,
+        group6: str,
+        own_port: int | None = None,
+        grouped: bool = True,
+    ) -> None:
         self.ifindex = ifindex
         self.address = address
         self._port = port
+        self._own_port = port if own_port is None else own_port
         self._family = socket.AF_INET6 if ":" in address else socket.AF_INET
         self._group = group6 if ":" in address else group4
-        self._unicast = self._socket(name)
+        self._opened: list[socket.socket] = []
         try:
-            self._multicast = self._socket(name)
-            try:
-                self._open()
-            except OSError:
-                self._multicast.close()
-                raise
+            self._unicast = self._open_unicast(name)
+            if grouped:
+                self._open_group(name)
         except OSError:
-            self._unicast.close()
+            self.close()
             raise
 
     @property
-    def sockets(self) -> tuple[socket.socket, socket.socket]:
-        """Both, to be polled: the group's first."""
-        return self._multicast, self._unicast
+    def sockets(self) -> tuple[socket.socket, ...]:
+        """To be polled: the group's first."""
+        return tuple(reversed(self._opened))
 
-    def send(self, payload: bytes, to: str) -> str | None:
-        """Sends to an address on this link, or to the group; the reason when the kernel would not take it."""
+    def send(self, payload: bytes, to: tuple[str, int]) -> str | None:
+        """Sends to an address and port on this link, or to the group; the reason when the kernel would not take it."""
         try:
-            self._unicast.sendto(payload, self._sockaddr(to, self._port))
+            self._unicast.sendto(payload, self._sockaddr(*to))
         except BlockingIOError:
             return "tx_full"
         except OSError:
@@ -93,56 +106,63 @@ class SegmentSocket:
                 at_unix = seconds + nanoseconds / 1e9
             elif (level, kind) in _HOP_LIMITS:
                 hop_limit = int.from_bytes(value[:4], sys.byteorder)
-        return Datagram(payload, source[0].partition("%")[0], at_unix, hop_limit)
+        return Datagram(payload, (source[0].partition("%")[0], source[1]), at_unix, hop_limit)
 
     def close(self) -> None:
-        self._unicast.close()
-        self._multicast.close()
+        for sock in self._opened:
+            sock.close()
+
+    def _open_unicast(self, device: str) -> socket.socket:
+        sock = self._socket(device)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_PRIORITY, _PRIORITY_CONTROL)
+        if self._family == socket.AF_INET:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_DONTROUTE, 1)
+            sock.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, _DSCP_CS6)
+            sock.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, HOP_LIMIT)
+            sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, HOP_LIMIT)
+            sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_LOOP, 0)
+            sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, self._request())
+        else:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_TCLASS, _DSCP_CS6)
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS, HOP_LIMIT)
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, HOP_LIMIT)
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_LOOP, 0)
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF, struct.pack("@I", self.ifindex))
+        sock.bind(self._sockaddr(self.address, self._own_port))
+        return sock
+
+    def _open_group(self, device: str) -> None:
+        sock = self._socket(device)
+        if self._family == socket.AF_INET:
+            sock.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, self._request())
+        else:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, self._request())
+        sock.bind(self._sockaddr(self._group, self._port))
+
+    def _request(self) -> bytes:
+        """A struct ip_mreqn or ipv6_mreq: the group, on this interface."""
+        group = socket.inet_pton(self._family, self._group)
+        any4 = bytes(4) if self._family == socket.AF_INET else b""
+        return group + any4 + struct.pack("@I", self.ifindex)
 
     def _socket(self, device: str) -> socket.socket:
         sock = socket.socket(self._family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+        self._opened.append(sock)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, device.encode() + b"\0")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
         try:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, device.encode() + b"\0")
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
-            try:
-                sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, RECEIVE_BUFFER)
-            except PermissionError:
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
-            if self._family == socket.AF_INET:
-                sock.setsockopt(socket.IPPROTO_IP, _IP_RECVTTL, 1)
-                sock.setsockopt(socket.IPPROTO_IP, _IP_MULTICAST_ALL, 0)
-            else:
-                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVHOPLIMIT, 1)
-                sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_MULTICAST_ALL, 0)
-        except OSError:
-            sock.close()
-            raise
-        return sock
-
-    def _open(self) -> None:
-        index = struct.pack("@I", self.ifindex)
-        out, group = self._unicast, socket.inet_pton(self._family, self._group)
-        out.setsockopt(socket.SOL_SOCKET, socket.SO_PRIORITY, _PRIORITY_CONTROL)
+            sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, RECEIVE_BUFFER)
+        except PermissionError:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
         if self._family == socket.AF_INET:
-            request = group + socket.inet_pton(socket.AF_INET, "0.0.0.0") + index
-            out.setsockopt(socket.SOL_SOCKET, socket.SO_DONTROUTE, 1)
-            out.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, _DSCP_CS6)
-            out.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, HOP_LIMIT)
-            out.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, HOP_LIMIT)
-            out.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_LOOP, 0)
-            out.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, request)
-            self._multicast.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, request)
+            sock.setsockopt(socket.IPPROTO_IP, _IP_RECVTTL, 1)
+            sock.setsockopt(socket.IPPROTO_IP, _IP_MULTICAST_ALL, 0)
         else:
-            out.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_TCLASS, _DSCP_CS6)
-            out.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS, HOP_LIMIT)
-            out.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, HOP_LIMIT)
-            out.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_LOOP, 0)
-            out.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF, index)
-            self._multicast.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, group + index)
-        self._multicast.bind(self._sockaddr(self._group, self._port))
-        out.bind(self._sockaddr(self.address, self._port))
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVHOPLIMIT, 1)
+            sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_MULTICAST_ALL, 0)
+        return sock
 
     def _sockaddr(self, address: str, port: int) -> tuple[str, int] | tuple[str, int, int, int]:
         return (address, port) if self._family == socket.AF_INET else (address, port, 0, self.ifindex)

@@ -27,7 +27,8 @@ from typing import Any
 from lbctl.net.channel import Channel, ChannelClosed, Message
 from lbctl.net.realtime import lock_memory, use_fifo
 from lbctl.net.udp import HOP_LIMIT, SegmentSocket
-from lbctl.protocol.heartbeat.machine import Heartbeat, Segment, Settings
+from lbctl.protocol.heartbeat.machine import Heartbeat
+from lbctl.protocol.heartbeat.segments import LOOPBACK, Segment, Settings
 from lbctl.protocol.machine import Report
 
 REALTIME_PRIORITY = 10
@@ -50,7 +51,7 @@ class Pulse:
         self._leased = 0.0
         self._machine: Heartbeat | None = None
         self._settings: Settings | None = None
-        self._segments: dict[int, Segment] = {}
+        self._segments: dict[int, Segment] = {LOOPBACK.ifindex: LOOPBACK}
         self._sockets: dict[int, SegmentSocket] = {}
         self._by_fd: dict[int, tuple[SegmentSocket, socket.socket]] = {}
         self._unopened: dict[int, str] = {}
@@ -145,7 +146,7 @@ class Pulse:
             if isinstance(output, Report):
                 self._say("wire" if output.name == "answer" else "work", {"op": output.name, **output.fields})
             elif output.to is not None and (segment := self._sockets.get(output.via)) is not None:
-                failure = segment.send(output.payload, output.to[0])
+                failure = segment.send(output.payload, output.to)
                 if failure is not None:
                     machine.counters[failure] += 1
 
@@ -279,6 +280,7 @@ class Pulse:
             )
             for entry in message["segments"]
         }
+        self._segments[LOOPBACK.ifindex] = LOOPBACK
         self._use_segments()
 
     def _use_segments(self) -> None:
@@ -297,7 +299,7 @@ class Pulse:
                 self._open_segment(segment, self._settings)
             except OSError as error:
                 failures[ifindex] = str(error)
-                if self._unopened.get(ifindex) != str(error):
+                if self._unopened.get(ifindex) != str(error) and not segment.local:
                     self._note("segment_refused", interface=segment.name, address=segment.address, reason=str(error))
         self._unopened = failures
         open_now = [segment for ifindex, segment in usable.items() if ifindex in self._sockets]
@@ -312,6 +314,7 @@ class Pulse:
             port=settings.port,
             group4=settings.group4,
             group6=settings.group6,
+            grouped=not segment.local,
         )
         self._sockets[segment.ifindex] = opened
         for sock in opened.sockets:

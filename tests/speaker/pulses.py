@@ -159,7 +159,7 @@ class Pulses:
         node = PulseProcess(host, address, process, Channel(work), Channel(wire), page, incarnation)
         self.nodes[host.name] = node
         self._all.append(node)
-        known = {
+        known: dict[str, Any] = {
             "cluster": "test", "node": host.name, "incarnation": incarnation, "interval": 0.05, "multiplier": 3,
             "port": 7966, "group4": "239.255.76.66", "group6": "ff02::4c42", "keys": [], "role": "speaker",
             "realtime": True,
@@ -201,8 +201,8 @@ class Pulses:
 
     def _state(self) -> str:
         lines = [
-            f"{n.name}: mine {sorted(n.mine)[:5]} members {[(m['node'], m['state'], m['two_way']) for m in n.members.values()]}"
-            f" last {[said.message for said in n.said[-3:]]}"
-            for n in self
+            f"{node.name}: mine {sorted(node.mine)[:5]}, last {[said.message for said in node.said[-3:]]}, members "
+            + ", ".join(f"{m['node']} {m['state']} {m['two_way']}" for m in node.members.values())
+            for node in self
         ]
         return "\n".join(["", *lines])

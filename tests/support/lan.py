@@ -5,8 +5,8 @@
     lan.kill("a")
     lan.until(lambda: lan.owners("192.0.2.1") == {"b"}, within=0.3)
 
-Every node has a plan of its own, as small as one can be (`Planner`): what nobody is known to hold for a while is asked for
-by the node that comes first in rendezvous order among those alive. Heirs are the next two in that order.
+A node can have a plan of its own, as small as one can be (`Planner`): what nobody is known to hold for a while is asked
+for by the node that comes first in rendezvous order among those alive. Heirs are the next two in that order.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import itertools
 import random
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from lbctl.protocol.heartbeat.identity import node_hash, rendezvous
@@ -57,8 +58,7 @@ class Planner:
             if node.known_owner(address):
                 self.unowned_since.pop(address, None)
             elif now - self.unowned_since.setdefault(address, now) >= self.patience:
-                if order(alive, address)[0] == node.name:
-                    wanted.append(address)
+                wanted += [address] if order(alive, address)[0] == node.name else []
         return wanted
 
 
@@ -193,7 +193,7 @@ class Lan:
         node.machine.woke(self.now, self.now - node.paused_at)
         for at, payload, source in waiting:
             if self.now - at <= node.settings.detection:
-                node.machine.received(payload, VIA, source, self.now)
+                node.machine.received(payload, VIA, (source, PORT), self.now)
         self._pump(node)
 
     def cut(self, *names: str) -> None:
@@ -211,7 +211,7 @@ class Lan:
         self.blocked.clear()
 
     def prepare(self, name: str, vips: Sequence[str], *, plan: bool = False) -> None:
-        """The node may announce these; heirs by rendezvous over all names. `plan`: it also asks for what nobody holds."""
+        """The node may announce these; heirs by rendezvous over all names. `plan`: it asks for what nobody holds."""
         node = self.nodes[name]
         others = [other for other in self.names if other != name]
         entries = [(vip, 1, order(others, vip)[:2]) for vip in vips]
@@ -226,7 +226,7 @@ class Lan:
 
     def inject(self, name: str, payload: bytes, source: str = "10.0.0.99") -> None:
         """A datagram from elsewhere."""
-        self.nodes[name].machine.received(payload, VIA, source, self.now)
+        self.nodes[name].machine.received(payload, VIA, (source, PORT), self.now)
         self._pump(self.nodes[name])
 
     # What can be asked
@@ -309,7 +309,7 @@ class Lan:
         for other in list(self.nodes.values()):
             wanted = other is not node if multicast else other.address == send.to[0]
             if wanted and (node.name, other.name) not in self.blocked and self.random.random() >= self.loss:
-                self.at(self.now + self.delay, lambda other=other: self._deliver(other, send.payload, node.address))
+                self.at(self.now + self.delay, partial(self._deliver, other, send.payload, node.address))
 
     def _deliver(self, node: Node, payload: bytes, source: str) -> None:
         if not node.alive or self.nodes[node.name] is not node:
@@ -317,7 +317,7 @@ class Lan:
         if node.paused is not None:
             node.paused.append((self.now, payload, source))
             return
-        node.machine.received(payload, VIA, source, self.now)
+        node.machine.received(payload, VIA, (source, PORT), self.now)
         self._pump(node)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from lbctl.protocol.heartbeat.packet import Beat, Header, Hearing, Role, Saying
+from lbctl.protocol.heartbeat.packet import Beat, Header, Hearing, Link, Role, Saying
 
 
 class Liveness(StrEnum):
@@ -33,15 +33,18 @@ class Why(StrEnum):
 
 @dataclass(slots=True)
 class Ear:
-    """What one segment tells of an instance. `steady`: the bytes of its last beat, by part, to skip reading repeats."""
+    """What one segment tells of an instance, from `address` (with the port).
 
-    address: str
+    `steady` are the bytes of its last beat, by part, to skip reading repeats.
+    """
+
+    address: tuple[str, int]
     sequence: int = 0
     deadline: float = 0.0
     lists_me: bool = False
     steady: dict[int, bytes] = field(default_factory=dict)
 
-    def repeats(self, part: int, steady: bytes, source: str, now: float) -> bool:
+    def repeats(self, part: int, steady: bytes, source: tuple[str, int], now: float) -> bool:
         """Whether a beat says nothing but that its sender still lives."""
         return self.steady.get(part) == steady and self.deadline > now and self.address == source
 
@@ -62,7 +65,7 @@ class Instance:
         self.saying = Saying.ALIVE
         self.interval = 0.0
         self.multiplier = 0
-        self.links: tuple[tuple[bytes, str], ...] = ()
+        self.links: tuple[Link, ...] = ()
         self.ears: dict[int, Ear] = {}
         self.hears: dict[tuple[int, int], int] = {}
         self.state = Liveness.ALIVE

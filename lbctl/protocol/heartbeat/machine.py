@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 
 from lbctl.protocol.heartbeat.auth import Keyring
 from lbctl.protocol.heartbeat.changes import Request, pack_request, parse_changes, parse_request
-from lbctl.protocol.heartbeat.detector import Ear, Instance
+from lbctl.protocol.heartbeat.detector import Instance
 from lbctl.protocol.heartbeat.identity import cluster_hash
 from lbctl.protocol.heartbeat.membership import Counts, Lost, Membership
 from lbctl.protocol.heartbeat.ownership import Ownership, Refusal
@@ -30,7 +30,7 @@ from lbctl.protocol.heartbeat.packet import (
     parse_beat,
     parse_header,
 )
-from lbctl.protocol.heartbeat.segments import DEAD_PACE, Audience, Lane, Segment, Settings
+from lbctl.protocol.heartbeat.segments import DEAD_PACE, LOOPBACK, Address, Audience, Lane, Segment, Settings
 from lbctl.protocol.machine import Report, Send
 
 EAGER = 2.0
@@ -60,7 +60,7 @@ class Heartbeat:
         self.left = False
         self._keyring = Keyring(settings.cluster, settings.keys)
         self._cluster = cluster_hash(settings.cluster)
-        self._audience = Audience(self.membership)
+        self._audience = Audience(self.membership, settings.port)
         self._lanes: dict[int, Lane] = {}
         self._out: list[Send | Report] = []
         self._saying = Saying.ALIVE
@@ -100,7 +100,7 @@ class Heartbeat:
                 lanes[segment.ifindex] = old
             else:
                 lanes[segment.ifindex] = Lane(segment, self.settings)
-                fresh = fresh or old is None
+                fresh = fresh or (old is None and not segment.local)
         self._lanes = lanes
         self._rebuild = True
         if fresh or self._hold_until is None:
@@ -166,8 +166,8 @@ class Heartbeat:
 
     # What arrives
 
-    def received(self, payload: bytes, via: int, source: str, now: float) -> None:
-        """A datagram from `source`, by the socket of segment `via`. Never raises."""
+    def received(self, payload: bytes, via: int, source: Address, now: float) -> None:
+        """A datagram from an address and port, by the socket of segment `via`. Never raises."""
         header = parse_header(payload, self._cluster)
         if isinstance(header, Refused):
             self.counters[header.value] += 1
@@ -179,6 +179,9 @@ class Heartbeat:
         if header.segment and lane.tag and header.segment != lane.tag:
             self.counters["rx_other_segment"] += 1
             return
+        if lane.segment.local and header.role == Role.SPEAKER and not self.settings.observer:
+            self.counters["rx_local_speaker"] += 1  # every user of this host may send here
+            return
         if header.node == self.membership.me[0]:
             self._my_own_name(header, source, now)
             return
@@ -188,7 +191,7 @@ class Heartbeat:
         if ear is not None and header.sequence <= ear.sequence:
             self.counters["rx_replayed"] += 1
             return
-        unverified = self._keyring.verify(payload, bool(header.flags & Flag.SIGNED), source)
+        unverified = self._keyring.verify(payload, bool(header.flags & Flag.SIGNED), source[0])
         if unverified is not None:
             self.counters[unverified.value] += 1
             return
@@ -214,7 +217,7 @@ class Heartbeat:
             else:
                 self.counters["rx_unknown_kind"] += 1
 
-    def _new_beat(self, payload: bytes, end: int, header: Header, via: int, source: str, now: float) -> None:
+    def _new_beat(self, payload: bytes, end: int, header: Header, via: int, source: Address, now: float) -> None:
         beat = parse_beat(payload, end, header.node)
         if isinstance(beat, Refused):
             self.counters[beat.value] += 1
@@ -257,7 +260,7 @@ class Heartbeat:
             self._asked_at.pop(instance.key, None)
             self._ask(instance, now)
 
-    def _request(self, payload: bytes, end: int, instance: Instance, lane: Lane, source: str, now: float) -> None:
+    def _request(self, payload: bytes, end: int, instance: Instance, lane: Lane, source: Address, now: float) -> None:
         request = parse_request(payload, end)
         if isinstance(request, Refused):
             self.counters[request.value] += 1
@@ -279,14 +282,14 @@ class Heartbeat:
             if left <= 0 or final:
                 return
 
-    def _my_own_name(self, header: Header, source: str, now: float) -> None:
+    def _my_own_name(self, header: Header, source: Address, now: float) -> None:
         if header.incarnation == self.settings.incarnation:
             self.counters["rx_own"] += 1
             return
         self.counters["rx_own_name"] += 1
         if now - self._name_noted >= _NAME_NOTE_PACE:
             self._name_noted = now
-            self._note("name_in_use", address=source, incarnation=header.incarnation)
+            self._note("name_in_use", address=source[0], incarnation=header.incarnation)
 
     # Time
 
@@ -363,7 +366,7 @@ class Heartbeat:
                 Report("ready", {"interval": self.settings.interval, "multiplier": self.settings.multiplier})
             )
             self._renew_lease(now)
-        return None if self._lanes else Refusal.NO_SEGMENT
+        return None if any(not lane.segment.local for lane in self._lanes.values()) else Refusal.NO_SEGMENT
 
     def _hold(self, now: float) -> None:
         self._hold_until = now + self.settings.detection
@@ -387,8 +390,8 @@ class Heartbeat:
             if self._rebuild or not lane.bodies:
                 lane.bodies = self._bodies(lane, now)
             heard = self._audience.heard(lane, now)
-            if discover:
-                self._send_beat(lane, [lane.group], now)
+            if discover and not lane.segment.local:
+                self._send_beat(lane, [(lane.group, self.settings.port)], now)
             if discover or now < self._eager_until:
                 heard += self._audience.silent(lane, now)
             if heard:
@@ -400,14 +403,14 @@ class Heartbeat:
             name=self.settings.node,
             hears=self.membership.heard(lane.segment.ifindex, now),
             digests=[self.ownership.table.own.digest(*self.membership.me)],
-            links=[other.segment.link for other in self._lanes.values() if other.segment.mac],
+            links=[other.segment.link for other in self._lanes.values() if not other.segment.local],
         )
 
-    def _send_beat(self, lane: Lane, to: list[str], now: float) -> None:
+    def _send_beat(self, lane: Lane, to: list[Address], now: float) -> None:
         for part, body in enumerate(lane.bodies):
             self._send(Kind.BEAT, body, lane, to, now, part=part)
 
-    def _send(self, kind: Kind, body: bytes, lane: Lane, to: list[str], now: float, *, part: int = 0) -> None:
+    def _send(self, kind: Kind, body: bytes, lane: Lane, to: list[Address], now: float, *, part: int = 0) -> None:
         settings = self.settings
         self._sequence += 1
         header = Header(
@@ -425,8 +428,8 @@ class Heartbeat:
             part=part,
         )
         packet = self._keyring.sign(encode_header(header, self._cluster) + body, lane.source)
-        via, port = lane.segment.ifindex, settings.port
-        self._out += [Send(packet, via, (address, port)) for address in to]
+        via = lane.segment.ifindex
+        self._out += [Send(packet, via, address) for address in to]
         self.counters["tx_packets"] += len(to)
 
     def _push(self, now: float) -> None:
@@ -436,7 +439,7 @@ class Heartbeat:
             return
         bodies = own.bodies(self._pushed, own.version, packets=PUSHED)
         self._pushed = own.version
-        by_lane: dict[int, list[str]] = {}
+        by_lane: dict[int, list[Address]] = {}
         for instance in self.membership.instances.values():
             route = self._audience.route(instance, now, self._lanes)
             if route is not None:
@@ -475,13 +478,15 @@ class Heartbeat:
     def _report_member(self, instance: Instance) -> None:
         if self.membership.current.get(instance.node) is not instance:
             return
+        addresses = {link.address for link in instance.links}
+        addresses.update(ear.address[0] for via, ear in instance.ears.items() if via != LOOPBACK.ifindex)
         fields = {
             "node": instance.name,
             "incarnation": instance.incarnation,
             "state": instance.state.value,
             "two_way": instance.was_two_way,
-            "addresses": sorted({ear.address for ear in instance.ears.values()}),
-            "macs": [[mac.hex(":"), name] for mac, name in instance.links],
+            "addresses": sorted(addresses),
+            "macs": [[link.mac.hex(":"), link.name] for link in instance.links if any(link.mac)],
             "role": instance.role.name.lower(),
             "since_unix": instance.since + self.ownership.unix_offset,
             "interval": instance.interval,
@@ -496,6 +501,3 @@ class Heartbeat:
 
     def _note(self, name: str, **fields: object) -> None:
         self._out.append(Report("note", {"name": name, "fields": dict(fields)}))
-
-
-__all__ = ["Ear", "Heartbeat", "Segment", "Settings"]

@@ -60,7 +60,7 @@ class Membership:
         self.view_changed = False
         """Set when what I say about hearing others is no longer true; the machine sends a beat and clears it."""
 
-    def listen(self, header: Header, beat: Beat, via: int, source: str, now: float) -> Ear | None:
+    def listen(self, header: Header, beat: Beat, via: int, source: tuple[str, int], now: float) -> Ear | None:
         """Takes a beat that passed every check; the ear it came in by, None when there is no room for its sender."""
         key = (header.node, header.incarnation)
         instance = self.instances.get(key)

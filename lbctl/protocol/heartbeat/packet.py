@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from enum import Enum, IntEnum, IntFlag
 from typing import NamedTuple
 
-from lbctl.protocol.heartbeat.identity import node_hash
+from lbctl.protocol.heartbeat.identity import address_text, node_hash, packed_address
 
 MAGIC = b"LB"
 VERSION = 1
@@ -138,6 +138,14 @@ class Heard(NamedTuple):
     flags: int
 
 
+class Link(NamedTuple):
+    """An interface the sender speaks on: so that a MAC seen on the wire can be given a node's name."""
+
+    mac: bytes
+    name: str
+    address: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hears:
     """All the nodes heard whose hash lies in [low, high]: a node in that range that is not listed is not heard."""
@@ -149,12 +157,12 @@ class Hears:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Beat:
-    """The TLVs of a beat. `links` are (MAC, interface name) of the segments the sender speaks on."""
+    """The TLVs of a beat."""
 
     name: str
     hears: Hears | None = None
     digests: tuple[Digest, ...] = ()
-    links: tuple[tuple[bytes, str], ...] = ()
+    links: tuple[Link, ...] = ()
 
 
 def encode_header(header: Header, cluster: int) -> bytes:
@@ -213,14 +221,11 @@ def tlvs(payload: bytes, start: int, end: int) -> Iterator[tuple[int, bytes]] | 
     return iter(found)
 
 
-def beat_bodies(
-    *, name: str, hears: Sequence[Heard], digests: Sequence[Digest], links: Sequence[tuple[bytes, str]]
-) -> list[bytes]:
+def beat_bodies(*, name: str, hears: Sequence[Heard], digests: Sequence[Digest], links: Sequence[Link]) -> list[bytes]:
     """The TLVs of one beat, in as many packets as the list of those heard needs (one up to some 65 nodes)."""
     fixed = tlv(Tlv.NAME, name.encode()[:MAX_NAME])
     if links:
-        packed = (mac[:6].ljust(6, b"\0") + _short(link) for mac, link in links[:_MAX_LINKS])
-        fixed += tlv(Tlv.LINKS, b"".join(packed))
+        fixed += tlv(Tlv.LINKS, b"".join(_pack_link(link) for link in links[:_MAX_LINKS]))
     fixed += tlv(Tlv.DIGESTS, b"".join(_DIGEST.pack(*digest) for digest in digests))
     room = (MAX_PACKET - HEADER_SIZE - AUTH_SIZE - len(fixed) - _TLV.size - _RANGE.size) // _HEARS.size
     entries = sorted(hears)
@@ -244,7 +249,7 @@ def parse_beat(payload: bytes, end: int, node: int) -> Beat | Refused:
     name: str | None = None
     hears: Hears | None = None
     digests: tuple[Digest, ...] = ()
-    links: tuple[tuple[bytes, str], ...] = ()
+    links: tuple[Link, ...] = ()
     parts = tlvs(payload, HEADER_SIZE, end)
     if parts is None:
         return Refused.MALFORMED
@@ -274,9 +279,9 @@ def parse_beat(payload: bytes, end: int, node: int) -> Beat | Refused:
     return Beat(name=name, hears=hears, digests=digests, links=links)
 
 
-def _short(text: str) -> bytes:
-    encoded = text.encode()[:_LINK_NAME]
-    return bytes((len(encoded),)) + encoded
+def _pack_link(link: Link) -> bytes:
+    name, address = link.name.encode()[:_LINK_NAME], packed_address(link.address)
+    return link.mac[:6].ljust(6, b"\0") + bytes((len(name),)) + name + bytes((len(address),)) + address
 
 
 def _text(value: bytes) -> str | None:
@@ -287,16 +292,18 @@ def _text(value: bytes) -> str | None:
     return text if text.isprintable() else None
 
 
-def _links(value: bytes) -> tuple[tuple[bytes, str], ...] | None:
-    links: list[tuple[bytes, str]] = []
+def _links(value: bytes) -> tuple[Link, ...] | None:
+    links: list[Link] = []
     at = 0
     while at < len(value) and len(links) < _MAX_LINKS:
-        if len(value) - at < 7 or value[at + 6] > len(value) - at - 7:
+        name_at = at + 7
+        address_at = name_at + value[at + 6] + 1 if at + 6 < len(value) else len(value) + 1
+        if address_at > len(value):
             return None
-        stop = at + 7 + value[at + 6]
-        name = _text(value[at + 7 : stop])
-        if name is None:
+        stop = address_at + value[address_at - 1]
+        name, packed = _text(value[name_at : address_at - 1]), value[address_at:stop]
+        if name is None or stop > len(value) or len(packed) not in (4, 16):
             return None
-        links.append((value[at : at + 6], name))
+        links.append(Link(value[at : at + 6], name, address_text(packed)))
         at = stop
     return tuple(links)

@@ -8,6 +8,10 @@ from dataclasses import dataclass
 from lbctl.protocol.heartbeat.detector import Instance, Liveness
 from lbctl.protocol.heartbeat.identity import is_address, node_hash, packed_address, segment_tag
 from lbctl.protocol.heartbeat.membership import Membership
+from lbctl.protocol.heartbeat.packet import Link
+
+Address = tuple[str, int]
+"""An address and a port: speakers have the port of the group, observers one of their own."""
 
 DEAD_PACE = 1.0
 """Seconds between beats to a configured node that is not heard, and between discovery beats to the group."""
@@ -17,7 +21,11 @@ MISSED = 10.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Segment:
-    """One link to speak on, with my own `address` there. `tag`: a name of the network that is alike on every node."""
+    """One link to speak on, with my own `address` there. `tag`: a name of the network that is alike on every node.
+
+    `local` is the loopback interface, for the observers on this very host: what goes to an own address never passes the
+    link that other members are heard on.
+    """
 
     ifindex: int
     name: str
@@ -25,10 +33,15 @@ class Segment:
     usable: bool = True
     mac: str = ""
     tag: str = ""
+    local: bool = False
 
     @property
-    def link(self) -> tuple[bytes, str]:
-        return bytes.fromhex(self.mac.replace(":", "")) if self.mac else bytes(6), self.name
+    def link(self) -> Link:
+        return Link(bytes.fromhex(self.mac.replace(":", "")), self.name, self.address)
+
+
+LOOPBACK = Segment(ifindex=1, name="lo", address="127.0.0.1", local=True)
+"""Speakers listen here for observers, observers call here for the speaker of their host."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,14 +76,16 @@ class Lane:
 
     def reaches(self, address: str) -> bool:
         """Whether an address is of this lane's family and not my own."""
-        return (":" in address) == (":" in self.segment.address) and address != self.segment.address
+        segment = self.segment
+        return not segment.local and (":" in address) == (":" in segment.address) and address != segment.address
 
 
 class Audience:
     """Whom to speak to on each lane: everybody heard there, and for ever every configured node."""
 
-    def __init__(self, membership: Membership) -> None:
+    def __init__(self, membership: Membership, port: int) -> None:
         self._membership = membership
+        self._port = port
         self._configured: dict[int, tuple[str, ...]] = {}
 
     def configure(self, peers: Iterable[tuple[str, Sequence[str]]]) -> list[str]:
@@ -82,13 +97,15 @@ class Audience:
         }
         return [text for _, addresses in others for text in addresses if not is_address(text)]
 
-    def heard(self, lane: Lane, now: float) -> list[str]:
+    def heard(self, lane: Lane, now: float) -> list[Address]:
         """The addresses that get every beat."""
         return list(dict.fromkeys(self._heard(lane.segment.ifindex, now)))
 
-    def silent(self, lane: Lane, now: float) -> list[str]:
+    def silent(self, lane: Lane, now: float) -> list[Address]:
         """The configured addresses that get one beat a second, because nothing is heard from there."""
-        heard = set(self._heard(lane.segment.ifindex, now))
+        heard = {address for address, _ in self._heard(lane.segment.ifindex, now)}
+        if lane.segment.local:
+            return [] if heard or self._membership.votes else [(lane.segment.address, self._port)]
         present = self._membership.current
         found: dict[str, None] = {}
         for node, addresses in self._configured.items():
@@ -96,9 +113,9 @@ class Audience:
             ear = instance.ears.get(lane.segment.ifindex) if instance is not None else None
             if ear is None or ear.deadline <= now:
                 found.update((address, None) for address in addresses if lane.reaches(address) and address not in heard)
-        return list(found)
+        return [(address, self._port) for address in found]
 
-    def route(self, instance: Instance, now: float, lanes: dict[int, Lane]) -> tuple[Lane, str] | None:
+    def route(self, instance: Instance, now: float, lanes: dict[int, Lane]) -> tuple[Lane, Address] | None:
         """One lane and address by which an instance can be reached, preferably where it hears me."""
         best: tuple[bool, int] | None = None
         for via, ear in instance.ears.items():
@@ -106,7 +123,7 @@ class Audience:
                 best = (ear.lists_me, via)
         return (lanes[best[1]], instance.ears[best[1]].address) if best is not None else None
 
-    def _heard(self, via: int, now: float) -> Iterator[str]:
+    def _heard(self, via: int, now: float) -> Iterator[Address]:
         for instance in self._membership.instances.values():
             ear = instance.ears.get(via)
             if ear is None or instance.state is Liveness.LEFT:
