@@ -92,14 +92,14 @@ def reply_head(mac: bytes) -> bytes:
 
 
 def gratuitous_request(*, mac: bytes, address: bytes) -> bytes:
-    """An announcement in the form of RFC 5227 section 2.3, with the target MAC set to the sender's.
-
-    Linux ignores one with another target MAC for a second after the entry was last updated (its locktime), which
-    is just when a takeover matters; this one moves the entry at once.
-    """
+    """An announcement in the form of RFC 5227 section 2.3."""
     return BROADCAST + mac + TYPE_ARP + _REQUEST + mac + address + mac + address
 
 
 def gratuitous_reply(*, mac: bytes, address: bytes) -> bytes:
-    """The same as a reply, for the equipment that learns from replies only."""
+    """The same as a reply, for the equipment that learns from replies only.
+
+    Its target MAC is the sender's: Linux takes a reply with any other for no announcement, and ignores it for a second
+    after it last updated the entry (its locktime), which is just when a takeover matters.
+    """
     return BROADCAST + mac + TYPE_ARP + _REPLY + mac + address + mac + address

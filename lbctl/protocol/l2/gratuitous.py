@@ -2,7 +2,7 @@
 
 At 0, 0.3, 1.2 and 5 s, because frames get lost just when links move, then once a minute with jitter, which repairs
 caches and switch tables that learned something else meanwhile. Both ARP forms each time: some equipment learns from
-requests only, some from replies only (and neither is ever ignored, see `arp.gratuitous_request`).
+requests only, some from replies only.
 
 A takeover of thousands of addresses sends the first form for each address before any second form, and hands out at
 most `at_once` frames a call, so that the caller answers questions in between.

@@ -51,7 +51,7 @@ def test_scapy_frames_are_parsed(
         (arp.request(mac=NODE, sender_ip=CLIENT4, target_ip=VIP4, to=CLIENT), CLIENT, 1, CLIENT4, NO_MAC, VIP4),
         (arp.probe(mac=NODE, target_ip=VIP4), BROADCAST, 1, bytes(4), NO_MAC, VIP4),
         (arp.reply(mac=NODE, sender_ip=VIP4, target_mac=CLIENT, target_ip=CLIENT4), CLIENT, 2, VIP4, CLIENT, CLIENT4),
-        # Target MAC = sender MAC: Linux ignores any other for a second after the entry's last update.
+        # Target MAC = sender MAC: Linux ignores a reply with any other for a second after the entry's last update.
         (arp.gratuitous_request(mac=NODE, address=VIP4), BROADCAST, 1, VIP4, NODE, VIP4),
         (arp.gratuitous_reply(mac=NODE, address=VIP4), BROADCAST, 2, VIP4, NODE, VIP4),
     ],
