@@ -1,0 +1,278 @@
+"""The controller, running: follows source and heartbeats, takes steps, commits them, publishes what is committed.
+
+It holds no policy; `step` decides. Trouble with the disk ends nothing: what was committed and published last stands,
+the trouble is named in log and status, and the step is taken again a second later, from what the ledger says then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import logging
+import secrets
+import socket
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ParamSpec, Protocol, TypeVar
+
+from lbctl.controller.errors import StateError
+from lbctl.controller.ledger import Ledger
+from lbctl.controller.lock import StateLock
+from lbctl.controller.publisher import Publisher
+from lbctl.controller.recover import recover
+from lbctl.controller.status import Facts, routes
+from lbctl.controller.step import Decision, Event, Inputs, StepMemo, step
+from lbctl.model.snapshot import View, World
+from lbctl.net import systemd
+from lbctl.net.status_server import SocketInUse, StatusServer
+from lbctl.sources.base import Source
+from lbctl.sources.published import PublishedError, Trouble, read_published
+from lbctl.sources.published_document import DocumentEncoder
+from lbctl.telemetry.log import event
+
+_log = logging.getLogger("lbctl.controller")
+_RETRY_TIME = 1.0
+_MANY_EVENTS = 100
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+
+class StartError(Exception):
+    """The controller cannot start; one line that says why and what to do."""
+
+
+class Observer(Protocol):
+    """The heartbeat group from outside: hears everybody, owns nothing."""
+
+    async def run(self, changed: Callable[[], None]) -> None:
+        """Listens until cancelled; calls `changed` whenever `view` is another."""
+
+    def view(self) -> View: ...
+
+    @property
+    def troubles(self) -> tuple[str, ...]: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Where things are. `listen` is (host, port) of the status API on TCP, if that is wanted."""
+
+    state: Path
+    socket: Path
+    cluster: str = "default"
+    listen: tuple[str, int] | None = None
+
+    @property
+    def folder(self) -> Path:
+        return self.state / "controller"
+
+    @property
+    def published(self) -> Path:
+        return self.state / "published" / "snapshot.json"
+
+
+class Controller:
+    """One controller. `run` returns when it is cancelled, and raises StartError where it cannot begin."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        source: Source,
+        observer: Observer | None = None,
+        *,
+        on_ready: Callable[[], None] = lambda: None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._settings = settings
+        self._source = source
+        self._observer = observer
+        self._on_ready = on_ready
+        self._clock = clock
+        self._ledger = Ledger(settings.folder, new_name=lambda: secrets.token_hex(8))
+        self._publisher: Publisher | None = None
+        self._memo = StepMemo()
+        self._input: World | None = None
+        self._decided: Decision | None = None
+        self._world: World | None = None
+        self._ledger_trouble: str | None = None
+        self._publish_trouble: str | None = None
+        self._wake = asyncio.Event()
+        self._to_publish = asyncio.Event()
+        self._settled = False
+        # A thread each: the ledger is used by one thread at a time, and publishing must not wait for a commit.
+        self._deciding = ThreadPoolExecutor(1, "decide")
+        self._publishing = ThreadPoolExecutor(1, "publish")
+        self.facts = Facts(
+            host=socket.gethostname(), since_unix=clock(), view=self._view, troubles=lambda: self.troubles
+        )
+
+    @property
+    def troubles(self) -> tuple[str, ...]:
+        own = (self._ledger_trouble, self._publish_trouble)
+        observer = self._observer.troubles if self._observer is not None else ()
+        return (*(text for text in own if text), *self._source.troubles, *observer)
+
+    def _view(self) -> View | None:
+        return self._observer.view() if self._observer is not None else None
+
+    async def run(self) -> None:
+        with contextlib.ExitStack() as stack:
+            stack.callback(self._deciding.shutdown)
+            stack.callback(self._publishing.shutdown)
+            try:
+                stack.enter_context(StateLock(self._settings.folder))
+                stack.callback(self._ledger.close)
+                await self._open()
+                server = StatusServer(routes(self.facts), self._settings.socket, self._settings.listen)
+                await server.start()
+            except SocketInUse as error:
+                raise StartError(f"{error}; give this controller another --socket") from None
+            except StateError as error:
+                raise StartError(str(error)) from error
+            except OSError as error:
+                raise StartError(f"status socket {self._settings.socket}: {error.strerror or error}") from error
+            try:
+                async with asyncio.TaskGroup() as tasks:
+                    tasks.create_task(self._follow_source())
+                    tasks.create_task(self._decide())
+                    tasks.create_task(self._publish())
+                    if self._observer is not None:
+                        tasks.create_task(self._observer.run(self._wake.set))
+            finally:
+                systemd.notify("STOPPING=1")
+                await server.close()
+
+    async def _open(self) -> None:
+        """Reads the ledger back, and from the published file what the ledger does not know."""
+        state = await _in_thread(self._deciding, self._ledger.open)
+        path, cluster = self._settings.published, self._settings.cluster
+        try:
+            published = await _in_thread(
+                self._deciding, lambda: read_published(path, cluster=cluster, only=("allocations", "services"))
+            )
+        except PublishedError as error:
+            if error.trouble is not Trouble.MISSING:
+                event(_log, "published_not_read", level=logging.WARNING, why=str(error))
+        else:
+            batch = recover(state, published, self._clock())
+            if batch:
+                state = await _in_thread(self._deciding, self._ledger.commit, batch)
+                event(_log, "recovered", allocations=len(batch.grants), generation=state.generation, source=path)
+        self._publisher = Publisher(path, DocumentEncoder(cluster=cluster, ledger=state.ledger))
+        event(_log, "ledger_read", allocations=len(state.allocations), ledger=state.ledger)
+
+    async def _follow_source(self) -> None:
+        async for world in self._source.worlds():
+            self._input = world
+            self._wake.set()
+
+    async def _decide(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            try:
+                while self._input is not None and await self._step(self._input):
+                    pass
+            except StateError as error:
+                if self._ledger_trouble != str(error):
+                    event(_log, "ledger_failed", level=logging.ERROR, trouble=error.trouble.value, why=str(error))
+                self._ledger_trouble = str(error)
+                asyncio.get_running_loop().call_later(_RETRY_TIME, self._wake.set)
+            else:
+                if self._ledger_trouble is not None:
+                    event(_log, "ledger_works_again")
+                self._ledger_trouble = None
+
+    async def _step(self, world: World) -> bool:
+        """One step, committed; True when another one may find more to do."""
+        if self._ledger_trouble is not None:
+            # What became of the commit that failed, only the ledger can say.
+            await _in_thread(self._deciding, self._ledger.open)
+        view = self._view()
+        decided = self._decided
+        inputs = Inputs(
+            world=world,
+            state=self._ledger.state,
+            members=view.members if view is not None else {},
+            published=self._world,
+            pending=decided.pending if decided is not None else {},
+            now_unix=self._clock(),
+            started_unix=self.facts.since_unix,
+        )
+        decision, self._memo = await _in_thread(self._deciding, step, inputs, self._memo)
+        if decision.batch:
+            await _in_thread(self._deciding, self._ledger.commit, decision.batch)
+        _tell(decision.events)
+        self._decided = decision
+        self._settled = not decision.again
+        if decision.world is not None:
+            self._world = self.facts.world = decision.world
+            self.facts.pending = decision.pending
+        self._to_publish.set()
+        return decision.again
+
+    async def _publish(self) -> None:
+        while True:
+            await self._to_publish.wait()
+            self._to_publish.clear()
+            world, decided, publisher = self._world, self._decided, self._publisher
+            if world is None or decided is None or publisher is None:
+                continue
+            # Whether that is all there is to say has to be known before, because more may be decided meanwhile.
+            settled = self._settled
+            if world.generation != self.facts.published_generation:
+                try:
+                    await _in_thread(self._publishing, publisher.publish, world, decided.pending)
+                except StateError as error:
+                    if self._publish_trouble != str(error):
+                        event(_log, "publish_failed", level=logging.ERROR, trouble=error.trouble.value, why=str(error))
+                    self._publish_trouble = str(error)
+                    asyncio.get_running_loop().call_later(_RETRY_TIME, self._to_publish.set)
+                    continue
+                if self._publish_trouble is not None:
+                    event(_log, "publish_works_again")
+                self._publish_trouble = None
+                self.facts.published_generation = world.generation
+                event(_log, "published", level=logging.DEBUG, generation=world.generation)
+            if settled and not self.facts.ready:
+                self._ready()
+
+    def _ready(self) -> None:
+        self.facts.ready = True
+        # The cold start leaves objects that live as long as we do; they need not be looked through again and again.
+        gc.collect()
+        gc.freeze()
+        event(
+            _log,
+            "ready",
+            services=len(self.facts.world.services),
+            allocations=len(self.facts.world.allocations),
+            pending=len(self.facts.pending),
+            generation=self.facts.world.generation,
+        )
+        systemd.notify("READY=1")
+        self._on_ready()
+
+
+def _tell(events: tuple[Event, ...]) -> None:
+    """Into the log; of very many only how many there were, and each one for those who debug."""
+    level = logging.INFO if len(events) <= _MANY_EVENTS else logging.DEBUG
+    for item in events:
+        event(_log, item.name, level=level, **item.fields)
+    if level is logging.DEBUG:
+        names = [item.name for item in events]
+        event(_log, "changed_many", **{name: names.count(name) for name in sorted(set(names))})
+
+
+async def _in_thread(pool: ThreadPoolExecutor, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+    """Runs it in the pool. A cancelled caller still waits for its end: nothing may be written after we let go."""
+    future = asyncio.get_running_loop().run_in_executor(pool, lambda: function(*args, **kwargs))
+    try:
+        return await asyncio.shield(future)
+    except asyncio.CancelledError:
+        await asyncio.wait([future])
+        raise

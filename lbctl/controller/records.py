@@ -1,0 +1,148 @@
+"""What the ledger holds, as values, and what a step writes into it. Pure: applying a batch needs no database."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Any
+
+from lbctl.model.address import IPAddress
+from lbctl.model.allocation import Allocation
+from lbctl.model.node import Node
+from lbctl.model.service import ServiceKey
+from lbctl.plan.allocate import Amendment, Grant, Release, Remembered
+
+_EMPTY: Mapping[Any, Any] = MappingProxyType({})
+
+
+def _empty() -> Mapping[Any, Any]:
+    return _EMPTY
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """One transaction: all of it or nothing. Releases count before grants, so that an address can change hands.
+
+    `first_grant` is the id of the first grant, the others count up from it. `generation`: no World published from here
+    on has a lower one; a restart goes on from it.
+    """
+
+    at_unix: float
+    first_grant: int
+    releases: tuple[Release, ...] = ()
+    amendments: tuple[Amendment, ...] = ()
+    grants: tuple[Grant, ...] = ()
+    seen: Mapping[ServiceKey, float] = field(default_factory=_empty)
+    forgotten: tuple[ServiceKey, ...] = ()
+    """Services that are gone, so that one of the same name is new again."""
+    nodes: tuple[Node, ...] = ()
+    nodes_dropped: tuple[str, ...] = ()
+    generation: int | None = None
+
+    def __bool__(self) -> bool:
+        return bool(
+            self.releases
+            or self.amendments
+            or self.grants
+            or self.seen
+            or self.forgotten
+            or self.nodes
+            or self.nodes_dropped
+            or self.generation is not None
+        )
+
+    def allocations(self) -> tuple[Allocation, ...]:
+        """The grants as allocations, with the ids they get."""
+        return tuple(
+            Allocation(
+                service=grant.service,
+                addresses=grant.addresses,
+                pool=grant.pool,
+                id=number,
+                since_unix=self.at_unix,
+            )
+            for number, grant in enumerate(self.grants, self.first_grant)
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerState:
+    """Everything the ledger says now. `ledger` names it: another ledger counts its generations and ids anew."""
+
+    ledger: str
+    allocations: Mapping[ServiceKey, Allocation] = field(default_factory=_empty)
+    remembered: Remembered = field(default_factory=Remembered)
+    nodes: Mapping[str, Node] = field(default_factory=_empty)
+    next_grant: int = 1
+    generation: int = 0
+
+    def after(self, batch: Batch) -> LedgerState:
+        """The state once the batch is committed. Maps that it does not touch keep their identity."""
+        granted = batch.allocations()
+        _refuse_theft(self, batch, granted)
+        released = {release.allocation.service: "" for release in batch.releases}
+        amended = {
+            item.allocation.service: replace(item.allocation, pool=item.pool)
+            for item in batch.amendments
+            if item.pool != item.allocation.pool
+        }
+        terms = {item.allocation.service: item.terms for item in batch.amendments}
+        terms |= {grant.service: grant.terms for grant in batch.grants}
+        return LedgerState(
+            ledger=self.ledger,
+            allocations=_with(self.allocations, amended | {item.service: item for item in granted}, released),
+            remembered=self._remembered_after(batch, terms, released),
+            nodes=_with(self.nodes, {node.name: node for node in batch.nodes}, batch.nodes_dropped),
+            next_grant=max(self.next_grant, batch.first_grant + len(granted)),
+            generation=self.generation if batch.generation is None else batch.generation,
+        )
+
+    def _remembered_after(
+        self, batch: Batch, terms: Mapping[ServiceKey, str], released: Mapping[ServiceKey, str]
+    ) -> Remembered:
+        before = self.remembered
+        # Empty terms are not kept: most services share with nobody, and "" is what is read for them anyway.
+        lost = [key for key in (*released, *terms) if key in before.terms and not terms.get(key)]
+        after = Remembered(
+            terms=_with(before.terms, {key: text for key, text in terms.items() if text}, lost),
+            first_seen=_with(before.first_seen, batch.seen, batch.forgotten),
+        )
+        return before if after.terms is before.terms and after.first_seen is before.first_seen else after
+
+
+def _with(before: Mapping[Any, Any], changed: Mapping[Any, Any], dropped: Any) -> Mapping[Any, Any]:
+    """`before` without what is dropped and then with what changed; the very same map where that is nothing."""
+    if not changed and not dropped:
+        return before
+    after = dict(before)
+    for key in dropped:
+        after.pop(key, None)
+    after.update(changed)
+    return MappingProxyType(after)
+
+
+def _refuse_theft(state: LedgerState, batch: Batch, granted: tuple[Allocation, ...]) -> None:
+    """The last line before the disk: an address that somebody keeps and does not share is given to nobody else.
+
+    Raises AssertionError: a plan that does this is wrong, and stopping is better than two services on one address.
+    """
+    if not granted:
+        return
+    released = {release.allocation.service for release in batch.releases}
+    mine: dict[IPAddress, Grant] = {}
+    for grant in batch.grants:
+        for address in grant.addresses:
+            other = mine.setdefault(address, grant)
+            both = other is grant or (other.terms and grant.terms)
+            assert both, f"the plan gives {address} to {other.service} and to {grant.service}"
+    # Numbers first, because hashing an address costs ten times as much and nearly all of them are nobody's business.
+    numbers = set(map(int, mine))
+    for key, allocation in state.allocations.items():
+        for address in allocation.addresses:
+            if int(address) not in numbers or key in released:
+                continue
+            taker = mine.get(address)
+            if taker is not None and taker.service != key:
+                shared = taker.terms and state.remembered.terms.get(key)
+                assert shared, f"the plan gives {address} of {key} to {taker.service}"

@@ -1,0 +1,206 @@
+"""One step of the controller, pure: what the source, the ledger and the heartbeats say now, to what is to be done.
+
+    decision, memo = step(inputs, memo)
+    ledger.commit(decision.batch), then publish decision.world
+
+Level-triggered: a step that is run twice, or after a missed event, decides the same. What it publishes is what the
+ledger will hold once the batch is committed, and is published only then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+
+from lbctl.controller.records import Batch, LedgerState
+from lbctl.model.allocation import Allocation
+from lbctl.model.member import Liveness, Member, Role
+from lbctl.model.node import Node
+from lbctl.model.service import ServiceKey, ServiceType
+from lbctl.model.snapshot import World
+from lbctl.plan.allocate import AllocationMemo, AllocationPlan, Remembered, allocate
+from lbctl.plan.reason import Refusal
+
+GENERATIONS_AHEAD = 1000
+"""So many generations are noted in the ledger at once; a restart goes on above them. Saves a commit for each change."""
+FORGET_TIME = 7 * 24 * 3600.0
+"""Seconds after which a node that registered itself and is heard no more is forgotten."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inputs:
+    """All that a step looks at. `published` is the World of the last step, whose generation this one goes on from."""
+
+    world: World
+    state: LedgerState
+    members: Mapping[str, Member] = field(default_factory=dict)
+    published: World | None = None
+    pending: Mapping[ServiceKey, tuple[Refusal, ...]] = field(default_factory=dict)
+    now_unix: float
+    started_unix: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """For the log: a constant name and its fields."""
+
+    name: str
+    fields: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """`world` is None where nothing changed that has to be published. `again`: another step may find more to do."""
+
+    batch: Batch
+    world: World | None
+    pending: Mapping[ServiceKey, tuple[Refusal, ...]]
+    events: tuple[Event, ...]
+    again: bool
+
+
+class StepMemo:
+    """What the last step worked out and the next one need not. Worth nothing but time."""
+
+    def __init__(self) -> None:
+        self.allocation: AllocationMemo | None = None
+        self.services: Mapping[ServiceKey, object] = {}
+        self.nodes_from: tuple[Mapping[str, Node], Mapping[str, Node]] | None = None
+        self.nodes: Mapping[str, Node] = {}
+
+
+def step(inputs: Inputs, memo: StepMemo | None = None) -> tuple[Decision, StepMemo]:
+    """Decides; changes nothing but the memo, which is used up."""
+    memo = memo or StepMemo()
+    state, now = inputs.state, inputs.now_unix
+    seen, forgotten = _first_seen(inputs, memo)
+    remembered = state.remembered
+    if seen or forgotten:
+        gone = set(forgotten)
+        kept = {key: at for key, at in remembered.first_seen.items() if key not in gone}
+        remembered = Remembered(terms=remembered.terms, first_seen=MappingProxyType(kept | seen))
+    world = replace(inputs.world, allocations=state.allocations)
+    plan, memo.allocation = allocate(world, remembered, memo.allocation)
+    nodes, nodes_dropped = _registrations(inputs)
+    batch = Batch(
+        at_unix=now,
+        first_grant=state.next_grant,
+        releases=plan.releases,
+        amendments=plan.amendments,
+        grants=plan.grants,
+        seen=seen,
+        forgotten=forgotten,
+        nodes=nodes,
+        nodes_dropped=nodes_dropped,
+    )
+    after = state.after(batch)
+    wanted = replace(
+        inputs.world, allocations=after.allocations, nodes=_all_nodes(inputs.world.nodes, after.nodes, memo)
+    )
+    publish: World | None = None
+    if inputs.published is None or plan.pending != inputs.pending or wanted.changes_since(inputs.published):
+        generation = (inputs.published.generation if inputs.published else state.generation) + 1
+        publish = replace(wanted, generation=generation, made_unix=now)
+        if generation >= state.generation:
+            batch = replace(batch, generation=generation + GENERATIONS_AHEAD)
+    events = (*_allocation_events(plan, batch.allocations(), inputs.pending), *_node_events(nodes, nodes_dropped))
+    return Decision(batch=batch, world=publish, pending=plan.pending, events=events, again=not plan.settled), memo
+
+
+def _first_seen(inputs: Inputs, memo: StepMemo) -> tuple[dict[ServiceKey, float], tuple[ServiceKey, ...]]:
+    """Services without creationTimestamp that were not seen before, and those that are gone."""
+    services, known = inputs.world.services, inputs.state.remembered.first_seen
+    if services is memo.services:
+        return {}, ()
+    waits = {
+        key
+        for key, service in services.items()
+        if service.type is ServiceType.LOAD_BALANCER and service.created_unix is None
+    }
+    seen = {key: inputs.now_unix for key in waits if key not in known}
+    forgotten = tuple(key for key in known if key not in waits)
+    memo.services = services if not seen and not forgotten else {}
+    return seen, forgotten
+
+
+def _registrations(inputs: Inputs) -> tuple[tuple[Node, ...], tuple[str, ...]]:
+    """Nodes to note because their speakers are heard, and nodes to forget because they were not heard for long."""
+    known = inputs.state.nodes
+    heard: list[Node] = []
+    for member in inputs.members.values():
+        if member.role is Role.SPEAKER and member.state in (Liveness.ALIVE, Liveness.SUSPECT):
+            before = known.get(member.node)
+            if before is None or before.addresses != member.addresses:
+                heard.append(Node(name=member.node, addresses=member.addresses, registered=True))
+    dropped = [
+        name
+        for name in known
+        if inputs.now_unix - _last_heard(inputs.members.get(name), inputs.started_unix, inputs.now_unix) > FORGET_TIME
+    ]
+    return tuple(sorted(heard, key=lambda node: node.name)), tuple(sorted(dropped))
+
+
+def _last_heard(member: Member | None, started_unix: float, now_unix: float) -> float:
+    if member is None:
+        return started_unix
+    return member.since_unix if member.state in (Liveness.GONE, Liveness.LEFT) else now_unix
+
+
+def _all_nodes(described: Mapping[str, Node], registered: Mapping[str, Node], memo: StepMemo) -> Mapping[str, Node]:
+    """Nodes with a manifest are as it says; the others as their speakers registered them."""
+    if not registered:
+        return described
+    if memo.nodes_from is None or memo.nodes_from[0] is not described or memo.nodes_from[1] is not registered:
+        memo.nodes_from = (described, registered)
+        memo.nodes = MappingProxyType({**registered, **described})
+    return memo.nodes
+
+
+def _allocation_events(
+    plan: AllocationPlan, granted: tuple[Allocation, ...], pending: Mapping[ServiceKey, tuple[Refusal, ...]]
+) -> list[Event]:
+    events = [
+        Event(
+            name="released",
+            fields={
+                "service": release.allocation.service,
+                "addresses": release.allocation.addresses,
+                "pool": release.allocation.pool,
+                "reason": release.reason.value,
+                "detail": release.detail,
+            },
+        )
+        for release in plan.releases
+    ]
+    events += [
+        Event(
+            name="allocated",
+            fields={
+                "service": grant.service,
+                "addresses": grant.addresses,
+                "pool": grant.pool,
+                "cause": grant.cause.value,
+                "id": allocation.id,
+            },
+        )
+        for grant, allocation in zip(plan.grants, granted, strict=True)
+    ]
+    events += [
+        Event(name="pool_changed", fields={"service": item.allocation.service, "pool": item.pool})
+        for item in plan.amendments
+        if item.pool != item.allocation.pool
+    ]
+    events += [
+        Event(name="pending", fields={"service": key, "reasons": "; ".join(map(str, refusals))})
+        for key, refusals in plan.pending.items()
+        if pending.get(key) != refusals
+    ]
+    return events
+
+
+def _node_events(nodes: tuple[Node, ...], dropped: tuple[str, ...]) -> list[Event]:
+    return [
+        *(Event(name="node_registered", fields={"node": node.name, "addresses": node.addresses}) for node in nodes),
+        *(Event(name="node_forgotten", fields={"node": name}) for name in dropped),
+    ]
