@@ -68,7 +68,10 @@ StateDir = Annotated[
 PublishedPath = Annotated[
     Path | None,
     typer.Option(
-        "--published", metavar="PATH", help="The published file, where it is not below --state.", show_default=False
+        "--published",
+        metavar="PATH",
+        help="The published file or its folder, where it is not below --state.",
+        show_default=False,
     ),
 ]
 OutputOption = Annotated[Output, typer.Option("--output", "-o", help="Form of the answer.")]
@@ -97,3 +100,10 @@ Via = Annotated[
         show_default=False,
     ),
 ]
+
+
+def published_file(published: Path | None, state: Path) -> Path:
+    """What `--published` (the file, or the folder it lies in) or else `--state` names."""
+    if published is None:
+        return state / "published" / "snapshot.json"
+    return published / "snapshot.json" if published.is_dir() else published

@@ -21,6 +21,7 @@ from lbctl.cli.options import (
     Socket,
     StateDir,
     Via,
+    published_file,
 )
 from lbctl.cli.render import Style, age, as_json, as_yaml, table, terminal_width, wrap
 from lbctl.net.status_client import AskError, UnixAddress, ask, parse_address
@@ -53,7 +54,7 @@ def services(
       lbctl services --pending
       lbctl services -o wide --via 192.168.3.103
     """
-    answer = _answer(via, socket, published or state / "published" / "snapshot.json")
+    answer = _answer(via, socket, published_file(published, state))
     if answer is None:
         return ExitStatus.UNAVAILABLE
     rows: list[dict[str, Any]] = [
@@ -116,10 +117,10 @@ def text(rows: Sequence[Mapping[str, Any]], *, now: float, wide: bool, knows_own
     styles = [[_style(column, cell) for column, cell in enumerate(line)] for line in cells]
     width = None if wide else terminal_width()
     lines = [table(header, cells, shrink=(0, 1, 3, 4, 5, 6), width=width, styles=styles)]
-    waiting = [row for row in rows if row["pending"]]
-    if waiting:
-        lines += ["", "Waiting for an address:"]
-        lines += [line for row in waiting for line in _why(row, (terminal_width() or 80) if not wide else 200)]
+    unwell = [row for row in rows if row["pending"]]
+    if unwell:
+        lines += ["", "Why:"]
+        lines += [line for row in unwell for line in _why(row, (terminal_width() or 80) if not wide else 200)]
     return "\n".join(lines)
 
 

@@ -22,6 +22,7 @@ from lbctl.cli.options import (
     PublishedPath,
     StateDir,
     Via,
+    published_file,
 )
 from lbctl.model.address import IPAddress
 from lbctl.net.probe import DEFAULT_WINDOW, Probes
@@ -71,16 +72,21 @@ def where_is(
     """
     address = _checked(target)
     daemon = _daemon(via)
-    published_path = published or state / "published" / "snapshot.json"
-    report = look(target, address, daemon, published_path, interface, wait)
-    if report.verdict.status is WhereIsStatus.CONFLICT:
-        report = look(target, address, daemon, published_path, interface, wait)
+    path = published_file(published, state)
+
+    def looked() -> Report:
+        report = look(target, address, daemon, path, interface, wait)
+        if report.verdict.status is WhereIsStatus.CONFLICT:
+            report = look(target, address, daemon, path, interface, wait)
+        return report
+
     if watch:
         if output is Output.YAML:
             raise typer.BadParameter("--watch prints lines: table or json", param_hint="--output")
         from lbctl.cli.where_watch import follow
 
-        follow(report, daemon, output)
+        follow(looked, daemon, output)
+    report = looked()
     print(_shown(report, output))
     return report.verdict.status
 

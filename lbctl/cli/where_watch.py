@@ -26,9 +26,12 @@ _NOT_HEARD = "not_heard"
 """Cause of a move that happened while the speaker could not be asked; its gap is not known."""
 
 
-def follow(report: Report, daemon: DaemonAddress | None, output: Output) -> NoReturn:
+def follow(look: Callable[[], Report], daemon: DaemonAddress | None, output: Output) -> NoReturn:
     """Prints what is now, then every move, until interrupted. Exits 3 where no speaker can be asked at first."""
     speaker = daemon or UnixAddress(DEFAULT_SPEAKER_SOCKET)
+    # Before the first look, so that no move falls between the two.
+    cursor: int | None = _first_cursor(speaker)
+    report = look()
     say = _say_json if output is Output.JSON else _say_text
     owners = {known.address: judgement.owner for known, judgement in report.vips}
     if output is Output.JSON:
@@ -36,7 +39,6 @@ def follow(report: Report, daemon: DaemonAddress | None, output: Output) -> NoRe
     else:
         for known, judgement in report.vips:
             _print(report.at_unix, known.address, judgement.owner or "nobody", f"now ({judgement.verdict.value})")
-    cursor: int | None = _first_cursor(speaker)
     complained = False
     while True:
         try:
@@ -55,10 +57,10 @@ def follow(report: Report, daemon: DaemonAddress | None, output: Output) -> NoRe
         moves = list(answer["moves"])
         if any(move["address"] not in owners for move in moves):
             # A service asked for by name may have been given another address since.
-            for address, owner in _owners_now(report.target, speaker).items():
-                owners.setdefault(address, owner)
+            for address in _owners_now(report.target, speaker):
+                owners.setdefault(address, None)
         for move in moves:
-            if move["address"] in owners:
+            if move["address"] in owners and owners[move["address"]] != move["to"]:
                 owners[move["address"]] = move["to"]
                 say(move)
 
@@ -105,9 +107,9 @@ def _say_json(move: Mapping[str, Any]) -> None:
 
 
 def _say_text(move: Mapping[str, Any]) -> None:
-    gap = "gap unknown" if move["gap"] is None else f"gap {move['gap'] * 1000:.0f} ms"
+    gap = "" if move["gap"] is None else f"  gap {move['gap'] * 1000:.0f} ms"
     way = f"{move['from'] or 'nobody'} -> {move['to'] or 'nobody'}"
-    _print(move["at_unix"], move["address"], way, f"{move['cause']}  {gap}")
+    _print(move["at_unix"], move["address"], way, f"{move['cause']}{gap}")
 
 
 def _print(at_unix: float, address: str, what: str, more: str) -> None:

@@ -1,4 +1,4 @@
-"""A status socket for tests: the product's own server and the plan's own answers over a World and a View made here."""
+"""A speaker's status socket for tests: the real server and handlers over a World and a View made here."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ import contextlib
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any
 
 from lbctl.model.address import AddressRange, Family, IPAddress
 from lbctl.model.advertisement import L2Advertisement
@@ -22,8 +21,10 @@ from lbctl.model.node import Node
 from lbctl.model.pool import Pool
 from lbctl.model.service import Port, Service, ServiceKey, ServiceType
 from lbctl.model.snapshot import Snapshot, View, World, evolve
-from lbctl.net.status_server import Answer, Query, StatusServer
-from lbctl.plan.locate import locate, where_document
+from lbctl.net.status_server import StatusServer
+from lbctl.plan.eligible import OwnInterfaces
+from lbctl.speaker.owners import Move
+from lbctl.speaker.status import Facts, Moves, routes
 
 NGINX = ServiceKey("default", "nginx-svc")
 VIP = "192.168.3.170"
@@ -105,58 +106,46 @@ def view(claims: Sequence[Claim], macs: Mapping[str, str], *, gone: Sequence[str
     )
 
 
-@dataclass
 class Daemon:
-    """What the socket answers; change it between questions. `moves` are given out once each, newest last."""
+    """The status socket without the rest of the speaker: facts that a test changes between questions."""
 
-    snapshot: Snapshot
-    node: str = "n1"
-    role: str = "speaker"
-    stale: str | None = None
-    previous: Mapping[str, str] = field(default_factory=dict)
-    moves: list[dict[str, Any]] = field(default_factory=list)
-    services: list[dict[str, Any]] = field(default_factory=list)
-    status: dict[str, Any] = field(default_factory=dict)
+    def __init__(self, snapshot: Snapshot, *, node: str = "n1", previous: Mapping[str, str] | None = None) -> None:
+        self.facts = Facts(
+            node=node,
+            snapshot=snapshot,
+            own=OwnInterfaces(node=node, usable={"eth0": True}),
+            ready=True,
+            since_unix=time.time() - 600,
+            remembered_owners=dict(previous or {}),
+        )
+        self._moves: Moves | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def see(self, new: View) -> None:
-        self.snapshot = replace(self.snapshot, view=new)
+        self.facts.snapshot = replace(self.facts.snapshot, view=new)
 
-    async def where(self, query: Query) -> Answer:
-        located, _ = locate(self.snapshot, query["target"])
-        document = where_document(
-            located,
-            self.snapshot,
-            node=self.node,
-            role=self.role,
-            at_unix=time.time(),
-            stale=self.stale,
-            previous={ip_address(address): node for address, node in self.previous.items()},
-        )
-        return Answer(document, 200 if located.error is None else 404)
+    def move(self, *moves: Move) -> None:
+        assert self._loop is not None
+        assert self._moves is not None
+        self._loop.call_soon_threadsafe(self._moves.add, moves)
 
-    async def list_services(self, query: Query) -> Answer:
-        return Answer({"schema": "lbctl.io/services/v1", "services": self.services})
+    @contextlib.contextmanager
+    def on(self, path: Path) -> Iterator[str]:
+        """Listens on a unix socket, in a thread of its own; yields what `--via` takes."""
+        ready, stop = threading.Event(), asyncio.Event()
 
-    async def tell_status(self, query: Query) -> Answer:
-        return Answer({"schema": "lbctl.io/status/v1", **self.status})
+        async def serve() -> None:
+            self._loop, self._moves = asyncio.get_running_loop(), Moves()
+            async with StatusServer(routes(self.facts, self._moves), path):
+                ready.set()
+                await stop.wait()
 
-
-@contextlib.contextmanager
-def serving(daemon: Daemon, path: Path) -> Iterator[str]:
-    """The daemon on a unix socket, in a thread of its own; yields what `--via` takes."""
-    ready, stop = threading.Event(), threading.Event()
-    routes = {"/v1/where": daemon.where, "/v1/services": daemon.list_services, "/v1/status": daemon.tell_status}
-
-    async def serve() -> None:
-        async with StatusServer(routes, path):
-            ready.set()
-            await asyncio.to_thread(stop.wait)
-
-    thread = threading.Thread(target=lambda: asyncio.run(serve()))
-    thread.start()
-    try:
-        assert ready.wait(10)
-        yield f"unix:{path}"
-    finally:
-        stop.set()
-        thread.join()
+        thread = threading.Thread(target=lambda: asyncio.run(serve()))
+        thread.start()
+        try:
+            assert ready.wait(10)
+            yield f"unix:{path}"
+        finally:
+            if self._loop is not None:
+                self._loop.call_soon_threadsafe(stop.set)
+            thread.join()
