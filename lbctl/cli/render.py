@@ -54,41 +54,41 @@ def table(
     header: Sequence[str],
     rows: Iterable[Sequence[str]],
     *,
-    shrink: Sequence[int] = (),
-    width: int | None = None,
+    shrink: Sequence[Sequence[int]] = (),
     styles: Sequence[Sequence[Style | None]] | None = None,
+    width: int | None = WIDTH,
+    cut: bool = False,
 ) -> str:
-    """Left-aligned columns two blanks apart, the last unpadded.
+    """Left-aligned columns two blanks apart, one where that makes them fit `width`; the last is not padded.
 
-    Where they do not fit `width`, the columns named in `shrink` (by number) are cut with an ellipsis, the widest of
-    them first. `styles` colours cells of the rows.
+    With `cut`, what still does not fit is cut with an ellipsis: of the columns in the first group of `shrink` always
+    the widest, then of the second. `styles` colours cells of the rows.
     """
     lines = [list(header), *(list(row) for row in rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
-    if width is not None:
-        _fit(widths, header, shrink, width)
+    gap = 1 if width is not None and sum(widths) + 2 * (len(widths) - 1) > width else 2
+    if cut and width is not None:
+        _cut(widths, header, shrink, width - gap * (len(widths) - 1))
     out: list[str] = []
     for number, line in enumerate(lines):
         cells: list[str] = []
         for column, text in enumerate(line):
-            cut = text if len(text) <= widths[column] else text[: widths[column] - 1] + ELLIPSIS
-            padding = " " * (widths[column] - len(cut)) if column + 1 < len(line) else ""
+            shown = text if len(text) <= widths[column] else text[: widths[column] - 1] + ELLIPSIS
+            padding = " " * (widths[column] - len(shown)) if column + 1 < len(line) else ""
             style = styles[number - 1][column] if styles and number else None
-            cells.append((paint(cut, style) if style else cut) + padding)
-        line_text = "  ".join(cells).rstrip()
-        out.append(line_text if number else paint(line_text, Style.FAINT))
+            cells.append((paint(shown, style) if style else shown) + padding)
+        joined = (" " * gap).join(cells).rstrip()
+        out.append(joined if number else paint(joined, Style.FAINT))
     return "\n".join(out)
 
 
-def _fit(widths: list[int], header: Sequence[str], shrink: Sequence[int], width: int) -> None:
-    excess = sum(widths) + 2 * (len(widths) - 1) - width
-    while excess > 0:
-        candidates = [column for column in shrink if widths[column] > max(len(header[column]), 6)]
-        if not candidates:
-            return
-        widest = max(candidates, key=lambda column: widths[column])
-        widths[widest] -= 1
-        excess -= 1
+def _cut(widths: list[int], header: Sequence[str], shrink: Sequence[Sequence[int]], room: int) -> None:
+    for group in shrink:
+        while sum(widths) > room:
+            able = [column for column in group if widths[column] > max(len(header[column]), 8)]
+            if not able:
+                break
+            widths[max(able, key=lambda column: widths[column])] -= 1
 
 
 def wrap(text: str, *, indent: int, width: int) -> list[str]:

@@ -23,7 +23,7 @@ from lbctl.cli.options import (
     Via,
     published_file,
 )
-from lbctl.cli.render import Style, age, as_json, as_yaml, table, terminal_width, wrap
+from lbctl.cli.render import WIDTH, Style, age, as_json, as_yaml, table, terminal_width, wrap
 from lbctl.net.status_client import AskError, UnixAddress, ask, parse_address
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -115,12 +115,20 @@ def text(rows: Sequence[Mapping[str, Any]], *, now: float, wide: bool, knows_own
         header += ["ADDRESS-AGE"]
         cells = [[*line, _age(row.get("since_unix"), now)] for line, row in zip(cells, rows, strict=True)]
     styles = [[_style(column, cell) for column, cell in enumerate(line)] for line in cells]
-    width = None if wide else terminal_width()
-    lines = [table(header, cells, shrink=(0, 1, 3, 4, 5, 6), width=width, styles=styles)]
+    width = terminal_width()
+    fitted = table(
+        header,
+        cells,
+        shrink=((0, 1, 5, 6), (4,), (3,)),
+        styles=styles,
+        width=None if wide else width or WIDTH,
+        cut=width is not None and not wide,
+    )
+    lines = [fitted]
     unwell = [row for row in rows if row["pending"]]
     if unwell:
         lines += ["", "Why:"]
-        lines += [line for row in unwell for line in _why(row, (terminal_width() or 80) if not wide else 200)]
+        lines += [line for row in unwell for line in _why(row, 2 * WIDTH if wide else width or WIDTH)]
     return "\n".join(lines)
 
 
@@ -151,5 +159,6 @@ def _why(row: Mapping[str, Any], width: int) -> list[str]:
         f"{each['subject']}: {each['reason']}" + (f" ({each['detail']})" if each.get("detail") else "")
         for each in row["pending"]
     )
-    first, *rest = wrap(f"{row['namespace']}/{row['name']}  {reasons}", indent=0, width=width - 4)
-    return ["  " + first, *("    " + line for line in rest)]
+    head = f"  {row['namespace']}/{row['name']}  "
+    first, *rest = wrap(reasons, indent=0, width=max(30, width - len(head)))
+    return [head + first, *(" " * len(head) + line for line in rest)]

@@ -12,7 +12,7 @@ import typer
 
 from lbctl.cli.exit_status import ExitStatus
 from lbctl.cli.options import DEFAULT_CONTROLLER_SOCKET, DEFAULT_SPEAKER_SOCKET, Output, OutputOption, Socket, Via
-from lbctl.cli.render import Style, age, as_json, as_yaml, paint, table, terminal_width
+from lbctl.cli.render import WIDTH, Style, age, as_json, as_yaml, paint, table, terminal_width
 from lbctl.net.status_client import AskError, AskFailure, DaemonAddress, UnixAddress, ask, parse_address
 
 SCHEMA = "lbctl.io/daemons/v1"
@@ -107,8 +107,15 @@ def _members(members: list[Mapping[str, Any]], now: float, *, wide: bool) -> str
             row.append(",".join(f"{mac}@{interface}" for mac, interface in member.get("macs", ())) or "-")
         rows.append(row)
     styles = [[_style(column, cell) for column, cell in enumerate(row)] for row in rows]
-    width = None if wide or terminal_width() is None else (terminal_width() or 80) - 2
-    return table([*header, "MACS"] if wide else header, rows, shrink=(0, 5), width=width, styles=styles)
+    width = terminal_width()
+    return table(
+        [*header, "MACS"] if wide else header,
+        rows,
+        shrink=((5,), (0,)),
+        styles=styles,
+        width=None if wide else (width or WIDTH) - 2,
+        cut=width is not None and not wide,
+    )
 
 
 def _style(column: int, cell: str) -> Style | None:

@@ -17,12 +17,20 @@ def test_columns_align_and_the_last_is_not_padded() -> None:
 
 
 def test_what_does_not_fit_is_cut_where_it_may_be_and_only_there() -> None:
-    rows = [("n" * 30, "192.168.3.170", "x" * 30)]
-    cut = table(("NAME", "ADDRESS", "POOL"), rows, shrink=(0, 2), width=50)
-    assert all(len(line) <= 50 for line in cut.splitlines())
+    header, rows = ("NAME", "ADDRESS", "POOL"), [("n" * 30, "192.168.3.170", "x" * 30)]
+    cut = table(header, rows, shrink=((0, 2),), width=50, cut=True)
+    assert [len(line) for line in cut.splitlines()][1] == 50
     assert "192.168.3.170" in cut
-    assert "…" in cut
-    assert table(("NAME", "ADDRESS", "POOL"), rows, shrink=(0, 2)).splitlines()[1].count("…") == 0
+    assert cut.count("…") == 2
+    last_resort = table(header, rows, shrink=((0, 2), (1,)), width=28, cut=True)
+    assert "192.168.3.170" not in last_resort
+    assert "…" not in table(header, rows, shrink=((0, 2),), width=50), "a pipe gets all of it"
+
+
+def test_columns_move_closer_before_anything_is_cut() -> None:
+    header, rows = ("A", "B", "C"), [("x" * 5, "y" * 5, "z" * 5)]
+    assert table(header, rows, width=19, cut=True).splitlines()[1] == "xxxxx  yyyyy  zzzzz"
+    assert table(header, rows, width=18, cut=True).splitlines()[1] == "xxxxx yyyyy zzzzz"
 
 
 @pytest.mark.parametrize(
