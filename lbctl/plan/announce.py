@@ -27,11 +27,15 @@ differ in age may each take the other for the owner; this ends it."""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
-    """An address this node may announce: where, and who inherits it while this node owns it."""
+    """An address this node may announce: where, and who inherits it while this node owns it.
+
+    `owner` is whom the plan wants to announce it.
+    """
 
     allocation_id: int
     heirs: tuple[str, ...] = ()
     interfaces: InterfaceSet = None
+    owner: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +54,8 @@ class Plan:
     assignments: Mapping[GroupKey, Assignment]
     by_address: Mapping[IPAddress, Group]
     alive: frozenset[str]
+    touched: frozenset[IPAddress] | None = None
+    """The addresses that may be prepared differently from the memo before; None when that may be any."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,12 +81,13 @@ def announce(snapshot: Snapshot, memo: AnnounceMemo | None = None, *, own: OwnIn
     old = memo or AnnounceMemo()
     assignments, elect_memo = elect(snapshot, old.elect, own=own)
     alive = elect_memo.alive if elect_memo.alive is not None else frozenset()
-    prepared = _prepare(assignments, alive, own.node, old, elect_memo)
+    prepared, touched = _prepare(assignments, alive, own.node, old, elect_memo)
     plan = Plan(
         prepared=prepared,
         assignments=assignments,
         by_address=elect_memo.eligible.groups.groups.by_address,
         alive=alive,
+        touched=touched,
     )
     return plan, AnnounceMemo(elect=elect_memo, node=own.node, prepared=prepared)
 
@@ -105,10 +112,11 @@ def decide(
     mine: Mapping[IPAddress, Claim] = view.claims.get(node, _EMPTY)
     release: dict[IPAddress, Cause] = {}
     for address in mine:
-        if address not in plan.prepared:
+        entry = plan.prepared.get(address)
+        if entry is None:
             known = address in plan.by_address
             release[address] = Cause.NOT_ELIGIBLE if known else Cause.NO_LONGER_ALLOCATED
-        elif view.synced and plan.assignments[plan.by_address[address].key].owner not in (node, None):
+        elif view.synced and entry.owner not in (node, None):
             # The group was joined from two; the one who holds the better claim of the two takes all of it.
             release[address] = Cause.LOST_TO_BETTER_CLAIM
     claim: dict[IPAddress, Cause] = {}
@@ -145,28 +153,36 @@ def _prepare(
     me: str,
     old: AnnounceMemo,
     elect_memo: ElectMemo,
-) -> Mapping[IPAddress, Prepared]:
+) -> tuple[Mapping[IPAddress, Prepared], frozenset[IPAddress] | None]:
     """Every address of every group that this node may announce. Equal entries keep their identity."""
-    same_line = old.node == me and elect_memo.alive is old.elect.alive
-    before = old.elect.result
-    if same_line and assignments is before:
-        return old.prepared
-    prepared = dict(old.prepared) if same_line else {}
-    if same_line:
-        for key, was in before.items():
-            if assignments.get(key) is not was:
-                for address in key:
-                    prepared.pop(address, None)
-    for key, assignment in assignments.items():
-        if (same_line and before.get(key) is assignment) or me not in assignment.order:
+    touched = elect_memo.touched if old.node == me else None
+    if touched is not None and not touched:
+        return old.prepared, frozenset()
+    prepared: dict[IPAddress, Prepared]
+    if touched is None:
+        prepared, keys = {}, iter(assignments)
+    else:
+        prepared, keys = dict(old.prepared), iter(touched)
+        # All of them first: an address may have gone from one group to another.
+        for key in touched:
+            for address in key:
+                prepared.pop(address, None)
+    for key in keys:
+        assignment = assignments.get(key)
+        if assignment is None or me not in assignment.order:
             continue
+        group = assignment.eligibility.group
         heirs = heirs_of(assignment.order, me, alive)
+        was = old.elect.result.get(key)
+        judged_alike = was is not None and was.eligibility is assignment.eligibility and old.node == me
         for address in assignment.eligibility.announced:
-            entry = Prepared(
-                allocation_id=assignment.eligibility.group.allocation_id(address),
-                heirs=heirs,
-                interfaces=assignment.eligibility.interfaces(address, me),
-            )
             kept = old.prepared.get(address)
+            if kept is not None and judged_alike:
+                allocation_id, interfaces = kept.allocation_id, kept.interfaces
+            else:
+                allocation_id = group.allocation_id(address)
+                interfaces = assignment.eligibility.interfaces(address, me)
+            entry = Prepared(allocation_id=allocation_id, heirs=heirs, interfaces=interfaces, owner=assignment.owner)
             prepared[address] = kept if kept == entry else entry
-    return MappingProxyType(prepared)
+    changed = None if touched is None else frozenset(address for key in touched for address in key)
+    return MappingProxyType(prepared), changed

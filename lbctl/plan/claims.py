@@ -66,8 +66,9 @@ class ClaimsMemo:
 
     claims: Mapping[str, Mapping[IPAddress, Claim]] = field(default_factory=lambda: _EMPTY)
     by_address: ClaimIndex = field(default_factory=lambda: _EMPTY)
+    since: ClaimIndex = field(default_factory=lambda: _EMPTY)
     touched: frozenset[IPAddress] = frozenset()
-    """What differed from the memo before this one."""
+    """What differs from `since`, the index before this one."""
 
 
 def index_claims(
@@ -85,7 +86,7 @@ def index_claims(
         touched.update(address for address, claim in now.items() if before.get(address) is not claim)
         touched.update(address for address in before if address not in now)
     if not touched:
-        return old.by_address, ClaimsMemo(claims=view.claims, by_address=old.by_address)
+        return old.by_address, ClaimsMemo(claims=view.claims, by_address=old.by_address, since=old.by_address)
     by_address = dict(old.by_address)
     nodes = sorted(view.claims)
     for address in touched:
@@ -95,4 +96,5 @@ def index_claims(
         else:
             by_address.pop(address, None)
     result = MappingProxyType(by_address)
-    return result, ClaimsMemo(claims=view.claims, by_address=result, touched=frozenset(touched))
+    memo = ClaimsMemo(claims=view.claims, by_address=result, since=old.by_address, touched=frozenset(touched))
+    return result, memo

@@ -15,10 +15,11 @@ from lbctl.model.address import IPAddress
 from lbctl.model.claim import Claim
 from lbctl.model.member import Liveness, Member
 from lbctl.model.snapshot import Snapshot, View
-from lbctl.plan.claims import ClaimsMemo, best, index_claims, is_living, living, rendezvous
+from lbctl.plan.claims import ClaimsMemo, best, index_claims, is_living, living
 from lbctl.plan.eligible import Eligibility, EligibleMemo, OwnInterfaces, Verdict, eligible
 from lbctl.plan.groups import GroupKey
 from lbctl.plan.reason import Reason, Refusal
+from lbctl.protocol.heartbeat import identity
 
 _EMPTY: Mapping[Any, Any] = MappingProxyType({})
 HEIRS = 2
@@ -49,6 +50,8 @@ class ElectMemo:
     claims: ClaimsMemo = field(default_factory=ClaimsMemo)
     alive: frozenset[str] | None = None
     result: Mapping[GroupKey, Assignment] = field(default_factory=lambda: _EMPTY)
+    touched: frozenset[GroupKey] | None = frozenset()
+    """The groups whose entry differs from that of the memo before this one; None when that may be any."""
 
 
 def elect(
@@ -63,33 +66,30 @@ def elect(
         claims, claims_memo = index_claims(view, old.claims)
     else:
         claims, claims_memo = _EMPTY, ClaimsMemo()
+    touched = eligible_memo.touched
     if alive == old.alive:
         alive = old.alive
-        stale = {
-            key: found
-            for key, found in eligibilities.items()
-            if (before := old.result.get(key)) is None or before.eligibility is not found
-        }
-        if claims_memo is not old.claims:
-            for address in claims_memo.touched:
-                group = eligible_memo.groups.groups.by_address.get(address)
-                if group is not None:
-                    stale[group.key] = eligibilities[group.key]
-        gone = [key for key in old.result if key not in eligibilities]
-        if not stale and not gone:
-            result = old.result
-        else:
-            made = dict(old.result)
-            for key in gone:
-                del made[key]
-            for key, found in stale.items():
-                made[key] = _assign(found, claims, alive, old.result.get(key))
-            result = MappingProxyType(made)
+        if touched is not None and claims_memo is not old.claims:
+            by_address = eligible_memo.groups.groups.by_address
+            claimed = {group.key for a in claims_memo.touched if (group := by_address.get(a)) is not None}
+            touched |= claimed
     else:
+        touched = None
+    if touched is None:
         result = MappingProxyType(
             {key: _assign(found, claims, alive, old.result.get(key)) for key, found in eligibilities.items()}
         )
-    return result, ElectMemo(eligible=eligible_memo, claims=claims_memo, alive=alive, result=result)
+    elif touched:
+        made = dict(old.result)
+        for key in touched:
+            if key in eligibilities:
+                made[key] = _assign(eligibilities[key], claims, alive, old.result.get(key))
+            else:
+                made.pop(key, None)
+        result = MappingProxyType(made)
+    else:
+        result = old.result
+    return result, ElectMemo(eligible=eligible_memo, claims=claims_memo, alive=alive, result=result, touched=touched)
 
 
 def heirs_of(order: tuple[str, ...], owner: str | None, alive: frozenset[str]) -> tuple[str, ...]:
@@ -114,40 +114,38 @@ def _assign(
     owner: str | None = None
     held: Claim | None = None
     why_none: Reason | None = None
+    heirs: tuple[str, ...] = ()
     if not order:
         why_none = _why_nobody(found)
     elif alive is not None:
-        may = set(order) & alive
-        held = best(claim for address in found.group.key for claim in claims.get(address, ()) if claim.node in may)
+        held = best(
+            claim
+            for address in found.group.key
+            for claim in claims.get(address, ())
+            if claim.node in alive and claim.node in order
+        )
         owner = held.node if held is not None else next((node for node in order if node in alive), None)
         if owner is None:
             why_none = Reason.NODE_NOT_ALIVE
-    made = Assignment(
-        eligibility=found,
-        owner=owner,
-        why_none=why_none,
-        held=held,
-        order=order,
-        heirs=heirs_of(order, owner, alive) if alive is not None and owner is not None else (),
-    )
-    return before if before is not None and _same(before, made) else made
-
-
-def _same(before: Assignment, made: Assignment) -> bool:
-    """Whether nothing changed, by identity where values may be large."""
-    return (
-        before.eligibility is made.eligibility
-        and before.held is made.held
-        and (before.owner, before.why_none, before.order, before.heirs)
-        == (made.owner, made.why_none, made.order, made.heirs)
-    )
+        else:
+            heirs = heirs_of(order, owner, alive)
+    if (
+        before is not None
+        and before.eligibility is found
+        and before.held is held
+        and (before.owner, before.why_none, before.heirs) == (owner, why_none, heirs)
+    ):
+        return before
+    return Assignment(eligibility=found, owner=owner, why_none=why_none, held=held, order=order, heirs=heirs)
 
 
 def _order(found: Eligibility) -> tuple[str, ...]:
-    first = found.group.key[0]
-    return tuple(
-        verdict.node for verdict in sorted(found.nodes, key=lambda v: (-v.weight, -rendezvous(v.node, first), v.node))
-    )
+    wanted = found.nodes
+    if len(wanted) < 2:
+        return tuple(verdict.node for verdict in wanted)
+    first = str(found.group.key[0])
+    ranked = sorted((-v.weight, -identity.rendezvous(identity.node_hash(v.node), first), v.node) for v in wanted)
+    return tuple(node for _, _, node in ranked)
 
 
 def _why_nobody(found: Eligibility) -> Reason | None:

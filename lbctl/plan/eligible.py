@@ -116,6 +116,8 @@ class EligibleMemo:
     nodes: Mapping[str, NodeFacts] = field(default_factory=lambda: _EMPTY)
     tables: Mapping[tuple[Demand, ...], Mapping[str, Verdict]] = field(default_factory=lambda: _EMPTY)
     result: Mapping[GroupKey, Eligibility] = field(default_factory=lambda: _EMPTY)
+    touched: frozenset[GroupKey] | None = frozenset()
+    """The groups whose entry differs from that of the memo before this one; None when that may be any."""
 
 
 def eligible(
@@ -139,22 +141,24 @@ def eligible(
     )
     tables = dict(old.tables) if rules_kept else {}
     judge = _Judge(world=world, backings=backings, nodes=nodes, tables=tables)
-    result: dict[GroupKey, Eligibility]
-    stale: Mapping[GroupKey, Group]
+    touched: frozenset[GroupKey] | None
     if rules_kept:
-        result = dict(old.result)
-        for key in old.result:
-            if key not in groups.by_key:
-                del result[key]
         stale = _stale(world, groups, old, backings)
-    else:
-        result, stale = {}, groups.by_key
-    for key, found in stale.items():
-        result[key] = judge.judge(found)
-    if rules_kept and not stale and len(result) == len(old.result):
+        touched = frozenset(stale)
+        if groups is not old.groups.groups:
+            touched |= {key for key in old.result if key not in groups.by_key}
         answer = old.result
+        if touched:
+            made = dict(old.result)
+            for key in touched:
+                if key in stale:
+                    made[key] = judge.judge(stale[key])
+                else:
+                    del made[key]
+            answer = MappingProxyType(made)
     else:
-        answer = MappingProxyType(result)
+        touched = None
+        answer = MappingProxyType({key: judge.judge(found) for key, found in groups.by_key.items()})
     return answer, EligibleMemo(
         world=world,
         groups=groups_memo,
@@ -162,6 +166,7 @@ def eligible(
         nodes=nodes,
         tables=MappingProxyType(tables),
         result=answer,
+        touched=touched,
     )
 
 

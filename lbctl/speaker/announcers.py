@@ -21,41 +21,52 @@ PIECE = 256
 _T = TypeVar("_T")
 
 
+def where_allowed(allowed: InterfaceSet, interfaces: Sequence[Interface]) -> tuple[int, ...]:
+    """Interface indexes; interfaces without carrier included, which wire leaves alone by itself."""
+    return tuple(sorted(i.index for i in interfaces if allowed is None or i.name in allowed))
+
+
 def table_of(
-    prepared: Mapping[IPAddress, Prepared], interfaces: Sequence[Interface]
-) -> dict[IPAddress, tuple[int, ...]]:
-    """Where each prepared address may be answered, as interface indexes; interfaces without carrier included."""
+    prepared: Mapping[IPAddress, Prepared],
+    interfaces: Sequence[Interface],
+    old: Table,
+    touched: frozenset[IPAddress] | None,
+) -> Table:
+    """Where each prepared address may be answered. `touched`: what may differ from `old`; None, anything."""
     known: dict[InterfaceSet, tuple[int, ...]] = {}
-    table: dict[IPAddress, tuple[int, ...]] = {}
-    for address, entry in prepared.items():
-        allowed = entry.interfaces
-        where = known.get(allowed)
+    table: dict[IPAddress, tuple[int, ...]] = {} if touched is None else dict(old)
+    for address in prepared if touched is None else touched:
+        entry = prepared.get(address)
+        if entry is None:
+            table.pop(address, None)
+            continue
+        where = known.get(entry.interfaces)
         if where is None:
-            where = tuple(sorted(i.index for i in interfaces if allowed is None or i.name in allowed))
-            known[allowed] = where
+            where = known[entry.interfaces] = where_allowed(entry.interfaces, interfaces)
         table[address] = where
     return table
 
 
-def table_messages(old: Table, new: Table) -> tuple[list[Message], list[Message]]:
+def table_messages(old: Table, new: Table, touched: frozenset[IPAddress] | None) -> tuple[list[Message], list[Message]]:
     """For wire: the messages that add or change, and those that take away."""
-    changed = [address for address, where in new.items() if old.get(address) != where]
+    changed = [a for a in (new if touched is None else touched) if a in new and old.get(a) != new[a]]
     return (
         [
             {"op": "table", "set": piece, "drop": [], "complete": False}
             for piece in pieces([[str(address), list(new[address])] for address in _sorted(changed)])
         ],
-        [{"op": "table", "set": [], "drop": piece, "complete": False} for piece in pieces(_gone(old, new))],
+        [{"op": "table", "set": [], "drop": piece, "complete": False} for piece in pieces(_gone(old, new, touched))],
     )
 
 
 def prepare_messages(
-    old: Mapping[IPAddress, Prepared], new: Mapping[IPAddress, Prepared], generation: int
+    old: Mapping[IPAddress, Prepared],
+    new: Mapping[IPAddress, Prepared],
+    generation: int,
+    touched: frozenset[IPAddress] | None,
 ) -> tuple[list[Message], list[Message]]:
     """For pulse: the messages that add or change, and those that take away."""
-    if old is new:
-        return [], []
-    changed = [address for address, entry in new.items() if not _told_alike(old.get(address), entry)]
+    changed = [a for a in (new if touched is None else touched) if a in new and not _told_alike(old.get(a), new[a])]
     entries = [[str(address), new[address].allocation_id, list(new[address].heirs)] for address in _sorted(changed)]
     return (
         [
@@ -64,7 +75,7 @@ def prepare_messages(
         ],
         [
             {"op": "prepare", "generation": generation, "set": [], "drop": piece, "complete": False}
-            for piece in pieces(_gone(old, new))
+            for piece in pieces(_gone(old, new, touched))
         ],
     )
 
@@ -74,8 +85,10 @@ def _told_alike(was: Prepared | None, entry: Prepared) -> bool:
     return was is entry or (was is not None and (was.allocation_id, was.heirs) == (entry.allocation_id, entry.heirs))
 
 
-def _gone(old: Mapping[IPAddress, object], new: Mapping[IPAddress, object]) -> list[str]:
-    return [str(address) for address in _sorted(address for address in old if address not in new)]
+def _gone(
+    old: Mapping[IPAddress, object], new: Mapping[IPAddress, object], touched: frozenset[IPAddress] | None
+) -> list[str]:
+    return [str(a) for a in _sorted(a for a in (old if touched is None else touched) if a in old and a not in new)]
 
 
 def decision_messages(op: str, decided: Mapping[IPAddress, Cause]) -> list[Message]:

@@ -12,7 +12,7 @@ from lbctl.model.claim import Claim
 from lbctl.model.member import Liveness
 from lbctl.model.snapshot import View
 from lbctl.plan.announce import Unowned
-from lbctl.plan.claims import ClaimsMemo, best, index_claims, living
+from lbctl.plan.claims import ClaimsMemo, best, living
 from lbctl.plan.groups import Group
 from lbctl.plan.reason import Cause
 
@@ -78,6 +78,7 @@ class Owners:
 def follow(
     old: Owners,
     view: View,
+    claims: ClaimsMemo,
     addresses: Mapping[IPAddress, Group],
     *,
     now: float,
@@ -88,17 +89,19 @@ def follow(
     """The owners as of `view`, and what changed since `old`.
 
     Args:
+        claims: the claims of `view`, indexed from those that `old` was made with, or from scratch.
         addresses: those that are allocated, with their groups.
         now: monotonic seconds, for `unowned`.
         now_unix: Unix time, for moves whose moment nobody named.
         given_up: why the node that looks gave up what it held.
         started_unix: what was allocated before is `started` when claimed, what came later `first_announced`.
     """
-    index, claims = index_claims(view, old.claims)
+    index = claims.by_address
     alive = living(view)
-    if alive == old.alive and old.alive is not None:
+    known = old.claims.by_address
+    if alive == old.alive and (index is known or claims.since is known):
         alive = old.alive
-        touched: set[IPAddress] = set(claims.touched) if claims is not old.claims else set()
+        touched: set[IPAddress] = set() if index is known else set(claims.touched)
         if addresses is not old.addresses:
             touched.update(address for address in addresses if address not in old.addresses)
             touched.update(address for address in old.addresses if address not in addresses)

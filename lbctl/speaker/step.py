@@ -67,8 +67,8 @@ class Told:
     friends: Message | None = None
     prepared: Mapping[IPAddress, Prepared] = field(default_factory=lambda: _EMPTY)
     table: Table = field(default_factory=lambda: _EMPTY)
-    table_of: tuple[Mapping[IPAddress, Prepared], tuple[Interface, ...]] | None = None
-    """What `table` was made of."""
+    used: tuple[Interface, ...] | None = None
+    """The interfaces that `table` was made for."""
     claims_asked: Mapping[IPAddress, float] = field(default_factory=lambda: _EMPTY)
     releases_asked: Mapping[IPAddress, float] = field(default_factory=lambda: _EMPTY)
     owners: Owners = field(default_factory=Owners)
@@ -118,6 +118,7 @@ def step(situation: Situation, told: Told, *, now: float, now_unix: float) -> St
     owners, moves = follow(
         told.owners,
         view,
+        memo.elect.claims,
         plan.by_address,
         now=now,
         now_unix=now_unix,
@@ -132,13 +133,12 @@ def step(situation: Situation, told: Told, *, now: float, now_unix: float) -> St
         detection_time=situation.detection_time,
         now=now,
     )
-    made_of = (plan.prepared, situation.interfaces)
-    if told.table_of is not None and all(a is b for a, b in zip(told.table_of, made_of, strict=True)):
-        table, made_of = told.table, told.table_of
-    else:
-        table = table_of(plan.prepared, situation.interfaces)
-    wire_set, wire_drop = table_messages(told.table, table)
-    pulse_set, pulse_drop = prepare_messages(told.prepared, plan.prepared, situation.snapshot.world.generation)
+    touched = plan.touched if situation.interfaces is told.used else None
+    table = table_of(plan.prepared, situation.interfaces, told.table, touched) if touched != frozenset() else told.table
+    wire_set, wire_drop = table_messages(told.table, table, touched)
+    pulse_set, pulse_drop = prepare_messages(
+        told.prepared, plan.prepared, situation.snapshot.world.generation, plan.touched
+    )
     releases, releases_asked = _due(decision.release, told.releases_asked, now)
     claims, claims_asked = _due(decision.claim if situation.listened else {}, told.claims_asked, now)
 
@@ -154,7 +154,7 @@ def step(situation: Situation, told: Told, *, now: float, now_unix: float) -> St
             friends=friends,
             prepared=plan.prepared,
             table=table,
-            table_of=made_of,
+            used=situation.interfaces,
             claims_asked=claims_asked,
             releases_asked=releases_asked,
             owners=owners,

@@ -1,7 +1,7 @@
 """Real speakers in namespaces: `lbctl run-speaker` on every node of a segment, fed by one hand-written published file.
 
     with Speakers(["a", "b", "c"], folder=tmp_path) as cluster:
-        cluster.publish(world(vips=["192.0.2.100"]))
+        cluster.publish(vip_world(["192.0.2.100"]))
         cluster.start_all()
         assert cluster.owner("192.0.2.100", among=["a", "b", "c"]) == "a"
 
@@ -11,7 +11,6 @@ Everything it starts, it ends, by pid.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import signal
 import subprocess
@@ -19,71 +18,15 @@ import sys
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from ipaddress import ip_address
 from pathlib import Path
-from types import MappingProxyType, TracebackType
+from types import TracebackType
 from typing import Any
 
-from lbctl.model.address import AddressRange, Family, family_of
-from lbctl.model.advertisement import L2Advertisement
-from lbctl.model.allocation import Allocation
-from lbctl.model.endpoint import Endpoint, EndpointPort, EndpointSlice, SliceKey
-from lbctl.model.node import Node
-from lbctl.model.pool import Pool
-from lbctl.model.service import Port, Service, ServiceKey, ServiceType
 from lbctl.model.snapshot import World
 from lbctl.net.status_client import AskError, UnixAddress, ask
 from lbctl.sources.published_document import DocumentEncoder
 from tests.support.asker import Asker
 from tests.support.netns import Host, Segment, eventually
-
-SUBNET = "192.0.2.{}"
-
-
-def service(name: str) -> Service:
-    return Service(key=ServiceKey("default", name), type=ServiceType.LOAD_BALANCER, ports=(Port(port=80),))
-
-
-def world(
-    vips: Iterable[str | Sequence[str]],
-    *,
-    generation: int = 1,
-    nodes: Iterable[Node] = (),
-    advertisement: L2Advertisement | None = None,
-) -> World:
-    """One service (s0, s1...) for each VIP, or for each list of VIPs; each with an endpoint somewhere."""
-    held = [tuple(ip_address(text) for text in ([vip] if isinstance(vip, str) else vip)) for vip in vips]
-    services = {ServiceKey("default", f"s{n}"): service(f"s{n}") for n in range(len(held))}
-    every = [address for addresses in held for address in addresses]
-    ranges = tuple(AddressRange(address, address, str(address)) for address in every)
-    ad = advertisement or L2Advertisement(name="l2")
-    return World(
-        generation=generation,
-        made_unix=time.time(),
-        services=MappingProxyType(services),
-        slices=MappingProxyType(
-            {
-                SliceKey("default", f"{key.name}-{family.value}"): EndpointSlice(
-                    key=SliceKey("default", f"{key.name}-{family.value}"),
-                    service=key,
-                    family=family,
-                    ports=(EndpointPort(port=80),),
-                    endpoints=(Endpoint(addresses=(ip_address("10.1.1.1" if family is Family.IPV4 else "fd01::1"),)),),
-                )
-                for key, addresses in zip(services, held, strict=True)
-                for family in {family_of(address) for address in addresses}
-            }
-        ),
-        nodes=MappingProxyType({node.name: node for node in nodes}),
-        pools=MappingProxyType({"pool": Pool(name="pool", ranges=ranges)}),
-        l2_advertisements=MappingProxyType({ad.name: ad}),
-        allocations=MappingProxyType(
-            {
-                key: Allocation(service=key, addresses=addresses, pool="pool", id=n + 1, since_unix=time.time())
-                for n, (key, addresses) in enumerate(zip(services, held, strict=True))
-            }
-        ),
-    )
 
 
 @dataclass
@@ -254,6 +197,3 @@ class Speakers:
             every=0.02,
             what=f"{names} agree on {owner} for {vip}: { {n: self[n].said(vip) for n in names} }",
         )
-
-
-__all__ = ["Speaker", "Speakers", "json", "service", "world"]
