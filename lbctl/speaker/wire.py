@@ -20,7 +20,8 @@ import struct
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 from itertools import islice
 from typing import Any
 
@@ -35,10 +36,11 @@ from lbctl.protocol.l2.responder import Responder
 from lbctl.protocol.l2.table import Table
 from lbctl.protocol.machine import Report, Send
 
-FRAMES_A_TURN = 64
-"""Frames answered from one socket, and announcements sent, before everything else is looked at again."""
-CHANGES_A_TURN = 128
-JOINS_A_TURN = 8
+# How much of anything long is done before the sockets are looked at again: together about a millisecond.
+ANSWERS_A_TURN = 64
+ANNOUNCEMENTS_A_TURN = 32
+CHANGES_A_TURN = 32
+JOINS_A_TURN = 4
 REALTIME_PRIORITY = 1
 _SEND_RETRY = 0.001
 _SEND_TRIES = 100
@@ -46,9 +48,6 @@ _COUNTERS_EVERY = 1.0
 _RETRY_EVERY = 5.0
 _NOTES_KEPT = 64
 _LEASE = struct.Struct("<d")
-
-_Apply = Callable[["Wire", Message], Iterator[None]]
-"""Carries out a message, yielding after each change so that it can be interrupted for frames."""
 
 
 class Wire:
@@ -60,7 +59,7 @@ class Wire:
         self._lease = lease
         self._table = Table()
         self._responder = Responder(self._table)
-        self._gratuitous = Gratuitous(self._table, jitter=_jitter, at_once=FRAMES_A_TURN)
+        self._gratuitous = Gratuitous(self._table, jitter=_jitter, at_once=ANNOUNCEMENTS_A_TURN)
         self._conflict = Conflict(self._table)
         self._groups = SolicitedNodeGroups()
         self._poll = select.poll()
@@ -68,11 +67,12 @@ class Wire:
         self._sockets = PacketSockets(self._poll)
         self._refused: dict[int, str] = {}
         self._groupless: dict[int, str] = {}
-        self._from_pulse: deque[Iterator[None]] = deque()
-        self._from_work: deque[Iterator[None]] = deque()
+        self._to_claim: dict[str, None] = {}
+        self._to_allow: dict[str, Sequence[int]] = {}
+        # One set for all addresses that are allowed on the same interfaces.
+        self._places: Callable[[tuple[int, ...]], frozenset[int]] = lru_cache(maxsize=256)(frozenset)
         self._burst: deque[Send | Report] = deque()
         self._tries = 0
-        self._places: dict[tuple[int, ...], frozenset[int]] = {}
         self._announced: dict[str, float] = {}
         self._notes: deque[Message] = deque(maxlen=_NOTES_KEPT)
         self._lost = dict.fromkeys(("queue_full", "receive_failed", "reports_suppressed", "bad_messages"), 0)
@@ -103,7 +103,7 @@ class Wire:
 
     def _wait(self) -> float:
         """Milliseconds until something is due without any event."""
-        if self._from_pulse or self._from_work or self._groups.pending:
+        if self._to_claim or self._to_allow or self._groups.pending:
             return 0
         now = time.monotonic()
         wake_at = min(self._counters_at, self._retry_at)
@@ -117,16 +117,14 @@ class Wire:
         pulse, work = self._pulse.fileno(), self._work.fileno()
         if pulse in events:
             for message in self._pulse.receive():
-                self._take(message, self._PULSE_SAYS, self._from_pulse)
-        _advance(self._from_pulse, CHANGES_A_TURN)
+                self._take(message)
         for fd in events:
             if (sock := self._sockets.by_fd.get(fd)) is not None:
                 self._answer(sock)
         if events.get(work, 0) & ~select.POLLOUT:
             for message in self._work.receive():
-                self._take(message, self._WORK_SAYS, self._from_work)
-        if not self._from_pulse:
-            _advance(self._from_work, CHANGES_A_TURN)
+                self._take(message)
+        self._carry_out()
         self._announce()
         if self._groups.pending:
             self._groups.step(JOINS_A_TURN)
@@ -139,49 +137,57 @@ class Wire:
             self._count()
         self._tell_work()
 
-    def _take(self, message: Message, says: dict[str, _Apply], todo: deque[Iterator[None]]) -> None:
-        apply = says.get(message.get("op", ""))
-        if apply is None:
-            return
-        todo.append(self._guarded(apply, message))
-        if message.get("drop"):
-            # A right that is taken away must be gone before the next frame is looked at.
-            _advance(todo, None)
-
-    def _guarded(self, apply: _Apply, message: Message) -> Iterator[None]:
-        """A message of ours that we cannot read costs its own addresses, not every address of the node."""
-        try:
-            yield from apply(self, message)
-        except (KeyError, TypeError, ValueError, OSError) as error:
-            self._lost["bad_messages"] += 1
-            self.note("bad_message", op=message.get("op"), error=str(error))
-
     # What pulse and work say
 
-    def _answer_message(self, message: Message) -> Iterator[None]:
-        for text in message.get("drop", ()):
-            self._gratuitous.stop(self._table.release(_packed(text)).stopped)
-        for text in message.get("set", ()):
-            self._gratuitous.start(self._table.claim(_packed(text)).started)
-            yield
+    def _take(self, message: Message) -> None:
+        """A message of ours that we cannot read costs itself, not every address of the node."""
+        try:
+            match message.get("op"):
+                case "answer":
+                    self._take_answer(message)
+                case "table":
+                    self._take_table(message)
+                case "interfaces":
+                    self._interfaces = message["interfaces"]
+                    self._use_interfaces()
+                case "repeat":
+                    self._gratuitous.repeat([_packed(text) for text in message["addresses"]])
+                case "friends":
+                    self._conflict.set_friends([mac_from_text(text) for text in message["macs"]])
+        except (KeyError, TypeError, ValueError) as error:
+            self._bad_message(str(message.get("op")), error)
 
-    def _table_message(self, message: Message) -> Iterator[None]:
-        for text in message.get("drop", ()):
-            self._allow(_packed(text), frozenset())
-        named = set()
-        for text, ifindexes in message.get("set", ()):
-            address = _packed(text)
-            key = tuple(ifindexes)
-            where = self._places.get(key)
-            if where is None:
-                where = self._places[key] = frozenset(key)
-            self._allow(address, where)
-            named.add(address)
-            yield
-        if message.get("complete"):
-            for address in [known for known in self._table.allowed if known not in named]:
-                self._allow(address, frozenset())
-                yield
+    def _bad_message(self, op: str, error: Exception) -> None:
+        self._lost["bad_messages"] += 1
+        self.note("bad_message", op=op, error=str(error))
+
+    def _take_answer(self, message: Message) -> None:
+        # A right that is taken away is gone before the next frame is looked at; one that is given can wait its turn.
+        for text in message["drop"]:
+            self._to_claim.pop(text, None)
+            self._gratuitous.stop(self._table.release(_packed(text)).stopped)
+        self._to_claim.update(dict.fromkeys(message["set"]))
+
+    def _take_table(self, message: Message) -> None:
+        if message["complete"]:
+            self._to_allow = dict.fromkeys(map(_text, self._table.allowed), ())
+        self._to_allow.update(dict.fromkeys(message["drop"], ()))
+        self._to_allow.update(message["set"])
+
+    def _carry_out(self) -> None:
+        """A few of the changes that are still to be made."""
+        for text in list(islice(self._to_claim, CHANGES_A_TURN)):
+            del self._to_claim[text]
+            try:
+                self._gratuitous.start(self._table.claim(_packed(text)).started)
+            except ValueError as error:
+                self._bad_message("answer", error)
+        for text in list(islice(self._to_allow, CHANGES_A_TURN)):
+            where = self._to_allow.pop(text)
+            try:
+                self._allow(_packed(text), self._places(tuple(where)))
+            except (TypeError, ValueError) as error:
+                self._bad_message("table", error)
 
     def _allow(self, address: bytes, where: frozenset[int]) -> None:
         change = self._table.allow(address, where)
@@ -190,49 +196,36 @@ class Wire:
         if len(address) == 16:
             self._groups.want(address, where & self._sockets.interfaces)
 
-    def _interfaces_message(self, message: Message) -> Iterator[None]:
-        self._interfaces = message["interfaces"]
-        self._use_interfaces()
-        return iter(())
-
-    def _repeat_message(self, message: Message) -> Iterator[None]:
-        self._gratuitous.repeat(_packed(text) for text in message["addresses"])
-        return iter(())
-
-    def _friends_message(self, message: Message) -> Iterator[None]:
-        self._conflict.set_friends(mac_from_text(text) for text in message["macs"])
-        return iter(())
-
-    _PULSE_SAYS: dict[str, _Apply] = {"answer": _answer_message}
-    _WORK_SAYS: dict[str, _Apply] = {
-        "table": _table_message,
-        "interfaces": _interfaces_message,
-        "repeat": _repeat_message,
-        "friends": _friends_message,
-    }
-
     # Interfaces
 
     def _use_interfaces(self) -> None:
         """Sockets for the usable interfaces and for no other; then the table and the groups follow."""
         macs: dict[int, bytes] = {}
         names: dict[int, str] = {}
+        refused: dict[int, str] = {}
         for interface in self._interfaces:
+            ifindex = interface["ifindex"]
+            names[ifindex] = interface["name"]
             if interface["usable"]:
-                ifindex = interface["ifindex"]
-                names[ifindex], macs[ifindex] = interface["name"], mac_from_text(interface["mac"])
-        refused = self._sockets.use(macs)
-        for ifindex, reason in refused.items():
+                try:
+                    macs[ifindex] = mac_from_text(interface["mac"])
+                except ValueError as error:
+                    refused[ifindex] = str(error)
+        for ifindex, reason in self._sockets.use(macs).items():
             del macs[ifindex]
+            refused[ifindex] = reason
+        for ifindex, reason in refused.items():
             if self._refused.get(ifindex) != reason:
                 self.note("interface_refused", interface=names[ifindex], reason=reason)
         self._refused = refused
+        same = self._table.ports.keys() == macs.keys()
         change = self._table.set_ports(macs)
         self._gratuitous.stop(change.stopped)
         self._gratuitous.start(change.started)
-        for address, where in self._table.allowed.items():
-            if len(address) == 16:
-                self._groups.want(address, where & macs.keys())
+        if not same:
+            for address, where in self._table.allowed.items():
+                if len(address) == 16:
+                    self._groups.want(address, where & macs.keys())
 
     def _retry(self) -> None:
         """What the kernel refused: an interface that was just going, a group where IPv6 was off."""
@@ -251,7 +244,7 @@ class Wire:
     def _answer(self, sock: PacketSocket) -> None:
         ifindex, machines = sock.ifindex, (self._responder, self._conflict)
         try:
-            for _ in range(FRAMES_A_TURN):
+            for _ in range(ANSWERS_A_TURN):
                 frame = sock.receive()
                 if frame is None:
                     return
@@ -356,17 +349,6 @@ class Wire:
         self._groups.close()
         self._work.close()
         self._pulse.close()
-
-
-def _advance(todo: deque[Iterator[None]], limit: int | None) -> None:
-    """At most `limit` steps of what is to do, oldest first (None = all)."""
-    while todo:
-        done = sum(1 for _ in islice(todo[0], limit))
-        if limit is not None:
-            limit -= done
-            if limit == 0:
-                return
-        todo.popleft()
 
 
 def _jitter() -> float:

@@ -22,10 +22,17 @@ _LEASE = struct.Struct("<d")
 
 
 class WireProcess:
-    """`python -m lbctl.speaker.wire` inside `netns`. Leaving the block ends it, by its pid if need be."""
+    """`python -m lbctl.speaker.wire` inside `netns`. Leaving the block ends it, by its pid if need be.
 
-    def __init__(self, netns: str, *, lease: float = 3600.0, prefix: Iterable[str] = ()) -> None:
+    `prefix`: a command to start it with (taskset, setpriv). `room_to_work`: bytes until work's not reading is felt.
+    """
+
+    def __init__(
+        self, netns: str, *, lease: float = 3600.0, prefix: Iterable[str] = (), room_to_work: int | None = None
+    ) -> None:
         work, its_work = socket.socketpair()
+        if room_to_work is not None:
+            its_work.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, room_to_work)
         pulse, its_pulse = socket.socketpair()
         fd = os.memfd_create("lease")
         os.ftruncate(fd, _LEASE.size)

@@ -7,7 +7,7 @@ that starting to answer always comes before announcing. All of it counts only wh
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from lbctl.protocol.l2 import arp
@@ -20,8 +20,11 @@ _NOWHERE: frozenset[int] = frozenset()
 
 
 class Change(NamedTuple):
-    started: list[Place]
-    stopped: list[Place]
+    started: Sequence[Place]
+    stopped: Sequence[Place]
+
+
+_NO_CHANGE = Change((), ())
 
 
 class Port:
@@ -56,11 +59,13 @@ class Table:
         gone = self.ports.keys() - macs.keys()
         self.ports = {index: Port(mac) if index in new else self.ports[index] for index, mac in macs.items()}
         self.macs = frozenset(macs.values())
-        change = Change([], [])
-        for address, where in self.answering.items():
-            change.started.extend((address, index) for index in sorted(where & new))
-            change.stopped.extend((address, index) for index in sorted(where & gone))
-        return change
+        started: list[Place] = []
+        stopped: list[Place] = []
+        if new or gone:
+            for address, where in self.answering.items():
+                started.extend((address, index) for index in sorted(where & new))
+                stopped.extend((address, index) for index in sorted(where & gone))
+        return Change(started, stopped)
 
     def allow(self, address: bytes, where: frozenset[int]) -> Change:
         """The interfaces on which `address` may be answered once it is claimed; none = nowhere."""
@@ -76,16 +81,22 @@ class Table:
 
     def release(self, address: bytes) -> Change:
         self.claimed.discard(address)
-        return self._settle(address)
+        before = self.answering.pop(address, None)
+        if before is None:
+            return _NO_CHANGE
+        return Change((), [(address, index) for index in before if index in self.ports])
 
     def _settle(self, address: bytes) -> Change:
         before = self.answering.get(address, _NOWHERE)
         after = self.allowed.get(address, _NOWHERE) if address in self.claimed else _NOWHERE
+        if after is before:
+            return _NO_CHANGE
         if after:
             self.answering[address] = after
         else:
-            self.answering.pop(address, None)
+            del self.answering[address]
+        ports = self.ports
         return Change(
-            [(address, index) for index in sorted(after - before) if index in self.ports],
-            [(address, index) for index in sorted(before - after) if index in self.ports],
+            [(address, index) for index in after if index not in before and index in ports] if after else (),
+            [(address, index) for index in before if index not in after and index in ports] if before else (),
         )
