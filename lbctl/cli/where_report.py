@@ -36,6 +36,16 @@ class Told:
         return members
 
     @property
+    def knows_claims(self) -> bool:
+        """Whether it was a daemon that hears speakers; a controller may have been told not to listen to any."""
+        return self.role in ("speaker", "controller") and any(member["role"] == "speaker" for member in self.members)
+
+    @property
+    def synced(self) -> bool:
+        """Whether it has the claims of every member that it hears."""
+        return bool(self.document.get("view", {}).get("synced"))
+
+    @property
     def no_reason(self) -> str | None:
         """Why there is no such VIP or service (`plan.locate.NotFound`); None when there is."""
         error: Mapping[str, Any] | None = self.document.get("error")
@@ -100,10 +110,9 @@ def make_report(target: str, told: Told, evidence: Sequence[Evidence], window: f
 
 
 def _whereabouts(told: Told, evidence: Evidence, window: float) -> Whereabouts:
-    asked = told.role in ("speaker", "controller")
     address = str(evidence.address)
     vip = told.vip(address)
-    said = tuple(said_from(claim) for claim in (vip or {}).get("said", ())) if asked else None
+    said = tuple(said_from(claim) for claim in (vip or {}).get("said", ())) if told.knows_claims else None
     return Whereabouts(
         address=address,
         pool=vip["pool"] if vip else None,

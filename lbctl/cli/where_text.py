@@ -49,6 +49,8 @@ def _address(report: Report, known: Whereabouts, judgement: Judgement, *, width:
             lines += _sentence(f"{message}.", Style.DOUBT, width)
     if judgement.verdict is Verdict.CONFLICT and (error := _error(report)):
         lines += _sentence(error, Style.DOUBT, width)
+    if report.told.knows_claims and not report.told.synced:
+        lines += _sentence(f"{_teller(report)} has not heard everybody's claims yet.", Style.DOUBT, width)
     if stale := (report.told.document.get("world") or {}).get("stale"):
         lines += _sentence(f"The plan is made of an old world: {stale}.", Style.DOUBT, width)
     return lines
@@ -174,6 +176,8 @@ def _teller(report: Report) -> str:
 def _why_not_told(report: Report) -> str:
     if report.told.role == "published":
         return "the published file knows the plan only; ask a speaker with --via HOST"
+    if report.told.role is not None:
+        return f"{_teller(report)} hears no speaker; ask one with --via HOST"
     return "; ".join(report.told.failures) or "no speaker could be asked"
 
 

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import Path
 from queue import Queue
@@ -19,11 +20,12 @@ from typing import IO, Any
 import pytest
 import yaml
 
+from lbctl.controller import status as controller_status
 from lbctl.model.snapshot import Snapshot, evolve
 from lbctl.sources.published_document import DocumentEncoder
 from lbctl.speaker.owners import Move
-from tests.cli.told import NGINX, VIP, Daemon, claim, view, world
-from tests.support.netns import Host, Segment
+from tests.cli.told import NGINX, VIP, Daemon, claim, serving, view, world
+from tests.support.netns import Host, Segment, eventually
 
 pytestmark = pytest.mark.netns
 
@@ -259,6 +261,33 @@ def test_the_published_file_knows_the_plan_only(lan: Segment, holding: Holding, 
     assert str(path) in torn.stdout
 
 
+def test_a_controller_that_hears_no_speaker_cannot_say_that_nobody_has_it(
+    lan: Segment, holding: Holding, macs: dict[str, str], tmp_path: Path
+) -> None:
+    holding("n2")
+    facts = controller_status.Facts(host="c1", since_unix=0.0, world=world())
+    with serving(lambda: controller_status.routes(facts), tmp_path / "s") as via:
+        status, document = asked(lan["client"], VIP, "--via", via)
+        text = where_is(lan["client"], VIP, "--via", via)
+        facts.view = lambda: view([claim("n2")], macs)
+        heard, agreed = asked(lan["client"], VIP, "--via", via)
+    assert (status, document["verdict"], document["vips"][0]["said"]) == (3, "unverified", None)
+    assert "the controller c1 hears no speaker" in " ".join(text.stdout.split())
+    assert (heard, agreed["asked"]["role"]) == (0, "controller")
+
+
+def test_claims_that_were_not_all_heard_are_told_with_that(
+    lan: Segment, macs: dict[str, str], holding: Holding, tmp_path: Path
+) -> None:
+    holding("n2")
+    daemon = Daemon(Snapshot(world=world(), view=replace(view([claim("n2")], macs), synced=False)))
+    daemon.facts.stale = lambda: "snapshot.json is missing; keeping generation 4, made 90 s ago"
+    with daemon.on(tmp_path / "s") as via:
+        text = where_is(lan["client"], VIP, "--via", via)
+    assert "n1 has not heard everybody's claims yet." in text.stdout
+    assert "keeping generation 4, made 90 s ago." in " ".join(text.stdout.split())
+
+
 def test_without_the_right_to_look_it_says_so(
     lan: Segment, macs: dict[str, str], holding: Holding, tmp_path: Path
 ) -> None:
@@ -337,6 +366,7 @@ def test_watch_prints_a_line_a_move_and_survives_a_restart_of_the_speaker(
             first = watching.out.get(timeout=30)
             daemon.move(_move("n1", "n2", 0.163), _move("n2", "n1", 0.1, "192.168.3.171"), _move("n2", None, None))
             told = [watching.out.get(timeout=30), watching.out.get(timeout=30)]
+            eventually(lambda: daemon.polls >= 3, within=30, what="the next poll")
         complaint = watching.err.get(timeout=30)
         daemon.see(view([claim("n2")], macs))
         with daemon.on(tmp_path / "s"):

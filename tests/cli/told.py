@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import Path
@@ -21,7 +21,7 @@ from lbctl.model.node import Node
 from lbctl.model.pool import Pool
 from lbctl.model.service import Port, Service, ServiceKey, ServiceType
 from lbctl.model.snapshot import Snapshot, View, World, evolve
-from lbctl.net.status_server import StatusServer
+from lbctl.net.status_server import Answer, Handler, Query, StatusServer
 from lbctl.plan.eligible import OwnInterfaces
 from lbctl.speaker.owners import Move
 from lbctl.speaker.status import Facts, Moves, routes
@@ -118,6 +118,8 @@ class Daemon:
             since_unix=time.time() - 600,
             remembered_owners=dict(previous or {}),
         )
+        self.polls = 0
+        """How often moves were asked for."""
         self._moves: Moves | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -131,21 +133,42 @@ class Daemon:
 
     @contextlib.contextmanager
     def on(self, path: Path) -> Iterator[str]:
-        """Listens on a unix socket, in a thread of its own; yields what `--via` takes."""
-        ready, stop = threading.Event(), asyncio.Event()
+        """Listens on a unix socket; yields what `--via` takes."""
 
-        async def serve() -> None:
+        def start() -> dict[str, Handler]:
             self._loop, self._moves = asyncio.get_running_loop(), Moves()
-            async with StatusServer(routes(self.facts, self._moves), path):
-                ready.set()
-                await stop.wait()
+            handlers = routes(self.facts, self._moves)
+            follow = handlers["/v1/moves"]
 
-        thread = threading.Thread(target=lambda: asyncio.run(serve()))
-        thread.start()
-        try:
-            assert ready.wait(10)
-            yield f"unix:{path}"
-        finally:
-            if self._loop is not None:
-                self._loop.call_soon_threadsafe(stop.set)
-            thread.join()
+            async def counted(query: Query) -> Answer:
+                self.polls += 1
+                return await follow(query)
+
+            return {**handlers, "/v1/moves": counted}
+
+        with serving(start, path) as via:
+            yield via
+
+
+@contextlib.contextmanager
+def serving(start: Callable[[], dict[str, Handler]], path: Path) -> Iterator[str]:
+    """Handlers (made in the loop that serves them) on a unix socket, in a thread of its own; yields the `--via`."""
+    ready = threading.Event()
+    ends: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
+
+    async def serve() -> None:
+        stop = asyncio.Event()
+        ends.append((asyncio.get_running_loop(), stop))
+        async with StatusServer(start(), path):
+            ready.set()
+            await stop.wait()
+
+    thread = threading.Thread(target=lambda: asyncio.run(serve()))
+    thread.start()
+    try:
+        assert ready.wait(10)
+        yield f"unix:{path}"
+    finally:
+        for loop, stop in ends:
+            loop.call_soon_threadsafe(stop.set)
+        thread.join()
