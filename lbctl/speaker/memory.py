@@ -93,9 +93,12 @@ class Memory:
         )
 
     def close(self) -> None:
+        """Writes what waits, as far as the disk takes it soon, and gives the folder free."""
         self._saver.close()
         self.journal.close()
-        os.close(self._lock)
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
 
     def _read(self, name: str) -> Any:
         try:

@@ -30,6 +30,7 @@ class Journal:
         self._limit = size_limit
         self._queue: queue.Queue[Record | None] = queue.Queue(backlog)
         self._thread: threading.Thread | None = None
+        self._closing = False
         self._lost = 0
         self._error = ""
 
@@ -43,6 +44,7 @@ class Journal:
     def append(self, record: Record) -> None:
         """Writes it down some time soon. Never waits, never raises."""
         if self._thread is None:
+            self._closing = False
             self._thread = threading.Thread(target=self._write_on, name="journal", daemon=True)
             self._thread.start()
         try:
@@ -67,6 +69,7 @@ class Journal:
         """Ends the thread; what a stuck disk did not take after `patience` seconds is lost."""
         thread, self._thread = self._thread, None
         if thread is not None:
+            self._closing = True
             with contextlib.suppress(queue.Full):
                 self._queue.put(None, timeout=patience)
             thread.join(patience)
@@ -80,7 +83,7 @@ class Journal:
             records = [record for record in batch if record is not None]
             if records:
                 self._write(records)
-            if len(records) < len(batch):
+            if len(records) < len(batch) or (self._closing and self._queue.empty()):
                 return
 
     def _write(self, records: list[Record]) -> None:
