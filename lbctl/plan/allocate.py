@@ -359,7 +359,7 @@ def _keep(memo: AllocationMemo, allocation: Allocation, draft: _Draft) -> tuple[
     if wish.requested and set(wish.requested) != set(codes):
         return Reason.REQUESTED_ADDRESS_CHANGED, f"from {_texts(codes)} to {_texts(wish.requested)}"
     kept = tuple(code for code in codes if family_of_code(code) in wish.family.families)
-    if not kept:
+    if not kept or (wish.requested and not _fits(wish, codes)):
         return Reason.FAMILIES_CHANGED, f"it wants {' and '.join(wish.family.families)}"
     for code in kept:
         refused = memo.space.refusal(code, wish.terms)
@@ -378,7 +378,7 @@ def _hold(memo: AllocationMemo, wish: _Wish, codes: Codes, pool: str) -> None:
     for code in codes:
         memo.space.take(code, wish.key, wish.terms)
     memo.held[wish.key] = _Held(codes, pool)
-    if len(codes) < len(wish.family.families):
+    if len(codes) < len(wish.family.families) and not wish.requested:
         memo.half[wish.key] = wish.rank
 
 
@@ -498,8 +498,7 @@ def _serve(memo: AllocationMemo, wish: _Wish, draft: _Draft) -> _Found | tuple[R
 def _requested(memo: AllocationMemo, wish: _Wish) -> _Found | tuple[Refusal, ...]:
     """The very addresses asked for, from whichever pool has them all; autoAssign does not matter."""
     codes, text = wish.requested, _texts(wish.requested)
-    families = [family_of_code(code) for code in codes]
-    if sorted(families) != sorted(wish.family.families):
+    if not _fits(wish, codes):
         return (Refusal(text, Reason.ADDRESS_WRONG_FAMILY, f"the service wants {' and '.join(wish.family.families)}"),)
     pools = memo.space.pools_of(codes)
     if not pools:
@@ -520,6 +519,14 @@ def _requested(memo: AllocationMemo, wish: _Wish) -> _Found | tuple[Refusal, ...
         elif (refused := memo.space.refusal(code, wish.terms)) is not None:
             refusals.append(Refusal(_texts((code,)), *refused))
     return tuple(refusals) or _Found(codes, pool.name, GrantCause.REQUESTED_ADDRESS)
+
+
+def _fits(wish: _Wish, codes: Codes) -> bool:
+    """Whether addresses asked for are of the families wanted. Who prefers both may ask for one, and gets that one."""
+    families = sorted(family_of_code(code) for code in codes)
+    if wish.family.partial and len(families) == 1:
+        return True
+    return families == sorted(wish.family.families)
 
 
 def _from_asked_pool(memo: AllocationMemo, wish: _Wish, name: str) -> _Found | tuple[Refusal, ...]:
