@@ -149,6 +149,7 @@ def run_speaker(
             keys=read_keys(key_file) if key_file is not None else (),
             preset=Preset[preset.name] if preset is not None else None,
             port=port,
+            proxy=proxy is Proxy.NFTABLES,
         )
         return asyncio.run(run(settings, capabilities, on_ready=_say_ready))
     except (StartError, KeyFileError) as error:

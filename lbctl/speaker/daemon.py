@@ -34,6 +34,7 @@ from lbctl.speaker.capabilities import Capabilities
 from lbctl.speaker.children import Child, Message, start_children
 from lbctl.speaker.memory import AlreadyRunning, Memory
 from lbctl.speaker.owners import Owners, remembered
+from lbctl.speaker.proxy import ServiceProxy
 from lbctl.speaker.status import Facts, Moves, routes
 from lbctl.speaker.step import Situation, own_interfaces, own_member, step
 from lbctl.speaker.view import Hearing
@@ -45,8 +46,10 @@ GROUP6 = "ff02::4c42"
 DEFAULT_PORT = 7966
 LEAVE_TIME = 1.5
 """Seconds that handing everything over may take; the whole end has 2."""
-_WORLD_TIME = 2.0
+_WORLD_TIME = 3.0
 """Seconds that the first look for the published file may take before the speaker is ready without."""
+_PROXY_TIME = 1.0
+"""Seconds for which a new address waits for its rules; a proxy that fails does not keep it from being announced."""
 _REMEMBER_EVERY = 1.0
 _NO_ALARM = frozenset({"claim_lost", "memory_not_locked", "no_locked_memory", "no_realtime"})
 """Notes of the children that say how things are; all others say that something is wrong."""
@@ -87,7 +90,7 @@ class Settings:
     keys: Keys = ()
     preset: Preset | None = None
     port: int = DEFAULT_PORT
-    proxy: Callable[[Callable[[], World], str], Coroutine[Any, Any, None]] | None = None
+    proxy: bool = True
 
 
 async def run(settings: Settings, capabilities: Capabilities, *, on_ready: Callable[[], None]) -> int:
@@ -127,6 +130,7 @@ class _Speaker:
         self._source = PublishedSource(
             settings.published, cluster=settings.cluster, last_good=memory.folder / "published.json"
         )
+        self._proxy = ServiceProxy(settings.node) if settings.proxy else None
         self._moves = Moves()
         self._facts = Facts(
             node=settings.node,
@@ -142,6 +146,7 @@ class _Speaker:
         self._stop = asyncio.Event()
         self._left = asyncio.Event()
         self._listened = False
+        self._looked = False
         self._leaving = False
         self._look_again_at: float | None = None
         self._ends: list[str] = []
@@ -185,8 +190,8 @@ class _Speaker:
 
     def _jobs(self) -> list[Coroutine[Any, Any, None]]:
         jobs: list[Coroutine[Any, Any, None]] = [self._watch_world(), self._watch_interfaces(), self._remember_on()]
-        if self._settings.proxy is not None:
-            jobs.append(self._settings.proxy(lambda: self._world, self._settings.node))
+        if self._proxy is not None:
+            jobs.append(self._proxy.run())
         return jobs
 
     # Start
@@ -291,7 +296,14 @@ class _Speaker:
 
     async def _watch_world(self) -> None:
         async for world in self._source.worlds():
+            if self._proxy is not None:
+                # Whoever is sent here for a new address must not find the door closed.
+                number = self._proxy.want(world)
+                known = self._world.allocations
+                if any(known.get(key) is not allocation for key, allocation in world.allocations.items()):
+                    await self._proxy.tried(number, _PROXY_TIME)
             self._world = world
+            self._looked = True
             published = self._source.published
             self._facts.pending = published.pending if published is not None else {}
             self._wake.set()
@@ -360,8 +372,8 @@ class _Speaker:
 
     def _become_ready(self) -> None:
         waited = time.time() - self._facts.since_unix >= _WORLD_TIME
-        looked = self._source.published is not None or self._source.stale is not None or waited
-        if self._listened and looked and self._facts.snapshot.world is self._world:
+        nothing_there = self._source.published is None and self._source.stale is not None
+        if self._listened and (self._looked or nothing_there or waited) and self._facts.snapshot.world is self._world:
             self._facts.ready = True
             if (stale := self._source.stale) is not None:
                 event(_logger, "world_stale", level=logging.WARNING, why=stale)
@@ -371,6 +383,8 @@ class _Speaker:
 
     def _troubles(self) -> tuple[str, ...]:
         found = [*self._source.troubles, *self._memory.troubles]
+        if self._proxy is not None and self._proxy.trouble is not None:
+            found.append(f"service proxy: {self._proxy.trouble}")
         if not self._interfaces:
             found.append("no interface to announce on")
         elif not any(interface.usable for interface in self._interfaces):
