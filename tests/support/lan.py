@@ -224,6 +224,22 @@ class Lan:
         self.nodes[name].machine.claim(vips, cause, self.now)
         self._pump(self.nodes[name])
 
+    def release(self, name: str, vips: Sequence[str], cause: str) -> None:
+        self.nodes[name].machine.release(vips, cause, self.now)
+        self._pump(self.nodes[name])
+
+    def change(
+        self,
+        name: str,
+        entries: Sequence[tuple[str, int, Sequence[str]]],
+        drop: Sequence[str] = (),
+        *,
+        complete: bool = False,
+    ) -> None:
+        """A change of what a node may announce: (address, allocation, heirs)."""
+        self.nodes[name].machine.prepare(2, entries, drop, complete, self.now)
+        self._pump(self.nodes[name])
+
     def inject(self, name: str, payload: bytes, source: str = "10.0.0.99") -> None:
         """A datagram from elsewhere."""
         self.nodes[name].machine.received(payload, VIA, (source, PORT), self.now)

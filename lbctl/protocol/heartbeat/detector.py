@@ -50,11 +50,14 @@ class Ear:
 
 
 class Instance:
-    """One incarnation of a node. `hears` is what it said last of every node: (node, incarnation) -> Hearing flags."""
+    """One incarnation of a node. `hears` is what it said last of every node: (node, incarnation) -> Hearing flags.
+
+    `met`: it has heard us at least once.
+    """
 
     __slots__ = (
-        "cause", "ears", "first_at", "hears", "incarnation", "interval", "links", "multiplier", "name", "node", "role",
-        "saying", "since", "state", "was_hearing", "was_two_way",
+        "cause", "ears", "first_at", "hears", "incarnation", "interval", "links", "met", "multiplier", "name", "node",
+        "role", "saying", "since", "state", "was_hearing", "was_two_way",
     )  # fmt: skip
 
     def __init__(self, node: int, incarnation: int, name: str, now: float) -> None:
@@ -72,6 +75,7 @@ class Instance:
         self.cause = Why.HEARD
         self.since = now
         self.first_at = now
+        self.met = False
         self.was_hearing = False
         self.was_two_way = False
 

@@ -299,7 +299,7 @@ class Heartbeat:
             times = [None if self.left else self._beat_at]
         elif self._beat_at is not None:
             times.append(self.ownership.next_timeout(self._last_beat))
-            if not self._ready or self.ownership.blocked is Refusal.PAUSED:
+            if self.ownership.blocked in (Refusal.NOT_READY, Refusal.PAUSED) and not self.settings.observer:
                 times.append(self._hold_until)
         return min((at for at in times if at is not None), default=None)
 
@@ -337,7 +337,6 @@ class Heartbeat:
             self._report_member(changed)
         self._review_at = self.membership.next_deadline(now)
         self.ownership.blocked = self._blocked(now)
-        version = self.ownership.table.own.version
         self.ownership.settle(now)
         self._unsynced = {
             key
@@ -346,9 +345,8 @@ class Heartbeat:
         }
         self._collect()
         self._push(now)
-        if self.membership.view_changed or version != self.ownership.table.own.version:
-            self._rebuild = True
         if self.membership.view_changed:
+            self._rebuild = True
             self.membership.view_changed = False
             self._extra_at = max(now, self._last_beat + self.settings.interval / 5)
         if beat or (self._extra_at is not None and now >= self._extra_at):
@@ -439,6 +437,7 @@ class Heartbeat:
             return
         bodies = own.bodies(self._pushed, own.version, packets=PUSHED)
         self._pushed = own.version
+        self._rebuild = True
         by_lane: dict[int, list[Address]] = {}
         for instance in self.membership.instances.values():
             route = self._audience.route(instance, now, self._lanes)

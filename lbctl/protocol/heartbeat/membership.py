@@ -8,7 +8,7 @@ never be reached in the smaller half of a partition, whose members still count e
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from lbctl.protocol.heartbeat.detector import Ear, Instance, Liveness, Why
@@ -16,7 +16,9 @@ from lbctl.protocol.heartbeat.identity import node_hash
 from lbctl.protocol.heartbeat.packet import Beat, Header, Heard, Hearing, Role, Saying
 
 MAX_INSTANCES = 1024
-"""Incarnations remembered at once; what does not fit is not heard (a flood of invented names costs a counter)."""
+"""Incarnations remembered at once; what does not fit is not heard."""
+MAX_STRANGERS = 64
+"""Of these, those that are not configured and have never heard us: a flood of invented names costs a counter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,7 @@ class Membership:
         key = (header.node, header.incarnation)
         instance = self.instances.get(key)
         if instance is None:
-            if len(self.instances) >= MAX_INSTANCES and not self._evict():
+            if not self._has_room(header.node):
                 return None
             instance = self.instances[key] = Instance(*key, beat.name, now)
         ear = instance.ears.get(via)
@@ -83,6 +85,7 @@ class Membership:
             if (hearing, two_way) != (instance.was_hearing, instance.was_two_way):
                 both_ways_changed = two_way != instance.was_two_way
                 instance.was_hearing, instance.was_two_way = hearing, two_way
+                instance.met = instance.met or two_way
                 self.view_changed = True
                 if both_ways_changed and self.current.get(instance.node) is instance:
                     events.append(Changed(instance))
@@ -145,6 +148,15 @@ class Membership:
         """Whether a node may inherit: it counts and is not on its way out."""
         instance = self.current.get(node)
         return instance is not None and instance.counts and instance.saying is Saying.ALIVE
+
+    def is_majority_without(self, lost: Instance) -> bool:
+        """Whether more than half of the configured speakers say themselves that they do not hear a lost member.
+
+        Stricter than `quorate`: in the moment of a cut the voters still count some who are on the other side and have
+        not been silent long enough. Their last word was that they hear the lost one.
+        """
+        against = sum(not voter.hears_both_ways(*lost.key) for voter in self.voters())
+        return 2 * (self.votes + against) > self.configured()
 
     def name_of(self, node: int) -> str:
         """The name behind a hash; `#` and the hash for one never met."""
@@ -217,9 +229,18 @@ class Membership:
     def _enter(instance: Instance, state: Liveness, cause: Why, now: float) -> None:
         instance.state, instance.cause, instance.since = state, cause, now
 
-    def _evict(self) -> bool:
-        """Forgets the incarnation that has been silent longest and is nobody's present; False when there is none."""
-        silent = [i for i in self.instances.values() if not i.was_hearing and i.state is not Liveness.SUSPECT]
+    def _has_room(self, node: int) -> bool:
+        """Whether one more incarnation can be remembered, if need be instead of one that is silent."""
+        instances = self.instances.values()
+        if node not in self.peers:
+            strangers = [instance for instance in instances if not instance.met and instance.node not in self.peers]
+            if len(strangers) >= MAX_STRANGERS:
+                return self._evict(strangers)
+        return len(instances) < MAX_INSTANCES or self._evict(instances)
+
+    def _evict(self, instances: Iterable[Instance]) -> bool:
+        """Forgets the one that has been silent longest and is nobody's present, if it can; False when all are heard."""
+        silent = [i for i in instances if not i.was_hearing and i.state is not Liveness.SUSPECT]
         if not silent:
             return False
         oldest = min(silent, key=lambda i: (self.current.get(i.node) is i, i.since))

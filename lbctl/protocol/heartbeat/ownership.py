@@ -23,6 +23,8 @@ from lbctl.protocol.machine import Report
 
 SLICE = 256
 """Claims made in one go: a few milliseconds of work, so that ten thousand of them never hold up a beat."""
+VOTES_WITHIN = 0.5
+"""Intervals for which a takeover waits for the votes that would make it the majority's; they all fall due together."""
 _NOTED = 20
 
 Row = list[Any]
@@ -200,11 +202,19 @@ class Ownership:
 
     def _take_over(self, now: float) -> None:
         is_alive = self.membership.is_alive
-        for vacancy in self.takeover.due(now, is_alive, SLICE):
+        due = self.takeover.due(now, is_alive, SLICE)
+        majority = {owner: self._is_majority_without(owner) for owner in {vacancy.owner for vacancy in due}}
+        patience = self.takeover.interval * VOTES_WITHIN
+        votes_at: float | None = None
+        for vacancy in due:
+            quorate = majority[vacancy.owner]
+            if not quorate and self.membership.quorate and now < vacancy.since + patience:
+                votes_at = vacancy.since + patience
+                continue
             self.takeover.fill(vacancy.address)
             if vacancy.address not in self.table.own.claims and self.holder(vacancy.address) is None:
-                self._make(vacancy.address, vacancy.cause, now)
-        self._takeover_at = self.takeover.next_due(is_alive)
+                self._make(vacancy.address, vacancy.cause, now, quorate=quorate)
+        self._takeover_at = votes_at or self.takeover.next_due(is_alive)
 
     def _answer_asked(self, now: float, blocked: Refusal | None) -> None:
         for _ in range(min(SLICE, len(self._asked))):
@@ -222,7 +232,14 @@ class Ownership:
             elif holder is not None:
                 self._refused.append([address, Refusal.HELD.value, holder.name])
             else:
-                self._make(address, cause, now)
+                self._make(address, cause, now, quorate=self.membership.quorate)
+
+    def _is_majority_without(self, owner: tuple[int, int]) -> bool:
+        """Whether taking over from an owner is the majority's will; a word of its own needs no vote."""
+        lost = self.membership.instances.get(owner)
+        if lost is None or lost.cause in (Why.LEAVING, Why.RESTARTED):
+            return self.membership.quorate
+        return self.membership.is_majority_without(lost)
 
     def _upgrade(self, now: float, blocked: Refusal | None) -> None:
         """Provisional claims that nobody contested for a detection time within a majority count like any other."""
@@ -237,12 +254,12 @@ class Ownership:
                 if self.holder(address) is None:
                     self._own(replace(own[address], quorate=True), new=False)
 
-    def _make(self, address: str, cause: str, now: float) -> None:
+    def _make(self, address: str, cause: str, now: float, *, quorate: bool) -> None:
         prepared = self.takeover.prepared[address]
         claim = Claim(
             address=address,
             epoch=self.table.next_epoch(address),
-            quorate=self.membership.quorate,
+            quorate=quorate,
             since_ms=int((now + self.unix_offset) * 1000),
             cause=cause,
             allocation=prepared.allocation,

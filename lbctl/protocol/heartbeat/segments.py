@@ -116,12 +116,18 @@ class Audience:
         return [(address, self._port) for address in found]
 
     def route(self, instance: Instance, now: float, lanes: dict[int, Lane]) -> tuple[Lane, Address] | None:
-        """One lane and address by which an instance can be reached, preferably where it hears me."""
-        best: tuple[bool, int] | None = None
-        for via, ear in instance.ears.items():
-            if via in lanes and ear.deadline > now and (best is None or ear.lists_me > best[0]):
-                best = (ear.lists_me, via)
-        return (lanes[best[1]], instance.ears[best[1]].address) if best is not None else None
+        """One lane and address by which an instance may be reached, preferably where it is heard and hears me.
+
+        One that is silent may still hear: were we deaf, the others must learn what we wrongly claim.
+        """
+        if instance.state is Liveness.LEFT:
+            return None
+        reachable = [via for via, ear in instance.ears.items() if via in lanes and ear.deadline > now - MISSED]
+        if not reachable:
+            return None
+        ears = instance.ears
+        via = max(reachable, key=lambda via: (ears[via].deadline > now, ears[via].lists_me, ears[via].deadline))
+        return lanes[via], ears[via].address
 
     def _heard(self, via: int, now: float) -> Iterator[Address]:
         for instance in self._membership.instances.values():
