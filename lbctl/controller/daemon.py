@@ -13,7 +13,7 @@ import logging
 import secrets
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,9 +23,10 @@ from lbctl.controller.errors import StateError
 from lbctl.controller.ledger import Ledger
 from lbctl.controller.lock import StateLock
 from lbctl.controller.publisher import Publisher
-from lbctl.controller.recover import recover
+from lbctl.controller.recover import recover, without_ours
 from lbctl.controller.status import Facts, routes
 from lbctl.controller.step import Decision, Event, Inputs, StepMemo, step
+from lbctl.model.node import Node
 from lbctl.model.snapshot import View, World
 from lbctl.net import systemd
 from lbctl.net.status_server import SocketInUse, StatusServer
@@ -53,6 +54,9 @@ class Observer(Protocol):
 
     def view(self) -> View: ...
 
+    def know(self, nodes: Mapping[str, Node]) -> None:
+        """The nodes that are known, where they can be reached."""
+
     @property
     def troubles(self) -> tuple[str, ...]: ...
 
@@ -76,19 +80,24 @@ class Settings:
 
 
 class Controller:
-    """One controller. `run` returns when it is cancelled, and raises StartError where it cannot begin."""
+    """One controller. `run` ends by cancellation, and raises StartError where it cannot begin.
+
+    `make_source` is given what was published last, as the source had it then, or None: what cannot be read at the start
+    is taken from there.
+    """
 
     def __init__(
         self,
         settings: Settings,
-        source: Source,
+        make_source: Callable[[World | None], Source],
         observer: Observer | None = None,
         *,
         on_ready: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._settings = settings
-        self._source = source
+        self._make_source = make_source
+        self._source: Source | None = None
         self._observer = observer
         self._on_ready = on_ready
         self._clock = clock
@@ -114,7 +123,8 @@ class Controller:
     def troubles(self) -> tuple[str, ...]:
         own = (self._ledger_trouble, self._publish_trouble)
         observer = self._observer.troubles if self._observer is not None else ()
-        return (*(text for text in own if text), *self._source.troubles, *observer)
+        source = self._source.troubles if self._source is not None else ()
+        return (*(text for text in own if text), *source, *observer)
 
     def _view(self) -> View | None:
         return self._observer.view() if self._observer is not None else None
@@ -150,10 +160,9 @@ class Controller:
         """Reads the ledger back, and from the published file what the ledger does not know."""
         state = await _in_thread(self._deciding, self._ledger.open)
         path, cluster = self._settings.published, self._settings.cluster
+        last_good: World | None = None
         try:
-            published = await _in_thread(
-                self._deciding, lambda: read_published(path, cluster=cluster, only=("allocations", "services"))
-            )
+            published = await _in_thread(self._deciding, read_published, path, cluster=cluster)
         except PublishedError as error:
             if error.trouble is not Trouble.MISSING:
                 event(_log, "published_not_read", level=logging.WARNING, why=str(error))
@@ -162,10 +171,13 @@ class Controller:
             if batch:
                 state = await _in_thread(self._deciding, self._ledger.commit, batch)
                 event(_log, "recovered", allocations=len(batch.grants), generation=state.generation, source=path)
+            last_good = without_ours(published.world)
+        self._source = self._make_source(last_good)
         self._publisher = Publisher(path, DocumentEncoder(cluster=cluster, ledger=state.ledger))
         event(_log, "ledger_read", allocations=len(state.allocations), ledger=state.ledger)
 
     async def _follow_source(self) -> None:
+        assert self._source is not None
         async for world in self._source.worlds():
             self._input = world
             self._wake.set()
@@ -205,11 +217,14 @@ class Controller:
         )
         decision, self._memo = await _in_thread(self._deciding, step, inputs, self._memo)
         if decision.batch:
-            await _in_thread(self._deciding, self._ledger.commit, decision.batch)
+            await _in_thread(self._deciding, self._ledger.commit, decision.batch, decision.after)
         _tell(decision.events)
         self._decided = decision
         self._settled = not decision.again
         if decision.world is not None:
+            before = self._world
+            if self._observer is not None and (before is None or before.nodes is not decision.world.nodes):
+                self._observer.know(decision.world.nodes)
             self._world = self.facts.world = decision.world
             self.facts.pending = decision.pending
         self._to_publish.set()

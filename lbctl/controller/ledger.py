@@ -111,9 +111,12 @@ class Ledger:
             with contextlib.suppress(Exception):
                 connection.close()
 
-    def commit(self, batch: Batch) -> LedgerState:
-        """Writes the batch; on return it is on the disk. Raises StateError, and then `open` tells what is committed."""
-        after = self.state.after(batch)
+    def commit(self, batch: Batch, after: LedgerState | None = None) -> LedgerState:
+        """Writes the batch; on return it is on the disk. Raises StateError, and then `open` tells what is committed.
+
+        `after` is `state.after(batch)`, from a caller who has it already and wants to find its own objects again.
+        """
+        after = after or self.state.after(batch)
         connection = self._connection
         assert connection is not None, "open the ledger first"
         try:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from types import MappingProxyType
+
 from lbctl.controller.records import Batch, LedgerState
 from lbctl.model.address import IPAddress
+from lbctl.model.snapshot import World
 from lbctl.plan.allocate import Grant
 from lbctl.plan.reason import GrantCause
 from lbctl.plan.sharing import terms_of
@@ -48,3 +52,9 @@ def recover(state: LedgerState, published: Published, now_unix: float) -> Batch:
         grants=tuple(grants),
         generation=max(state.generation, world.generation + 1),
     )
+
+
+def without_ours(world: World) -> World:
+    """What a source said of a World that was published: without allocations, and without nodes nobody described."""
+    described = {name: node for name, node in world.nodes.items() if not node.registered}
+    return replace(world, allocations=MappingProxyType({}), nodes=MappingProxyType(described))

@@ -51,9 +51,11 @@ class Event:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """`world` is None where nothing changed that has to be published. `again`: another step may find more to do."""
+    """`after` is the ledger's state once the batch is committed; `world` what is to be published then, None where
+    nothing changed. `again`: another step may find more to do."""
 
     batch: Batch
+    after: LedgerState
     world: World | None
     pending: Mapping[ServiceKey, tuple[Refusal, ...]]
     events: tuple[Event, ...]
@@ -104,8 +106,11 @@ def step(inputs: Inputs, memo: StepMemo | None = None) -> tuple[Decision, StepMe
         publish = replace(wanted, generation=generation, made_unix=now)
         if generation >= state.generation:
             batch = replace(batch, generation=generation + GENERATIONS_AHEAD)
+            after = replace(after, generation=generation + GENERATIONS_AHEAD)
     events = (*_allocation_events(plan, batch.allocations(), inputs.pending), *_node_events(nodes, nodes_dropped))
-    return Decision(batch=batch, world=publish, pending=plan.pending, events=events, again=not plan.settled), memo
+    return Decision(
+        batch=batch, after=after, world=publish, pending=plan.pending, events=events, again=not plan.settled
+    ), memo
 
 
 def _first_seen(inputs: Inputs, memo: StepMemo) -> tuple[dict[ServiceKey, float], tuple[ServiceKey, ...]]:
@@ -164,7 +169,7 @@ def _allocation_events(
         Event(
             name="released",
             fields={
-                "service": release.allocation.service,
+                "service": str(release.allocation.service),
                 "addresses": release.allocation.addresses,
                 "pool": release.allocation.pool,
                 "reason": release.reason.value,
@@ -177,7 +182,7 @@ def _allocation_events(
         Event(
             name="allocated",
             fields={
-                "service": grant.service,
+                "service": str(grant.service),
                 "addresses": grant.addresses,
                 "pool": grant.pool,
                 "cause": grant.cause.value,
@@ -187,12 +192,12 @@ def _allocation_events(
         for grant, allocation in zip(plan.grants, granted, strict=True)
     ]
     events += [
-        Event(name="pool_changed", fields={"service": item.allocation.service, "pool": item.pool})
+        Event(name="pool_changed", fields={"service": str(item.allocation.service), "pool": item.pool})
         for item in plan.amendments
         if item.pool != item.allocation.pool
     ]
     events += [
-        Event(name="pending", fields={"service": key, "reasons": "; ".join(map(str, refusals))})
+        Event(name="pending", fields={"service": str(key), "reasons": "; ".join(map(str, refusals))})
         for key, refusals in plan.pending.items()
         if pending.get(key) != refusals
     ]
