@@ -20,12 +20,12 @@ _DEEPEST = 40
 _MOST_LINES_REMEMBERED = 8192
 
 _KEY = r"[A-Za-z_][A-Za-z0-9_./-]*"
-_PLAIN = r"(?:[A-Za-z0-9_./+(]|-(?=[A-Za-z0-9.]))[^ :#]*(?:(?::+| +)[^ :#]+)*"
+_PLAIN = r"(?:[A-Za-z0-9_./+(~]|-(?=[A-Za-z0-9.]))[^ :#]*(?:(?::+| +)[^ :#]+)*"
 _LINE = re.compile(
     rf"( *)(- +)?(?:({_KEY}):(?: +|\Z))?"
     rf"(?:({_PLAIN})|\"([^\"\\]*)\"|'([^']*)'|([\[{{].*[\]}}]))? *(?:(?<![^ ])#.*)?\Z"
 )
-_FLOW_PLAIN = r"(?:[A-Za-z0-9_./+(]|-(?=[A-Za-z0-9.]))[^ :#,\[\]{}]*(?:(?::+| +)[^ :#,\[\]{}]+)*"
+_FLOW_PLAIN = r"(?:[A-Za-z0-9_./+(~]|-(?=[A-Za-z0-9.]))[^ :#,\[\]{}]*(?:(?::+| +)[^ :#,\[\]{}]+)*"
 _FLOW_TOKEN = re.compile(rf" *(?:([\[\]{{}},])|({_KEY}): +|({_FLOW_PLAIN})|\"([^\"\\]*)\"|'([^']*)') *")
 _BRACKET = re.compile(r"[\[\]{}]")
 _NOT_TEXT = frozenset(("null", "Null", "NULL", "true", "True", "TRUE", "false", "False", "FALSE"))
