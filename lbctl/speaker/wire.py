@@ -163,16 +163,16 @@ class Wire:
 
     def _take_answer(self, message: Message) -> None:
         # A right that is taken away is gone before the next frame is looked at; one that is given can wait its turn.
-        for text in message["drop"]:
+        for text in message.get("drop", ()):
             self._to_claim.pop(text, None)
             self._gratuitous.stop(self._table.release(_packed(text)).stopped)
-        self._to_claim.update(dict.fromkeys(message["set"]))
+        self._to_claim.update(dict.fromkeys(message.get("set", ())))
 
     def _take_table(self, message: Message) -> None:
-        if message["complete"]:
+        if message.get("complete"):
             self._to_allow = dict.fromkeys(map(_text, self._table.allowed), ())
-        self._to_allow.update(dict.fromkeys(message["drop"], ()))
-        self._to_allow.update(message["set"])
+        self._to_allow.update(dict.fromkeys(message.get("drop", ()), ()))
+        self._to_allow.update(message.get("set", ()))
 
     def _carry_out(self) -> None:
         """A few of the changes that are still to be made."""

@@ -345,7 +345,7 @@ def test_a_full_transmit_queue_delays_the_burst_and_loses_nothing(wire: WireProc
     node.run(["tc", "qdisc", "add", "dev", "eth0", "root", "tbf", "rate", "168kbit", "burst", "1600", "limit", "420"])
     wire.answer(vips)
     first_round = asker.announcements(5.0, count=60)
-    assert [vip for vip, _ in first_round] == vips
+    assert [vip for vip, _ in first_round[:60]] == vips
     wire.wait_announced(vips)
 
 
