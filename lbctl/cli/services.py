@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -106,20 +107,27 @@ _HERE = (DEFAULT_CONTROLLER_SOCKET, DEFAULT_SPEAKER_SOCKET)
 
 
 def text(rows: Sequence[Mapping[str, Any]], *, now: float, wide: bool, knows_owners: bool = True) -> str:
-    """The table, and below it why each waiting service waits."""
+    """The table, and below it why each waiting service waits.
+
+    A pipe gets a line a service; a terminal gets one more for a second address or port, so that none is cut off.
+    """
     if not rows:
         return "No services of type LoadBalancer."
     header = ["NAMESPACE", "NAME", "TYPE", "EXTERNAL-IP", "PORTS", "POOL", "OWNER", "AGE"]
-    cells = [_cells(row, now, knows_owners=knows_owners) for row in rows]
     if wide:
         header += ["ADDRESS-AGE"]
-        cells = [[*line, _age(row.get("since_unix"), now)] for line, row in zip(cells, rows, strict=True)]
-    styles = [[_style(column, cell) for column, cell in enumerate(line)] for line in cells]
     width = terminal_width()
+    cells: list[list[str]] = []
+    for row in rows:
+        line = _cells(row, now, knows_owners=knows_owners)
+        if wide:
+            line += [_age(row.get("since_unix"), now)]
+        cells += [line] if wide or width is None else _stacked(line)
+    styles = [[_style(column, cell) for column, cell in enumerate(line)] for line in cells]
     fitted = table(
         header,
         cells,
-        shrink=((0, 1, 5, 6), (4,), (3,)),
+        shrink=((2,), (0, 1, 5, 6), (4,), (3,)),
         styles=styles,
         width=None if wide else width or WIDTH,
         cut=width is not None and not wide,
@@ -130,6 +138,11 @@ def text(rows: Sequence[Mapping[str, Any]], *, now: float, wide: bool, knows_own
         lines += ["", "Why:"]
         lines += [line for row in unwell for line in _why(row, 2 * WIDTH if wide else width or WIDTH)]
     return "\n".join(lines)
+
+
+def _stacked(line: list[str]) -> list[list[str]]:
+    """One line for each address and port of a service."""
+    return [list(parts) for parts in zip_longest(*(cell.split(",") for cell in line), fillvalue="")]
 
 
 def _cells(row: Mapping[str, Any], now: float, *, knows_owners: bool) -> list[str]:

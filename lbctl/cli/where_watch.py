@@ -22,6 +22,8 @@ SCHEMA = "lbctl.io/move/v1"
 _LONG_POLL = 45.0
 """Seconds of patience with a poll that ends after 30 s by itself."""
 _RETRY_TIME = 1.0
+_HOLD_TIME = 1.0
+"""A failover is one move and one line: that the old owner is gone is kept back while the new one may still come."""
 _NOT_HEARD = "not_heard"
 """Cause of a move that happened while the speaker could not be asked; its gap is not known."""
 
@@ -39,19 +41,24 @@ def follow(look: Callable[[], Report], daemon: DaemonAddress | None, output: Out
     else:
         for known, judgement in report.vips:
             _print(report.at_unix, known.address, judgement.owner or "nobody", f"now ({judgement.verdict.value})")
+    held: dict[str, Mapping[str, Any]] = {}
     complained = False
     while True:
         try:
             if cursor is None:
                 cursor = int(_moves(speaker, None)["cursor"])
                 _catch_up(report.target, speaker, owners, say)
+            answer = _moves(speaker, cursor, patience=_HOLD_TIME if held else _LONG_POLL)
             complained = False
-            answer = _moves(speaker, cursor)
         except AskError as error:
-            if not complained:
-                print(f"lbctl where-is: {error}; trying again", file=sys.stderr, flush=True)
-            complained, cursor = True, None
-            time.sleep(_RETRY_TIME)
+            for move in held.values():
+                say(move)
+            if not held or error.failure is not AskFailure.TIMED_OUT:
+                if not complained:
+                    print(f"lbctl where-is: {error}; trying again", file=sys.stderr, flush=True)
+                complained, cursor = True, None
+                time.sleep(_RETRY_TIME)
+            held.clear()
             continue
         cursor = int(answer["cursor"])
         moves = list(answer["moves"])
@@ -60,8 +67,14 @@ def follow(look: Callable[[], Report], daemon: DaemonAddress | None, output: Out
             for address in _owners_now(report.target, speaker):
                 owners.setdefault(address, None)
         for move in moves:
-            if move["address"] in owners and owners[move["address"]] != move["to"]:
-                owners[move["address"]] = move["to"]
+            address = move["address"]
+            if address not in owners or owners[address] == move["to"]:
+                continue
+            owners[address] = move["to"]
+            if move["to"] is None:
+                held[address] = move
+            else:
+                held.pop(address, None)
                 say(move)
 
 
@@ -74,9 +87,9 @@ def _first_cursor(speaker: DaemonAddress) -> int:
         raise typer.Exit(WhereIsStatus.NOT_ASKED) from None
 
 
-def _moves(speaker: DaemonAddress, since: int | None) -> dict[str, Any]:
+def _moves(speaker: DaemonAddress, since: int | None, *, patience: float = _LONG_POLL) -> dict[str, Any]:
     path = "/v1/moves" if since is None else f"/v1/moves?since={since}"
-    status, answer = ask(speaker, path, patience=_LONG_POLL)
+    status, answer = ask(speaker, path, patience=patience)
     if status != 200 or "cursor" not in answer:
         raise AskError(AskFailure.NOT_UNDERSTOOD, f"{speaker} keeps no list of moves; ask a speaker with --via HOST")
     return answer

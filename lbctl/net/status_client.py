@@ -103,6 +103,8 @@ def ask(address: DaemonAddress, path: str, *, patience: float = 2.0) -> tuple[in
         raise AskError(AskFailure.NOT_RUNNING, f"no daemon listens on {address}") from None
     except OSError as error:
         raise AskError(AskFailure.UNREACHABLE, f"{address}: {error.strerror or error}") from None
+    if not answer:
+        raise AskError(AskFailure.UNREACHABLE, f"{address} hung up without an answer")
     return _understood(address, bytes(answer))
 
 

@@ -92,21 +92,34 @@ def test_without_a_daemon_the_published_file_speaks_and_owners_are_not_known(tmp
     assert services("--state", str(tmp_path)).returncode == 2
 
 
-def test_a_terminal_gets_eighty_columns_and_a_pipe_gets_all_of_it() -> None:
-    row = {
-        "namespace": "a-rather-long-namespace",
-        "name": "a-service-with-a-long-name",
-        "type": "LoadBalancer",
-        "addresses": [VIP],
-        "ports": ["80/TCP", "443/TCP"],
-        "pool": "production",
-        "owners": ["node-number-1"],
-        "since_unix": 0.0,
-        "created_unix": 0.0,
-        "pending": [],
-    }
-    assert "…" not in services_command.text([row], now=100.0, wide=False)
-    assert services_command.text([], now=100.0, wide=False) == "No services of type LoadBalancer."
+ROW: dict[str, Any] = {
+    "namespace": "a-rather-long-namespace",
+    "name": "a-service-with-a-long-name",
+    "type": "LoadBalancer",
+    "addresses": [VIP, "fd00:3::aaaa:170"],
+    "ports": ["80/TCP", "443/TCP"],
+    "pool": "production",
+    "owners": ["node-number-1"],
+    "since_unix": 0.0,
+    "created_unix": 0.0,
+    "pending": [],
+}
+
+
+def test_a_pipe_gets_a_line_a_service_and_all_of_it() -> None:
+    text = services_command.text([ROW], now=100.0, wide=False)
+    assert len(text.splitlines()) == 2
+    assert "…" not in text
+    assert f"{VIP},fd00:3::aaaa:170" in text
+
+
+def test_a_terminal_gets_eighty_columns_with_every_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(services_command, "terminal_width", lambda: 80)
+    text = services_command.text([ROW], now=100.0, wide=False)
+    assert all(len(line) <= 80 for line in text.splitlines())
+    _, first, second = text.splitlines()
+    assert VIP in first
+    assert second.split() == ["fd00:3::aaaa:170", "443/TCP"]
 
 
 def test_status_of_a_speaker(daemon: Daemon, tmp_path: Path) -> None:

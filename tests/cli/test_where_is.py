@@ -364,9 +364,12 @@ def test_watch_prints_a_line_a_move_and_survives_a_restart_of_the_speaker(
         with daemon.on(tmp_path / "s"):
             watching = stack.enter_context(Watching(lan["client"], command))
             first = watching.out.get(timeout=30)
-            daemon.move(_move("n1", "n2", 0.163), _move("n2", "n1", 0.1, "192.168.3.171"), _move("n2", None, None))
-            told = [watching.out.get(timeout=30), watching.out.get(timeout=30)]
-            eventually(lambda: daemon.polls >= 3, within=30, what="the next poll")
+            daemon.move(_move("n1", None, None), _move("n1", "n2", 0.163), _move("n2", "n1", 0.1, "192.168.3.171"))
+            told = [watching.out.get(timeout=30)]
+            daemon.move(_move("n2", None, None))
+            told.append(watching.out.get(timeout=30))
+            # Cursor; the first two moves; that there is no owner; that none comes; and then it waits.
+            eventually(lambda: daemon.polls >= 5, within=30, what="the next poll")
         complaint = watching.err.get(timeout=30)
         daemon.see(view([claim("n2")], macs))
         with daemon.on(tmp_path / "s"):

@@ -75,7 +75,6 @@ def test_one_question_one_answer(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "answer",
     [
-        b"",
         b"SSH-2.0-OpenSSH_9.2\r\n",
         b"HTTP/1.1 200 OK\r\n\r\nhello",
         b"HTTP/1.1 200 OK\r\n\r\n[]",
@@ -88,6 +87,13 @@ def test_something_else_that_answers_is_found_out(tmp_path: Path, answer: bytes)
         ask(UnixAddress(tmp_path / "s"), "/")
     assert failed.value.failure is AskFailure.NOT_UNDERSTOOD
     assert "is no lbctl daemon" in str(failed.value)
+
+
+def test_a_daemon_that_ends_while_it_is_asked(tmp_path: Path) -> None:
+    with answering(tmp_path / "s", b""), pytest.raises(AskError) as failed:
+        ask(UnixAddress(tmp_path / "s"), "/")
+    assert failed.value.failure is AskFailure.UNREACHABLE
+    assert "hung up" in str(failed.value)
 
 
 def test_silence_runs_into_the_time_limit(tmp_path: Path) -> None:
