@@ -3,7 +3,8 @@
 Two sockets a segment, both bound to its interface (SO_BINDTODEVICE): one bound to the node's own address, so that every
 packet leaves with the source that its signature covers, and one bound to the group, which only receives. Packets leave
 with hop limit 255 and count only when they arrive with it (as RFC 5082 has it): no router has passed them on. Unicast
-goes to neighbours on the link only (SO_DONTROUTE), never by way of a gateway.
+goes to neighbours on the link only (SO_DONTROUTE), never by way of a gateway: for an address that is not on the link the
+kernel asks there, in vain.
 """
 
 from __future__ import annotations

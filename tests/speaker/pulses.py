@@ -148,9 +148,10 @@ class Pulses:
         lease = os.memfd_create("lease")
         os.ftruncate(lease, mmap.PAGESIZE)
         fds = {"work": its_work.fileno(), "wire": its_wire.fileno(), "lease": lease}
-        process = host.popen(
-            [sys.executable, "-P", "-m", "lbctl.speaker.pulse", json.dumps(fds)], pass_fds=tuple(fds.values())
-        )
+        argv = [sys.executable, "-P", "-m", "lbctl.speaker.pulse", json.dumps(fds)]
+        if setup.pop("unprivileged", False):
+            argv = ["setpriv", "--bounding-set", "-sys_nice,-ipc_lock", "--inh-caps", "-sys_nice,-ipc_lock", *argv]
+        process = host.popen(argv, pass_fds=tuple(fds.values()))
         page = mmap.mmap(lease, mmap.PAGESIZE)
         os.close(lease)
         its_work.close()

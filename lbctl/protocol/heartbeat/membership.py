@@ -59,6 +59,8 @@ class Membership:
         self.instances: dict[tuple[int, int], Instance] = {}
         self.current: dict[int, Instance] = {}
         self.peers: dict[int, str] = {}
+        self.mentioned: dict[int, str] = {}
+        """Names that work used, of nodes that need not be here."""
         self.view_changed = False
         """Set when what I say about hearing others is no longer true; the machine sends a beat and clears it."""
 
@@ -163,7 +165,9 @@ class Membership:
         if node == self.me[0]:
             return self.name
         instance = self.current.get(node)
-        return instance.name if instance is not None else self.peers.get(node, f"#{node:016x}")
+        if instance is not None:
+            return instance.name
+        return self.peers.get(node) or self.mentioned.get(node) or f"#{node:016x}"
 
     def _succeed(self, instance: Instance, now: float) -> list[Event]:
         """Makes an incarnation the node's current one, if it is the newest heard both ways or there is none better."""

@@ -64,6 +64,8 @@ class Ownership:
         self._refused: list[list[str | None]] = []
         self._shown: dict[int, tuple[int, int]] = {}
         self._provisional: set[str] = set()
+        self._nameless: set[int] = set()
+        self._known = 0
         self._upgrade_at: float | None = None
         self._takeover_at: float | None = None
 
@@ -86,9 +88,9 @@ class Ownership:
             if not is_address(address):
                 self._note("not_an_address", {"address": address})
                 continue
-            entry = Prepared(
-                allocation=allocation, generation=generation, heirs=tuple(node_hash(heir) for heir in heirs if heir)[:2]
-            )
+            names = {node_hash(heir): heir for heir in heirs[:2] if heir}
+            self.membership.mentioned.update(names)
+            entry = Prepared(allocation=allocation, generation=generation, heirs=tuple(names))
             prepared[address] = entry
             claim = self.table.own.claims.get(address)
             if claim is not None and (claim.heirs, claim.allocation) != (entry.heirs, entry.allocation):
@@ -142,7 +144,7 @@ class Ownership:
         self._compare(owner, [address for address in put if address in self.table.own.claims])
         if visible and self._shown.get(owner.node) == owner.key and (put or gone):
             copy = self.table.copies[owner.key]
-            rows = [self._row(copy.claims[address]) for address in put if address in copy.claims]
+            rows = [self._row(copy.claims[address], owner) for address in put if address in copy.claims]
             self._report_claims(owner, rows, gone, complete=False)
 
     def counts(self, member: Instance) -> None:
@@ -159,7 +161,9 @@ class Ownership:
             return
         cause = "owner_left" if member.cause is Why.LEAVING else "owner_gone"
         for address, claim in copy.claims.items():
-            if address not in self.table.own.claims and self.holder(address, but=member) is None:
+            if not self.takeover.concerns(address, claim.heirs) or address in self.table.own.claims:
+                continue
+            if self.holder(address, but=member) is None:
                 vacancy = Vacancy(address=address, owner=member.key, heirs=claim.heirs, since=now, cause=cause)
                 self.takeover.vacate(vacancy)
 
@@ -214,7 +218,10 @@ class Ownership:
             self.takeover.fill(vacancy.address)
             if vacancy.address not in self.table.own.claims and self.holder(vacancy.address) is None:
                 self._make(vacancy.address, vacancy.cause, now, quorate=quorate)
-        self._takeover_at = votes_at or self.takeover.next_due(is_alive)
+        if len(due) == SLICE and votes_at is None:
+            self._takeover_at = now
+        else:
+            self._takeover_at = votes_at or self.takeover.next_due(is_alive)
 
     def _answer_asked(self, now: float, blocked: Refusal | None) -> None:
         for _ in range(min(SLICE, len(self._asked))):
@@ -324,17 +331,25 @@ class Ownership:
         return self.table.copies.get(member.key)
 
     def _show(self) -> None:
-        """Whole lists to work when a member appears, restarts or comes back; empty ones when it goes."""
+        """Whole lists to work when a member appears, restarts or comes back; empty ones when it goes.
+
+        Also those in which an heir was not known by name, once more members are.
+        """
+        known = len(self.membership.current) + len(self.membership.peers)
+        nameless = set() if known == self._known else self._nameless
+        if nameless:
+            self._nameless = set()
+        self._known = known
         for member in self.membership.current.values():
             key = member.key if self._is_visible(member) else None
-            if self._shown.get(member.node) == key:
+            if self._shown.get(member.node) == key and member.node not in nameless:
                 continue
             had = self._shown.pop(member.node, None) is not None
             rows: list[Row] = []
             if key is not None:
                 self._shown[member.node] = key
                 copy = self.table.copies.get(key)
-                rows = [self._row(claim) for claim in copy.claims.values()] if copy is not None else []
+                rows = [self._row(claim, member) for claim in copy.claims.values()] if copy is not None else []
             if rows or had:
                 self._report_claims(member, rows, [], complete=True)
 
@@ -347,8 +362,10 @@ class Ownership:
         fields = {"node": owner.name, "set": rows, "drop": drop, "complete": complete}
         self.reports.append(Report("claims", fields))
 
-    def _row(self, claim: Claim) -> Row:
+    def _row(self, claim: Claim, owner: Instance | None = None) -> Row:
         heirs = [self.membership.name_of(heir) for heir in claim.heirs]
+        if owner is not None and any(name.startswith("#") for name in heirs):
+            self._nameless.add(owner.node)
         since = claim.since_ms / 1000
         cells = claim.address, claim.epoch, claim.quorate, since, claim.cause, claim.allocation, claim.generation
         return [*cells, heirs]

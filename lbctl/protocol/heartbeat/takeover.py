@@ -43,10 +43,13 @@ class Takeover:
         self.prepared: dict[str, Prepared] = {}
         self.vacancies: dict[str, Vacancy] = {}
 
+    def concerns(self, address: str, heirs: tuple[int, ...]) -> bool:
+        """Whether I am named to take an address, and may announce it."""
+        return self.me in heirs and address in self.prepared
+
     def vacate(self, vacancy: Vacancy) -> None:
-        """Keeps a vacancy in which I am named and which I could fill."""
-        if self.me in vacancy.heirs and vacancy.address in self.prepared:
-            self.vacancies[vacancy.address] = vacancy
+        """Keeps a vacancy that concerns me."""
+        self.vacancies[vacancy.address] = vacancy
 
     def fill(self, address: str) -> None:
         """Somebody claims it, or it is not mine to take any more."""

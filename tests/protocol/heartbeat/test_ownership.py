@@ -164,6 +164,22 @@ def test_a_restarted_owner_has_lost_its_claims_to_the_heirs() -> None:
     assert lan["a"].claims["b"] == lan["b"].mine
 
 
+def test_heirs_are_known_by_name_though_their_node_is_met_later() -> None:
+    lan = Lan([])
+    lan.names = ["a", "b", "c"]
+    for name in "ab":
+        lan.start(name, peers=[])
+    lan.run(0.4)
+    lan.change("a", [(VIP, 1, ["c", "b"])])
+    lan.claim("a", [VIP])
+    lan.run(0.1)
+    assert lan["a"].mine[VIP][7] == ["c", "b"]
+    assert lan["b"].claims["a"][VIP][7][0].startswith("#")
+    lan.start("c", peers=[])
+    lan.run(0.2)
+    assert lan["b"].claims["a"][VIP] == lan["c"].claims["a"][VIP] == lan["a"].mine[VIP]
+
+
 def test_what_may_no_longer_be_announced_is_released() -> None:
     lan, addresses = cluster()
     lan.change("a", [], [addresses[0]])
