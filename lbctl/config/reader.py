@@ -5,8 +5,9 @@ A Reader remembers documents by their text: what did not change is neither parse
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from operator import attrgetter
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -15,9 +16,12 @@ from lbctl.config.check import RULES, Finding, Place, Secrets
 from lbctl.config.codes import CODES
 from lbctl.config.diagnostic import Diagnostic, Label, Severity, Span
 from lbctl.config.document import foreign_encoding, split
+from lbctl.config.kind import Object
 from lbctl.config.parse import Parsed, parse
+from lbctl.config.schema import Path
 from lbctl.model.snapshot import MAPS, World
 
+_FEW = 1000
 _NAMES = (*(name for name in MAPS if name != "allocations"), "secrets")
 
 
@@ -30,11 +34,17 @@ class PlacedDocument(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class FileReading:
-    """One file: its documents and what is wrong with the file as a whole."""
+    """One file: its documents, their objects, and what is wrong with the file as a whole.
+
+    `failed`: there is an error in it; `quiet`: there is nothing to say about it at all.
+    """
 
     name: str
     documents: tuple[PlacedDocument, ...]
     whole: tuple[Diagnostic, ...] = ()
+    objects: tuple[Object, ...] = ()
+    failed: bool = False
+    quiet: bool = False
 
     @property
     def diagnostics(self) -> tuple[Diagnostic, ...]:
@@ -43,13 +53,6 @@ class FileReading:
         for lines, parsed in self.documents:
             found += [diagnostic.moved(self.name, lines) for diagnostic in parsed.diagnostics]
         return tuple(sorted(found, key=lambda diagnostic: diagnostic.order))
-
-    @property
-    def failed(self) -> bool:
-        """Whether there is an error in it."""
-        return any(diagnostic.severity is Severity.ERROR for diagnostic in self.whole) or any(
-            parsed.diagnostics and parsed.failed for _, parsed in self.documents
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +78,7 @@ class Reader:
     def __init__(self) -> None:
         self._block = BlockParser()
         self._parsed: dict[bytes, Parsed] = {}
+        self._most = _FEW
 
     def read(self, files: Mapping[str, bytes]) -> Reading:
         """Reads all files (names to bytes) and checks them together."""
@@ -84,7 +88,7 @@ class Reader:
         """Reads one file; documents whose text was seen before come from memory."""
         if (encoding := foreign_encoding(raw)) is not None:
             message = f"the file is encoded in {encoding}"
-            return FileReading(name, (), (_whole(name, "LB0001", message, "save it as UTF-8"),))
+            return FileReading(name, (), (_whole(name, "LB0001", message, "save it as UTF-8"),), failed=True)
         known = self._parsed
         documents = []
         for lines, text in split(raw):
@@ -95,33 +99,31 @@ class Reader:
             documents.append(PlacedDocument(lines, parsed))
         if not documents:
             return FileReading(name, (), (_whole(name, "LB0009", "the file holds no document", ""),))
-        return FileReading(name, tuple(documents))
+        noisy = [parsed for _, parsed in documents if parsed.diagnostics]
+        objects = documents[0].parsed.objects
+        if len(documents) > 1:
+            objects = tuple(made for _, parsed in documents for made in parsed.objects)
+        failed = any(parsed.failed for parsed in noisy)
+        return FileReading(name, tuple(documents), objects=objects, failed=failed, quiet=not noisy)
 
     def assemble(self, readings: Iterable[FileReading]) -> Reading:
         """Checks files together, in the order of their names, and forgets documents that are in none of them."""
-        files = sorted(readings, key=lambda reading: reading.name)
+        files = sorted(readings, key=attrgetter("name"))
         maps: dict[str, dict[Any, Any]] = {name: {} for name in _NAMES}
-        doubled: list[tuple[Place, FileReading, PlacedDocument, int]] = []
+        doubled: list[tuple[FileReading, int]] = []
         diagnostics: list[Diagnostic] = []
-        count = 0
         for file in files:
-            diagnostics += file.whole
-            for document in file.documents:
-                count += 1
-                parsed = document.parsed
-                for index, made in enumerate(parsed.objects):
-                    target = maps[made.map]
-                    if made.key in target:
-                        doubled.append((Place(made.map, made.key), file, document, index))
-                    else:
-                        target[made.key] = made.value
-                if parsed.diagnostics:
-                    lines = document.lines_before
-                    diagnostics += [diagnostic.moved(file.name, lines) for diagnostic in parsed.diagnostics]
-        if len(self._parsed) > 2 * count + 1000:
-            self._parsed = {d.parsed.raw: d.parsed for file in files for d in file.documents}
+            for index, (map_name, key, value) in enumerate(file.objects):
+                target = maps[map_name]
+                if key in target:
+                    doubled.append((file, index))
+                else:
+                    target[key] = value
+            if not file.quiet:
+                diagnostics += file.diagnostics
+        self._forget(files)
         places = _Places(files)
-        crossed = [places.duplicate(*double) for double in doubled]
+        crossed = [places.duplicate(file, index) for file, index in doubled]
         secrets = MappingProxyType(maps["secrets"])
         views: dict[str, Any] = {name: MappingProxyType(maps[name]) for name in _NAMES if name != "secrets"}
         world = World(**views)
@@ -137,6 +139,12 @@ class Reader:
             conflicts=tuple(diagnostic for diagnostic in crossed if diagnostic.severity is Severity.ERROR),
         )
 
+    def _forget(self, files: list[FileReading]) -> None:
+        """Lets go of documents that are in no file any more, once they are many."""
+        if len(self._parsed) > self._most:
+            self._parsed = {parsed.raw: parsed for file in files for _, parsed in file.documents}
+            self._most = 2 * len(self._parsed) + _FEW
+
 
 def _whole(name: str, code: str, message: str, help: str) -> Diagnostic:
     span = Span(name, 1, 1, 1, 1)
@@ -148,33 +156,26 @@ class _Places:
 
     def __init__(self, files: list[FileReading]) -> None:
         self._files = files
-        self._index: dict[tuple[str, Any], tuple[str, PlacedDocument, int]] | None = None
+        self._index: dict[tuple[str, Any], tuple[FileReading, int]] | None = None
 
     def span(self, place: Place) -> Span:
         if self._index is None:
             self._index = {}
-            for name, document, index, made in self._objects():
-                self._index.setdefault((made.map, made.key), (name, document, index))
-        name, document, index = self._index[place.map, place.key]
-        return document.parsed.span(index, place.path).moved(name, document.lines_before)
+            for file in self._files:
+                for index, made in enumerate(file.objects):
+                    self._index.setdefault((made.map, made.key), (file, index))
+        return _span(*self._index[place.map, place.key], place.path)
 
-    def _objects(self) -> Iterator[tuple[str, PlacedDocument, int, Any]]:
-        for file in self._files:
-            for document in file.documents:
-                for index, made in enumerate(document.parsed.objects):
-                    yield file.name, document, index, made
-
-    def duplicate(self, place: Place, file: FileReading, document: PlacedDocument, index: int) -> Diagnostic:
-        path = ("metadata", "name")
-        key = place.key
-        name = "/".join(key) if isinstance(key, tuple) else str(key)
+    def duplicate(self, file: FileReading, index: int) -> Diagnostic:
+        made, path = file.objects[index], ("metadata", "name")
+        name = "/".join(made.key) if isinstance(made.key, tuple) else str(made.key)
         return Diagnostic(
             code="LB0113",
             severity=CODES["LB0113"].severity,
-            message=f"{_NOUNS[place.map]} {name} is defined twice",
-            span=document.parsed.span(index, path).moved(file.name, document.lines_before),
+            message=f"{_NOUNS[made.map]} {name} is defined twice",
+            span=_span(file, index, path),
             help="remove one of the two, or give it another name",
-            labels=(Label(self.span(place._replace(path=path)), "first defined here"),),
+            labels=(Label(self.span(Place(made.map, made.key, path)), "first defined here"),),
         )
 
     def diagnostic(self, finding: Finding) -> Diagnostic:
@@ -189,6 +190,15 @@ class _Places:
             help=finding.help,
             labels=labels,
         )
+
+
+def _span(file: FileReading, index: int, path: Path) -> Span:
+    """Where something within the object number `index` of a file stands."""
+    for lines, parsed in file.documents:
+        if index < len(parsed.objects):
+            return parsed.span(index, path).moved(file.name, lines)
+        index -= len(parsed.objects)
+    raise IndexError(index)
 
 
 _NOUNS = {

@@ -131,7 +131,7 @@ class FilesSource:
         """Seconds until something has to be done even though nothing happens."""
         until = [now + (max(_POLL_TIME, _SLOW_POLL * self._looking_took) if polling else _BACKSTOP_TIME)]
         until += self._open_until.values()
-        until += [file.gone_at + GONE_TIME for file in self._manifests.files.values() if file.gone_at is not None]
+        until += [since + GONE_TIME for since in self._manifests.gone.values()]
         return max(0.005, min(until) - now)
 
     def _due(self, now: float) -> set[str]:
@@ -139,8 +139,7 @@ class FilesSource:
         quiet = {path for path, until in self._open_until.items() if until <= now}
         for path in quiet:
             del self._open_until[path]
-        files = self._manifests.files.items()
-        return quiet | {path for path, file in files if file.gone_at is not None and file.gone_at + GONE_TIME <= now}
+        return quiet | {path for path, since in self._manifests.gone.items() if since + GONE_TIME <= now}
 
     def _sort_out(self, changes: Iterable[Change], now: float) -> tuple[set[str], bool]:
         """Which files to read, and whether to look again which files there are."""

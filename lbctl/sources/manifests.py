@@ -38,17 +38,7 @@ class ManifestFile:
     used: FileReading | None = None
     trouble: str | None = None
     read_at: float = 0.0
-    gone_at: float | None = None
     used_since: float = 0.0
-
-    @property
-    def is_new(self) -> bool:
-        return self.wanted is not self.used
-
-    @property
-    def sound(self) -> bool:
-        """Whether what is in force of it is all that it ever said in good form."""
-        return self.used is not None and not self.used.failed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +59,13 @@ class Manifests:
         self._last_good = last_good
         self._reader = Reader()
         self.files: dict[str, ManifestFile] = {}
+        self.gone: dict[str, float] = {}
+        """Files that were there, and when they were first missed (monotonic)."""
+        self._in_force: dict[str, FileReading] = {}
+        # Paths with something to settle, so that a change costs what changed and not a walk over all files.
+        self._new: set[str] = set()
+        self._troubled: set[str] = set()
+        self._never_good: set[str] = set()
         self._full_roots: dict[str, tuple[int, int]] = {}
         self._good_roots: set[str] = set()
         self._root_troubles: dict[str, str] = {}
@@ -91,7 +88,7 @@ class Manifests:
             _log_findings(_news(old.reading.diagnostics if old.reading else (), reading.diagnostics))
             world = self._next_world(reading)
         conflicts = tuple(str(conflict) for conflict in reading.conflicts)
-        files = tuple(file.trouble for file in self.files.values() if file.trouble)
+        files = tuple(self.files[path].trouble or "" for path in sorted(self._troubled))
         self.state = State(
             world=world,
             reading=reading,
@@ -101,8 +98,7 @@ class Manifests:
         return world is not old.world
 
     def _is_complete(self) -> bool:
-        roots = all(root in self._good_roots for root in self._roots)
-        return roots and all(file.sound for file in self.files.values())
+        return not self._never_good and all(root in self._good_roots for root in self._roots)
 
     def _note_roots(self, listing: Listing) -> bool:
         """Says which paths cannot be looked at, or have become an empty folder that is not the one it was."""
@@ -131,46 +127,53 @@ class Manifests:
     def _note_gone(self, listing: Listing, now: float) -> bool:
         """Forgets files that are gone, unless it is the folder above them that is missing."""
         touched = False
-        for path in [path for path in self.files if path not in listing.files]:
-            file = self.files[path]
+        missing = self.files.keys() - listing.files.keys()
+        for path in self.gone.keys() - missing:
+            del self.gone[path]
+        for path in missing:
             if any(path == root or path.startswith(root + "/") for root in self._root_troubles):
-                file.gone_at = None
-            elif file.gone_at is None:
-                file.gone_at = now
-            elif now - file.gone_at >= GONE_TIME:
-                del self.files[path]
+                self.gone.pop(path, None)
+            elif now - self.gone.setdefault(path, now) >= GONE_TIME:
+                del self.files[path], self.gone[path]
+                self._in_force.pop(path, None)
+                for paths in (self._new, self._troubled, self._never_good):
+                    paths.discard(path)
                 touched = True
                 event(_log, "manifest_gone", file=path)
         return touched
 
     def _read(self, path: str) -> bool:
         """Reads one file; True when what it says has changed."""
-        file = self.files.setdefault(path, ManifestFile())
-        file.gone_at = None
+        file = self.files.get(path)
+        if file is None:
+            file = self.files[path] = ManifestFile()
+            self._never_good.add(path)
         try:
             raw = _content(path, file)
         except FileNotFoundError:
             return False
         except OSError as error:
             file.stamp = None
-            return self._cannot(file, f"{path}: {error.strerror or error}")
+            return self._cannot(path, file, f"{path}: {error.strerror or error}")
         if file.used is not None and file.used.documents and not raw.strip():
-            return self._cannot(file, f"{path}: became empty (remove the file to remove what was in it)")
+            return self._cannot(path, file, f"{path}: became empty (remove the file to remove what was in it)")
         reading = self._reader.read_file(path, raw)
-        before, file.wanted = file.wanted, reading
+        before = file.wanted
         if before is None or before.documents != reading.documents or before.whole != reading.whole:
+            file.wanted = reading
+            self._new.add(path)
             return True
         # The same text as before: what was in force stays the very same, and so does the complaint about it.
-        file.wanted = before
         if before is file.used and not before.failed:
-            self._is_good_again(path, file)
+            self._is_good(path, file)
         return False
 
-    def _cannot(self, file: ManifestFile, why: str) -> bool:
+    def _cannot(self, path: str, file: ManifestFile, why: str) -> bool:
         """A file that cannot be used leaves everything as it is, and says so."""
         text = f"{why}; {self._kept(file)}" if file.used is not None else why
         if file.trouble != text:
             file.trouble = text
+            self._troubled.add(path)
             event(_log, "manifest_unusable", level=logging.ERROR, why=text)
         return False
 
@@ -180,51 +183,48 @@ class Manifests:
         since = time.strftime("%H:%M:%S", time.localtime(file.used_since))
         return f"its last good state, of {since}, stays in force"
 
-    def _is_good_again(self, path: str, file: ManifestFile) -> None:
+    def _is_good(self, path: str, file: ManifestFile) -> None:
+        self._never_good.discard(path)
         if file.trouble is not None:
             file.trouble = None
+            self._troubled.discard(path)
             event(_log, "manifest_good_again", file=path)
 
     def _assemble(self, *, first: bool) -> Reading:
         """Puts all files together; files that contradict what is in force are held back, except at the start."""
-        held = {
-            path: _first_error(file.wanted)
-            for path, file in self.files.items()
-            if file.is_new and file.wanted is not None and file.used is not None and file.wanted.failed
-        }
+        new = {path: wanted for path in sorted(self._new) if (wanted := self.files[path].wanted) is not None}
+        held = {path: _first_error(wanted) for path, wanted in new.items() if wanted.failed and path in self._in_force}
         while True:
-            reading = self._reader.assemble(self._chosen(held))
+            chosen = {**self._in_force, **{path: wanted for path, wanted in new.items() if path not in held}}
+            reading = self._reader.assemble(chosen.values())
             culprits = {} if first else dict(self._culprits(reading, held))
             if not culprits:
                 break
             held |= culprits
-        for path, file in self.files.items():
+        self._in_force = chosen
+        for path in new:
             if (why := held.get(path)) is not None:
-                self._hold(path, file, why)
-            elif file.is_new:
-                self._put_in_force(path, file)
+                self._hold(path, self.files[path], why)
+            else:
+                self._put_in_force(path, self.files[path])
         return reading
-
-    def _chosen(self, held: Mapping[str, Diagnostic]) -> Iterator[FileReading]:
-        for path, file in self.files.items():
-            reading = file.used if path in held else file.wanted
-            if reading is not None:
-                yield reading
 
     def _culprits(self, reading: Reading, held: Mapping[str, Diagnostic]) -> Iterator[tuple[str, Diagnostic]]:
         """Files that have just changed and have a part in a conflict."""
         for conflict in reading.conflicts:
             for path in {conflict.span.file, *(label.span.file for label in conflict.labels)}:
-                if path not in held and path in self.files and self.files[path].is_new:
+                if path in self._new and path not in held:
                     yield path, conflict
 
     def _put_in_force(self, path: str, file: ManifestFile) -> None:
+        self._new.discard(path)
         file.used = file.wanted
         file.used_since = time.time()
         if file.used is not None and file.used.failed:
             file.trouble = f"{_first_error(file.used)}; its other documents are in force"
+            self._troubled.add(path)
         else:
-            self._is_good_again(path, file)
+            self._is_good(path, file)
 
     def _hold(self, path: str, file: ManifestFile, why: Diagnostic) -> None:
         """Keeps the last good state of a file that is broken, or that contradicts another."""
@@ -233,6 +233,7 @@ class Manifests:
         if file.trouble == text:
             return
         file.trouble = text
+        self._troubled.add(path)
         event(_log, "manifest_refused", level=logging.ERROR, file=path, kept=self._kept(file))
         _log_findings(file.wanted.diagnostics if file.wanted is not None and file.wanted.failed else (why,))
 
@@ -247,8 +248,12 @@ class Manifests:
             if self._last_good is not None:
                 new = {**getattr(self._last_good, name), **new}
             old: Mapping[Any, Any] = getattr(old_world, name)
-            if len(old) != len(new) or any(old.get(key) is not value for key, value in new.items()):
-                changed[name] = new
+            if old != new:
+                # What is equal stays the very same object, also where its text was written anew.
+                changed[name] = {
+                    key: kept if (kept := old.get(key)) is value or kept == value else value
+                    for key, value in new.items()
+                }
         if not changed and old_world.generation:
             return old_world
         return evolve(old_world, made_unix=time.time(), **changed)
