@@ -367,6 +367,8 @@ class _Speaker:
         self._moves.add(made.moves)
         for move in made.moves:
             self._memory.journal.append(move.document())
+            if move.owner is not None:
+                self._epochs[str(move.address)] = max(move.epoch, self._epochs.get(str(move.address), 0))
         for line in made.events:
             event(_logger, line.name, level=line.level, **line.fields)
 

@@ -107,10 +107,19 @@ class Speaker:
                     os.kill(pid, signal.SIGCONT)
             deadline = time.monotonic() + 2
             for pid in children:
-                while Path(f"/proc/{pid}").exists() and time.monotonic() < deadline:
+                while not is_gone(pid) and time.monotonic() < deadline:
                     time.sleep(0.005)
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
+
+
+def is_gone(pid: int) -> bool:
+    """Whether a process has ended; one that nobody has waited for yet has."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+    return stat.rpartition(")")[2].split()[0] in "ZX"
 
 
 class Speakers:
@@ -163,6 +172,23 @@ class Speakers:
         part = self.published.with_suffix(".part")
         part.write_bytes(b"".join(self._encoder.encode(published, {})))
         part.replace(self.published)
+
+    def restore(self, vips: Iterable[str]) -> None:
+        """Cables in, every speaker running, and all of them agreed on one owner for each VIP."""
+        for name in self._names:
+            self.lan[name].plug()
+            self.lan[name].heal()
+        ended = [s for s in self.speakers.values() if s.process is None or s.process.poll() is not None]
+        for speaker in ended:
+            speaker.start()
+        for speaker in ended:
+            speaker.wait_ready()
+        for vip in vips:
+            eventually(lambda vip=vip: self._settled(vip), within=10, every=0.02, what=f"one owner of {vip}")  # type: ignore[misc]
+
+    def _settled(self, vip: str) -> bool:
+        said = [speaker.said(vip) for speaker in self.speakers.values()]
+        return len(said[0]) == 1 and all(each == said[0] for each in said)
 
     def start_all(self, *more: str) -> None:
         for speaker in self.speakers.values():

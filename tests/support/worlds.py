@@ -135,9 +135,12 @@ def world(
     )
 
 
-def vip_world(vips: Iterable[str | Sequence[str]], **more: Any) -> World:
-    """One service (s0, s1...) for each VIP, or for each list of VIPs."""
-    held = [allocation(f"s{n}", *([vip] if isinstance(vip, str) else vip), id=n + 1) for n, vip in enumerate(vips)]
+def vip_world(vips: Iterable[str | Sequence[str]], *, since_unix: float = 0.0, **more: Any) -> World:
+    """One service (s0, s1...) for each VIP, or for each list of VIPs, allocated at `since_unix`."""
+    held = [
+        allocation(f"s{n}", *([vip] if isinstance(vip, str) else vip), id=n + 1, since_unix=since_unix)
+        for n, vip in enumerate(vips)
+    ]
     return world(held, **more)
 
 
