@@ -21,6 +21,7 @@ DEFAULT_STATE = Path("/var/lib/lbctl")
 DEFAULT_CLUSTER = "default"
 DEFAULT_SPEAKER_SOCKET = Path("/run/lbctl/speaker.sock")
 DEFAULT_CONTROLLER_SOCKET = Path("/run/lbctl/controller.sock")
+NONE_HERE = "neither speaker nor controller runs on this host; name one with --via HOST"
 STATUS_PORT = 7967
 """TCP port of the status API where a daemon was given `--listen HOST` without one, and where `--via HOST` asks."""
 

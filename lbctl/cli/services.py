@@ -16,6 +16,7 @@ from lbctl.cli.options import (
     DEFAULT_CONTROLLER_SOCKET,
     DEFAULT_SPEAKER_SOCKET,
     DEFAULT_STATE,
+    NONE_HERE,
     OutputWithName,
     OutputWithNameOption,
     PublishedPath,
@@ -25,7 +26,7 @@ from lbctl.cli.options import (
     published_file,
 )
 from lbctl.cli.render import WIDTH, Style, age, as_json, as_yaml, table, terminal_width, wrap
-from lbctl.net.status_client import AskError, UnixAddress, ask, parse_address
+from lbctl.net.status_client import AskError, AskFailure, UnixAddress, ask, parse_address
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -90,7 +91,8 @@ def _answer(via: str | None, socket: Path | None, published: Path) -> dict[str, 
             _, answer = ask(daemon, "/v1/services", patience=10.0)
             return answer
         except AskError as error:
-            failures.append(str(error))
+            if via or socket or error.failure is not AskFailure.NOT_RUNNING:
+                failures.append(str(error))
     if via is None and socket is None and published.exists():
         from lbctl.cli.published_answers import NotPublished
         from lbctl.cli.published_answers import services as published_services
@@ -99,7 +101,7 @@ def _answer(via: str | None, socket: Path | None, published: Path) -> dict[str, 
             return published_services(published)
         except NotPublished as error:
             failures.append(str(error))
-    print(f"lbctl services: {'; '.join(failures)}", file=sys.stderr)
+    print(f"lbctl services: {'; '.join(failures) or NONE_HERE}", file=sys.stderr)
     return None
 
 

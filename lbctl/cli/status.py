@@ -11,7 +11,15 @@ from typing import Any
 import typer
 
 from lbctl.cli.exit_status import ExitStatus
-from lbctl.cli.options import DEFAULT_CONTROLLER_SOCKET, DEFAULT_SPEAKER_SOCKET, Output, OutputOption, Socket, Via
+from lbctl.cli.options import (
+    DEFAULT_CONTROLLER_SOCKET,
+    DEFAULT_SPEAKER_SOCKET,
+    NONE_HERE,
+    Output,
+    OutputOption,
+    Socket,
+    Via,
+)
 from lbctl.cli.render import WIDTH, Style, age, as_json, as_yaml, paint, table, terminal_width
 from lbctl.net.status_client import AskError, AskFailure, DaemonAddress, UnixAddress, ask, parse_address
 
@@ -34,8 +42,9 @@ def status(via: Via = None, socket: Socket = None, output: OutputOption = Output
       lbctl status -o json
     """
     answers, failures = _answers(via, socket)
+    if failures or not answers:
+        print(f"lbctl status: {'; '.join(failures) or NONE_HERE}", file=sys.stderr)
     if not answers:
-        print(f"lbctl status: {'; '.join(failures)}", file=sys.stderr)
         return ExitStatus.UNAVAILABLE
     match output:
         case Output.JSON:
@@ -66,9 +75,8 @@ def _answers(via: str | None, socket: Path | None) -> tuple[list[dict[str, Any]]
             _, answer = ask(daemon, "/v1/status")
             answers.append({**answer, "address": str(daemon)})
         except AskError as error:
-            failures.append(str(error))
-            if answers and error.failure is not AskFailure.NOT_RUNNING:
-                print(f"lbctl status: {error}", file=sys.stderr)
+            if via or socket or error.failure is not AskFailure.NOT_RUNNING:
+                failures.append(str(error))
     return answers, failures
 
 

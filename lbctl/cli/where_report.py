@@ -9,14 +9,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lbctl.cli.options import DEFAULT_CONTROLLER_SOCKET, DEFAULT_SPEAKER_SOCKET
+from lbctl.cli.options import DEFAULT_CONTROLLER_SOCKET, DEFAULT_SPEAKER_SOCKET, NONE_HERE
 from lbctl.cli.whereabouts import Answer, Judgement, Seen, Verdict, Whereabouts, judge, planned_from, said_from, worst
 from lbctl.net.probe import Evidence, Unseen
 from lbctl.net.rtnetlink import neighbors
 from lbctl.net.status_client import AskError, AskFailure, DaemonAddress, UnixAddress, ask
 
 SCHEMA = "lbctl.io/where-is/v1"
-NONE_HERE = "neither speaker nor controller runs on this host; name one with --via HOST"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -78,9 +78,13 @@ def _planned(planned: Planned | None, judgement: Judgement) -> str:
 
 
 def _why_nobody(planned: Planned) -> str:
-    refused = [f"{each.node}: {_reasons(each.reasons)}" for each in planned.candidates if each.reasons]
-    named = [planned.reason] if planned.reason else []
-    return "; ".join([*named, *refused]) or "no node may announce it"
+    """Nodes with the same reasons together; the reason of the whole where no node has one of its own."""
+    nodes: dict[str, list[str]] = {}
+    for each in planned.candidates:
+        if each.reasons:
+            nodes.setdefault(_reasons(each.reasons), []).append(each.node)
+    refused = [f"{why}: {', '.join(sorted(names))}" for why, names in nodes.items()]
+    return "; ".join(refused) or planned.reason or "no node may announce it"
 
 
 def _reasons(reasons: Sequence[Mapping[str, str]]) -> str:
@@ -164,13 +168,13 @@ def _why_unowned(known: Whereabouts) -> str:
     if known.planned is None:
         return ""
     if known.planned.owner is None:
-        return f": {_why_nobody(known.planned)}"
+        return f": {known.planned.reason}" if known.planned.reason else ""
     return f": {known.planned.owner} should, and has not claimed it"
 
 
 def _teller(report: Report) -> str:
     told = report.told
-    return f"the controller {told.node}".rstrip() if told.role == "controller" else told.node or "the speaker"
+    return f"the controller on {told.node}" if told.role == "controller" else told.node or "the speaker"
 
 
 def _why_not_told(report: Report) -> str:

@@ -80,7 +80,7 @@ def test_without_a_daemon_the_published_file_speaks_and_owners_are_not_known(tmp
     path = tmp_path / "published" / "snapshot.json"
     nothing = services("--state", str(tmp_path))
     assert (nothing.returncode, nothing.stdout) == (2, "")
-    assert "no daemon listens on" in nothing.stderr
+    assert "neither speaker nor controller runs on this host" in nothing.stderr
     path.parent.mkdir()
     path.write_bytes(b"".join(DocumentEncoder(cluster="default", ledger="x").encode(with_waiting(), {WAITING: (WHY,)})))
     done = services("--state", str(tmp_path))

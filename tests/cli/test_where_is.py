@@ -272,7 +272,7 @@ def test_a_controller_that_hears_no_speaker_cannot_say_that_nobody_has_it(
         facts.view = lambda: view([claim("n2")], macs)
         heard, agreed = asked(lan["client"], VIP, "--via", via)
     assert (status, document["verdict"], document["vips"][0]["said"]) == (3, "unverified", None)
-    assert "the controller c1 hears no speaker" in " ".join(text.stdout.split())
+    assert "the controller on c1 hears no speaker" in " ".join(text.stdout.split())
     assert (heard, agreed["asked"]["role"]) == (0, "controller")
 
 
