@@ -12,6 +12,7 @@ _lbctl() {
             "lbctl where-is") path="lbctl where-is" ;;
             "lbctl services") path="lbctl services" ;;
             "lbctl status") path="lbctl status" ;;
+            "lbctl validate") path="lbctl validate" ;;
             "lbctl lab") path="lbctl lab" ;;
             "lbctl completion") path="lbctl completion" ;;
             "lbctl version") path="lbctl version" ;;
@@ -33,6 +34,7 @@ _lbctl() {
             "lbctl where-is --via"|"lbctl where-is -i"|"lbctl where-is --interface"|"lbctl where-is --wait"|"lbctl where-is -o"|"lbctl where-is --output"|"lbctl where-is --state"|"lbctl where-is --published") skip=1 ;;
             "lbctl services -n"|"lbctl services --namespace"|"lbctl services --via"|"lbctl services --socket"|"lbctl services -o"|"lbctl services --output"|"lbctl services --state"|"lbctl services --published") skip=1 ;;
             "lbctl status --via"|"lbctl status --socket"|"lbctl status -o"|"lbctl status --output") skip=1 ;;
+            "lbctl validate -o"|"lbctl validate --output") skip=1 ;;
             "lbctl lab up --name"|"lbctl lab up --nodes"|"lbctl lab up -o"|"lbctl lab up --output") skip=1 ;;
             "lbctl lab down --name") skip=1 ;;
             "lbctl lab status --name"|"lbctl lab status -o"|"lbctl lab status --output") skip=1 ;;
@@ -88,6 +90,7 @@ _lbctl() {
         "lbctl status --via") return ;;
         "lbctl status --socket") compopt -o filenames; COMPREPLY=($(compgen -f -- "$cur")); return ;;
         "lbctl status -o"|"lbctl status --output") COMPREPLY=($(compgen -W "table wide json yaml" -- "$cur")); return ;;
+        "lbctl validate -o"|"lbctl validate --output") COMPREPLY=($(compgen -W "human json" -- "$cur")); return ;;
         "lbctl lab up --name") return ;;
         "lbctl lab up --nodes") return ;;
         "lbctl lab up -o"|"lbctl lab up --output") COMPREPLY=($(compgen -W "table json" -- "$cur")); return ;;
@@ -113,7 +116,7 @@ _lbctl() {
     case "$path" in
         "lbctl")
             if [[ $cur == -* ]]; then COMPREPLY=($(compgen -W "--version -h --help" -- "$cur"))
-            else COMPREPLY=($(compgen -W "run-controller run-speaker where-is services status lab completion version" -- "$cur"))
+            else COMPREPLY=($(compgen -W "run-controller run-speaker where-is services status validate lab completion version" -- "$cur"))
             fi ;;
         "lbctl run-controller")
             if [[ $cur == -* ]]; then COMPREPLY=($(compgen -W "-c --config --source --state --cluster --key-file --interface --no-heartbeat --socket --listen --log-format --log-level -h --help" -- "$cur"))
@@ -130,6 +133,10 @@ _lbctl() {
             fi ;;
         "lbctl status")
             if [[ $cur == -* ]]; then COMPREPLY=($(compgen -W "--via --socket -o --output -h --help" -- "$cur"))
+            fi ;;
+        "lbctl validate")
+            if [[ $cur == -* ]]; then COMPREPLY=($(compgen -W "-o --output --strict -h --help" -- "$cur"))
+            else compopt -o filenames; COMPREPLY=($(compgen -f -- "$cur"))
             fi ;;
         "lbctl lab")
             if [[ $cur == -* ]]; then COMPREPLY=($(compgen -W "-h --help" -- "$cur"))

@@ -21,6 +21,7 @@ complete -c lbctl -n __lbctl_next -a run-speaker -d 'Announce addresses from thi
 complete -c lbctl -n __lbctl_next -a where-is -d 'Which node answers for a VIP: planned, said and seen.'
 complete -c lbctl -n __lbctl_next -a services -d 'Services, their addresses and who announces them.'
 complete -c lbctl -n __lbctl_next -a status -d 'How the daemon on this host is, and whom it hears.'
+complete -c lbctl -n __lbctl_next -a validate -d 'Check manifests; every finding with its line.'
 complete -c lbctl -n __lbctl_next -a lab -d 'A cluster in network namespaces, to try things out.'
 complete -c lbctl -n __lbctl_next -a completion -d 'Print the completion script for a shell.'
 complete -c lbctl -n __lbctl_next -a version -d 'Print the version.'
@@ -74,6 +75,10 @@ complete -c lbctl -n '__lbctl_at status' -l via -x -d 'Ask this daemon instead o
 complete -c lbctl -n '__lbctl_at status' -l socket -r -F -d 'Status socket of a daemon on this host'
 complete -c lbctl -n '__lbctl_at status' -s o -l output -x -a 'table wide json yaml' -d 'Form of the answer'
 complete -c lbctl -n '__lbctl_at status' -s h -l help -d 'Show this message and exit'
+complete -c lbctl -n '__lbctl_at validate' -F
+complete -c lbctl -n '__lbctl_at validate' -s o -l output -x -a 'human json' -d 'Form of the findings'
+complete -c lbctl -n '__lbctl_at validate' -l strict -d 'Warnings count as findings too'
+complete -c lbctl -n '__lbctl_at validate' -s h -l help -d 'Show this message and exit'
 complete -c lbctl -n '__lbctl_next lab' -a up -d 'Build a lab and start its daemons; it stays until `lab down`.'
 complete -c lbctl -n '__lbctl_next lab' -a down -d 'End all processes of a lab and remove it.'
 complete -c lbctl -n '__lbctl_next lab' -a status -d 'The hosts of a lab, their addresses, links and daemons.'

@@ -151,6 +151,14 @@ _lbctl_lab() {
     esac
 }
 
+_lbctl_validate() {
+    _arguments -S \
+        '(-o --output)'{-o,--output}'[Form of the findings]:human|json:(human json)' \
+        '--strict[Warnings count as findings too]' \
+        '(-h --help)'{-h,--help}'[Show this message and exit]' \
+        '*:PATH...:_files'
+}
+
 _lbctl_status() {
     _arguments -S \
         '--via[Ask this daemon instead of the one on this host (port 7967)]:HOST(\:PORT)|unix\:PATH: ' \
@@ -234,6 +242,7 @@ _lbctl() {
                 'where-is:Which node answers for a VIP\: planned, said and seen.'
                 'services:Services, their addresses and who announces them.'
                 'status:How the daemon on this host is, and whom it hears.'
+                'validate:Check manifests; every finding with its line.'
                 'lab:A cluster in network namespaces, to try things out.'
                 'completion:Print the completion script for a shell.'
                 'version:Print the version.'
@@ -246,6 +255,7 @@ _lbctl() {
                 where-is) _lbctl_where_is ;;
                 services) _lbctl_services ;;
                 status) _lbctl_status ;;
+                validate) _lbctl_validate ;;
                 lab) _lbctl_lab ;;
                 completion) _lbctl_completion ;;
                 version) _lbctl_version ;;
