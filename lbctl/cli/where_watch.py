@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import sys
 import time
@@ -31,6 +32,7 @@ _NOT_HEARD = "not_heard"
 def follow(look: Callable[[], Report], daemon: DaemonAddress | None, output: Output) -> NoReturn:
     """Prints what is now, then every move, until interrupted. Exits 3 where no speaker can be asked at first."""
     speaker = daemon or UnixAddress(DEFAULT_SPEAKER_SOCKET)
+    gc.enable()  # unlike other short commands this one may run for days
     # Before the first look, so that no move falls between the two.
     cursor: int | None = _first_cursor(speaker)
     report = look()

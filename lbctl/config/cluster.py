@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import binascii
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from lbctl.config.block import Value
 from lbctl.config.kind import Kind, Object, kind
@@ -84,7 +85,7 @@ def _node_addresses(fields: Fields) -> Iterator[Problem]:
 
 def _build_node(fields: Fields) -> Object:
     metadata: Metadata = fields["metadata"]
-    status: Fields = fields.get("status", {})
+    status: Mapping[str, Any] = fields.get("status", {})
     addresses = (
         parse_address(address["address"])
         for _, address in status.get("addresses", ())

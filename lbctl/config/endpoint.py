@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 
 from lbctl.config.block import Value
@@ -115,7 +115,7 @@ def _ports(ports: tuple[tuple[int, EndpointPort], ...]) -> tuple[EndpointPort, .
 
 
 def _endpoint(fields: Fields) -> Endpoint:
-    conditions: Fields = fields.get("conditions", {})
+    conditions: Mapping[str, bool] = fields.get("conditions", {})
     return Endpoint(
         addresses=fields["addresses"],
         node=fields.get("nodeName") or None,

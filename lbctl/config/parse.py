@@ -16,7 +16,7 @@ from lbctl.config.locate import diagnose, span_of
 from lbctl.config.schema import Path, Problem, Spoiled, Walk, Wrong, kind_of
 
 _SECRET = re.compile(r"""^[ -]*["']?kind["']?[ ]*:[ ]*["']?Secret\b""", re.MULTILINE)
-_PASSWORD_LINE = re.compile(r"password", re.IGNORECASE)
+_PASSWORD_LINE = re.compile(r"""password["' ]*:""", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)

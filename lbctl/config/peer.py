@@ -83,7 +83,8 @@ def _own_asn(fields: Fields) -> Iterator[Problem]:
 
 
 def _one_of_two(first: str, second: str, code: str, fields: Fields, given: str, missing: str) -> Iterator[Problem]:
-    has_first, has_second = bool(fields.get(first)), bool(fields.get(second))
+    # 0 and empty text stand for "not given"; what is given but wrong has been named already.
+    has_first, has_second = (bool(fields.get(name)) or name in fields.wrong for name in (first, second))
     if has_first and has_second:
         yield Problem(code, (second,), f"{first} and {second} are both given", given, other=((first,), "given here"))
     elif not has_first and not has_second:

@@ -71,6 +71,11 @@ class Reading:
     def failed(self) -> bool:
         return any(diagnostic.severity is Severity.ERROR for diagnostic in self.diagnostics)
 
+    @property
+    def count(self) -> int:
+        """How many objects there are in it."""
+        return len(self.secrets) + sum(len(getattr(self.world, name)) for name in _NAMES if name != "secrets")
+
 
 class Reader:
     """Reads files, parsing each distinct document once. Not for use by two threads at a time."""
@@ -88,7 +93,7 @@ class Reader:
         """Reads one file; documents whose text was seen before come from memory."""
         if (encoding := foreign_encoding(raw)) is not None:
             message = f"the file is encoded in {encoding}"
-            return FileReading(name, (), (_whole(name, "LB0001", message, "save it as UTF-8"),), failed=True)
+            return FileReading(name, (), (whole_file(name, "LB0001", message, "save it as UTF-8"),), failed=True)
         known = self._parsed
         documents = []
         for lines, text in split(raw):
@@ -98,7 +103,7 @@ class Reader:
                 known[text] = parsed
             documents.append(PlacedDocument(lines, parsed))
         if not documents:
-            return FileReading(name, (), (_whole(name, "LB0009", "the file holds no document", ""),))
+            return FileReading(name, (), (whole_file(name, "LB0009", "the file holds no document"),))
         noisy = [parsed for _, parsed in documents if parsed.diagnostics]
         objects = documents[0].parsed.objects
         if len(documents) > 1:
@@ -146,7 +151,8 @@ class Reader:
             self._most = 2 * len(self._parsed) + _FEW
 
 
-def _whole(name: str, code: str, message: str, help: str) -> Diagnostic:
+def whole_file(name: str, code: str, message: str, help: str = "") -> Diagnostic:
+    """A finding about a file as such, with no place in its text."""
     span = Span(name, 1, 1, 1, 1)
     return Diagnostic(code=code, severity=CODES[code].severity, message=message, span=span, help=help, sensitive=True)
 

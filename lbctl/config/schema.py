@@ -14,13 +14,25 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_net
 from typing import Any, NamedTuple, Protocol
 
 from lbctl.config.block import Value
-from lbctl.config.spelling import did_you_mean
+from lbctl.config.spelling import did_you_mean, nearest
 from lbctl.model.address import IPAddress
 from lbctl.model.selector import Labels
 
 Path = tuple[str | int, ...]
-Fields = Mapping[str, Any]
-"""The values of a record's fields as their types gave them; what is absent or wrong is not in it."""
+
+
+class Fields(dict[str, Any]):
+    """The values of a record's fields as their types gave them; what is absent or wrong is not in it."""
+
+    __slots__ = ("wrong",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.wrong: tuple[str, ...] = ()
+
+    def given(self, name: str) -> bool:
+        """Whether the text has the field at all, be it right or wrong."""
+        return name in self or name in self.wrong
 
 
 class Problem(NamedTuple):
@@ -77,7 +89,9 @@ class Walk:
 
     def add(self, problem: Problem) -> None:
         """Adds a problem whose path is relative to where the walk is."""
-        self.problems.append(problem._replace(path=(*self.path, *problem.path)))
+        here = tuple(self.path)
+        other = None if problem.other is None else ((*here, *problem.other[0]), problem.other[1])
+        self.problems.append(problem._replace(path=(*here, *problem.path), other=other))
 
 
 class Type(Protocol):
@@ -315,12 +329,12 @@ class Record:
             raise Wrong("LB0107", f"a mapping is wanted here, not {kind_of(value)}")
         readers = self._read
         path = walk.path
-        before = len(walk.problems)
-        out: dict[str, Any] = {}
+        out = Fields()
+        meant: list[str | None] = []
         for name, item in value.items():
             reader = readers.get(name)
             if reader is None:
-                self._unknown(name, value, walk)
+                meant.append(self._unknown(name, value, walk))
             elif item is not None:
                 path.append(name)
                 if name in self._secret:
@@ -329,29 +343,27 @@ class Record:
                     out[name] = reader(item, walk)
                 except Wrong as wrong:
                     walk.wrong(wrong)
+                    out.wrong = (*out.wrong, name)
                 walk.secret = False
                 path.pop()
         for name in self._required:
-            if value.get(name) is None:
-                self._missing(name, walk)
+            if value.get(name) is None and name not in meant:
+                walk.add(Problem("LB0110", (), f'{self.noun} needs the field "{name}"', f"add {name}: to it"))
         for rule in self._rules:
             for problem in rule(out):
                 walk.add(problem)
-        if self._build is None:
-            return out
-        if len(walk.problems) > before and not all(name in out for name in self._required):
-            raise Spoiled
-        return self._build(out)
+        for name in self._required:
+            if name not in out:
+                raise Spoiled
+        return out if self._build is None else self._build(out)
 
-    def _missing(self, name: str, walk: Walk) -> None:
-        walk.add(Problem("LB0110", (), f'{self.noun} needs the field "{name}"', f"add {name}: to it"))
-
-    def _unknown(self, name: str, value: Mapping[str, Value], walk: Walk) -> None:
-        help = did_you_mean(name, [field for field in self.fields if field not in value])
-        if not help:
-            help = self._elsewhere(name)
+    def _unknown(self, name: str, value: Mapping[str, Value], walk: Walk) -> str | None:
+        """Says that a field is not known; gives back the field that was probably meant."""
+        meant = nearest(name, [field for field in self.fields if field not in value])
+        help = f'did you mean "{meant}"?' if meant else self._elsewhere(name)
         code = "LB0105" if walk.strict else "LB0106"
         walk.add(Problem(code, (name,), f'{self.noun} has no field "{name}"', help, at_key=True))
+        return meant
 
     def _elsewhere(self, name: str) -> str:
         for outer, type_ in self.fields.items():

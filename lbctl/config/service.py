@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
+from typing import Any
 
 from lbctl.config.block import Value
 from lbctl.config.kind import Kind, Object, kind
@@ -122,7 +123,7 @@ def _load_balancer_has_ports(fields: Fields) -> Iterator[Problem]:
 
 
 def _load_balancer_names_ports(fields: Fields) -> Iterator[Problem]:
-    if fields.get("type") is ServiceType.LOAD_BALANCER and "ports" not in fields:
+    if fields.get("type") is ServiceType.LOAD_BALANCER and not fields.given("ports"):
         yield Problem("LB0503", (), "the service has no ports", "add ports:, with the port clients will use")
 
 
@@ -180,7 +181,7 @@ def _request_is_clear(fields: Fields) -> Iterator[Problem]:
         return
     key, text = found
     path = ("metadata", "annotations", key)
-    spec: Fields = fields.get("spec") or {}
+    spec: Mapping[str, Any] = fields.get("spec") or {}
     if spec.get("loadBalancerIP") is not None:
         yield Problem(
             "LB0504",
@@ -212,7 +213,7 @@ _NO_FAMILIES = FamilySpec()
 _PLAIN_TRAFFIC = TrafficSpec()
 
 
-def _load_balancer(metadata: Metadata, spec: Fields) -> LoadBalancerSpec:
+def _load_balancer(metadata: Metadata, spec: Mapping[str, Any]) -> LoadBalancerSpec:
     requested: tuple[IPAddress, ...] = ()
     if (address := spec.get("loadBalancerIP")) is not None:
         requested = (address,)
@@ -231,7 +232,7 @@ def _load_balancer(metadata: Metadata, spec: Fields) -> LoadBalancerSpec:
     return _NO_REQUEST if made == _NO_REQUEST else made
 
 
-def _families(spec: Fields) -> FamilySpec:
+def _families(spec: Mapping[str, Any]) -> FamilySpec:
     cluster_ips: tuple[str, ...] = tuple(filter(None, spec.get("clusterIPs", ())))
     if not cluster_ips and spec.get("clusterIP"):
         cluster_ips = (spec["clusterIP"],)
@@ -241,7 +242,7 @@ def _families(spec: Fields) -> FamilySpec:
     return _NO_FAMILIES if made == _NO_FAMILIES else made
 
 
-def _traffic(spec: Fields) -> TrafficSpec:
+def _traffic(spec: Mapping[str, Any]) -> TrafficSpec:
     affinity = spec.get("sessionAffinityConfig", {}).get("clientIP", {})
     made = TrafficSpec(
         external_policy=spec.get("externalTrafficPolicy", TrafficPolicy.CLUSTER),
@@ -256,7 +257,7 @@ def _traffic(spec: Fields) -> TrafficSpec:
 
 def _build(fields: Fields) -> Object:
     metadata: Metadata = fields["metadata"]
-    spec: Fields = fields.get("spec", {})
+    spec: Mapping[str, Any] = fields.get("spec", {})
     key = ServiceKey(metadata.namespace or "default", metadata.name)
     service = Service(
         key=key,
