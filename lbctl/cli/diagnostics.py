@@ -1,0 +1,139 @@
+"""Diagnostics as people read them: where, the line itself, a caret under the place, and what to do."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Callable, Iterable, Sequence
+
+from lbctl.cli.render import Style, paint
+from lbctl.config.diagnostic import Diagnostic, Label, Severity, Span
+
+_STYLES = {Severity.ERROR: Style.BAD, Severity.WARNING: Style.DOUBT, Severity.NOTE: Style.STRONG}
+_TAB = "    "
+_UNSEEN = "\N{REPLACEMENT CHARACTER}"
+_WIDEST = 160
+"""Longer lines are cut around the place that is meant."""
+
+Lines = Callable[[str], Sequence[str]]
+"""The lines of a file, by its name; none where they must not or cannot be shown."""
+
+
+def human(diagnostic: Diagnostic, lines: Lines) -> str:
+    """One finding in several lines, without a line end at its end."""
+    style = _STYLES[diagnostic.severity]
+    head = paint(f"{diagnostic.severity}[{diagnostic.code}]", style) + paint(f": {diagnostic.message}", Style.STRONG)
+    if diagnostic.span.column == diagnostic.span.end_column and diagnostic.span.line == diagnostic.span.end_line:
+        shown = [f"  {paint('-->', Style.FAINT)} {diagnostic.span.file}"]
+        gutter = 1
+    else:
+        places = [diagnostic.span, *(label.span for label in diagnostic.labels)]
+        gutter = max(len(str(span.line)) for span in places)
+        shown = [f"{' ' * gutter} {paint('-->', Style.FAINT)} {diagnostic.span}"]
+        if not diagnostic.sensitive:
+            shown += _snippets(diagnostic, style, gutter, lines)
+    if diagnostic.help:
+        shown.append(f"{' ' * gutter} {paint('=', Style.FAINT)} {paint('help', Style.GOOD)}: {diagnostic.help}")
+    return "\n".join([head, *shown])
+
+
+def _snippets(diagnostic: Diagnostic, style: Style, gutter: int, lines: Lines) -> Iterable[str]:
+    primary = diagnostic.span
+    here = [label for label in diagnostic.labels if label.span.file == primary.file]
+    marks = sorted([(primary, "^", style, ""), *((_mark(label)) for label in here)], key=lambda mark: mark[0].line)
+    yield from _snippet(marks, gutter, lines(primary.file))
+    for label in diagnostic.labels:
+        if label.span.file != primary.file:
+            yield f"{' ' * gutter} {paint(':::', Style.FAINT)} {label.span}"
+            yield from _snippet([_mark(label)], gutter, lines(label.span.file))
+
+
+_Mark = tuple[Span, str, Style, str]
+
+
+def _mark(label: Label) -> _Mark:
+    return (label.span, "-", Style.FAINT, label.message)
+
+
+def _snippet(marks: Sequence[_Mark], gutter: int, lines: Sequence[str]) -> Iterable[str]:
+    """Source lines with a caret line under each; lines that are far apart are joined by dots."""
+    bar = paint("|", Style.FAINT)
+    yield f"{' ' * gutter} {bar}"
+    before = None
+    for span, character, style, message in marks:
+        if span.line > len(lines):
+            continue
+        if before is not None and span.line > before + 1:
+            yield paint("." * max(gutter, 3), Style.FAINT)
+        text = lines[span.line - 1]
+        end = span.end_column if span.end_line == span.line else len(text) + 1
+        shown, left, width = _window(text, span.column - 1, max(end, span.column + 1) - 1)
+        if span.line != before:
+            yield f"{paint(str(span.line).rjust(gutter), Style.FAINT)} {bar} {shown}"
+        under = " " * left + paint(character * width + (f" {message}" if message else ""), style)
+        yield f"{' ' * gutter} {bar} {under}"
+        before = span.line
+
+
+def _window(text: str, start: int, end: int) -> tuple[str, int, int]:
+    """The line as shown (tabs widened, long ones cut), and where in it the place begins and its width, in cells."""
+    begin = max(0, start - _WIDEST // 2) if len(text) > _WIDEST else 0
+    stop = min(len(text), begin + _WIDEST)
+    end = max(start + 1, min(end, stop))
+    head = "…" if begin else ""
+    tail = "…" if stop < len(text) else ""
+    before, inside = _cells(text[begin:start]), _cells(text[start:end]) or 1
+    return head + _plain(text[begin:stop]) + tail, len(head) + before, inside
+
+
+def _plain(text: str) -> str:
+    """Text that a terminal takes literally: no control characters, nothing that reorders or hides."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(_TAB if c == "\t" else _UNSEEN if unicodedata.category(c)[0] == "C" else c for c in text)
+
+
+def _cells(text: str) -> int:
+    """Columns of a terminal that the text takes."""
+    if text.isascii() and "\t" not in text:
+        return len(text)
+    from rich.cells import cell_len  # 20 ms, and only wide characters need it
+
+    return cell_len(_plain(text))
+
+
+def summary(diagnostics: Sequence[Diagnostic], files: int, objects: int) -> str:
+    """The last line: how many of what in how many files."""
+    counts = {severity: sum(d.severity is severity for d in diagnostics) for severity in Severity}
+    found = [
+        paint(_count(counts[severity], severity.value), _STYLES[severity]) for severity in Severity if counts[severity]
+    ]
+    where = f"{_count(files, 'file')}, {_count(objects, 'object')}"
+    if not found:
+        return f"{paint('ok', Style.GOOD)}: {where}, nothing found"
+    return f"{', '.join(found)} in {where}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def as_document(diagnostic: Diagnostic) -> dict[str, object]:
+    """One finding as plain values, for JSON."""
+    return {
+        "code": diagnostic.code,
+        "severity": diagnostic.severity.value,
+        "message": diagnostic.message,
+        "help": diagnostic.help or None,
+        **_span(diagnostic.span),
+        "related": [{**_span(label.span), "message": label.message} for label in diagnostic.labels],
+    }
+
+
+def _span(span: Span) -> dict[str, object]:
+    return {
+        "file": span.file,
+        "line": span.line,
+        "column": span.column,
+        "end_line": span.end_line,
+        "end_column": span.end_column,
+    }
