@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import resource
@@ -147,6 +148,17 @@ def test_an_import_error_inside_a_command_is_not_mistaken_for_a_missing_command(
     monkeypatch.setitem(main.COMMANDS, "broken", ("broken_command:app", "Broken."))
     with pytest.raises(ModuleNotFoundError, match="no_such_library"):
         main.run(["broken"])
+
+
+@pytest.mark.parametrize("name", sorted(main.DAEMONS))
+def test_daemons_collect_their_garbage(name: str) -> None:
+    """`main` turns the collector off for the short commands."""
+    gc.disable()
+    try:
+        main.load(name)
+        assert gc.isenabled()
+    finally:
+        gc.enable()
 
 
 def test_a_reader_that_goes_away_gets_no_traceback() -> None:
