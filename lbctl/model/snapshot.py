@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 from lbctl.model.address import IPAddress
 from lbctl.model.advertisement import BGPAdvertisement, L2Advertisement
@@ -23,6 +23,8 @@ from lbctl.model.peer import BFDProfile, BGPPeer, CommunityAliases
 from lbctl.model.pool import Pool
 from lbctl.model.service import Service, ServiceKey
 
+_K = TypeVar("_K")
+_V = TypeVar("_V")
 _EMPTY: Mapping[Any, Any] = MappingProxyType({})
 
 
@@ -136,3 +138,8 @@ def evolve(world: World, *, made_unix: float, **maps: Mapping[Any, Any]) -> Worl
     """The next generation, with some maps replaced. The maps not named keep their identity."""
     frozen: dict[str, Any] = {name: MappingProxyType(dict(value)) for name, value in maps.items()}
     return replace(world, generation=world.generation + 1, made_unix=made_unix, **frozen)
+
+
+def thawed(mapping: Mapping[_K, _V]) -> dict[_K, _V]:
+    """A copy to change. `dict(proxy)` would hash every key anew, which for addresses takes most of a plan's time."""
+    return mapping.copy() if isinstance(mapping, MappingProxyType) else dict(mapping)

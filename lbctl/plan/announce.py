@@ -13,7 +13,7 @@ from typing import Any
 
 from lbctl.model.address import IPAddress
 from lbctl.model.claim import Claim
-from lbctl.model.snapshot import Snapshot, View
+from lbctl.model.snapshot import Snapshot, View, thawed
 from lbctl.plan.elect import Assignment, ElectMemo, elect, heirs_of
 from lbctl.plan.eligible import InterfaceSet, OwnInterfaces
 from lbctl.plan.groups import Group, GroupKey
@@ -162,7 +162,7 @@ def _prepare(
     if touched is None:
         prepared, keys = {}, iter(assignments)
     else:
-        prepared, keys = dict(old.prepared), iter(touched)
+        prepared, keys = thawed(old.prepared), iter(touched)
         # All of them first: an address may have gone from one group to another.
         for key in touched:
             for address in key:

@@ -10,7 +10,7 @@ from typing import Any
 from lbctl.model.address import Family
 from lbctl.model.endpoint import EndpointSlice, SliceKey
 from lbctl.model.service import ServiceKey
-from lbctl.model.snapshot import World
+from lbctl.model.snapshot import World, thawed
 
 _EMPTY: Mapping[Any, Any] = MappingProxyType({})
 
@@ -62,8 +62,8 @@ def back(world: World, memo: BackingMemo | None = None) -> tuple[Mapping[Service
         if key not in world.slices:
             note(before.service, None, key)
 
-    of_service = dict(old.of_service)
-    backings = dict(old.backings)
+    of_service = thawed(old.of_service)
+    backings = thawed(old.backings)
     for service, (plus, minus) in moved.items():
         keys = (of_service.get(service, frozenset()) - minus) | plus
         if not keys:

@@ -14,7 +14,7 @@ from typing import Any
 from lbctl.model.address import IPAddress
 from lbctl.model.claim import Claim
 from lbctl.model.member import Liveness, Member, Role
-from lbctl.model.snapshot import View
+from lbctl.model.snapshot import View, thawed
 from lbctl.protocol.heartbeat import identity
 
 _EMPTY: Mapping[Any, Any] = MappingProxyType({})
@@ -38,7 +38,9 @@ def claim_rank(claim: Claim) -> ClaimRank:
 
 def best(claims: Iterable[Claim]) -> Claim | None:
     """The best of claims, of one address or of the addresses of one group; None of none."""
-    return max(claims, key=claim_rank, default=None)
+    found = list(claims)
+    # Nearly always there is just one, and ranks cost a hash.
+    return max(found, key=claim_rank) if len(found) > 1 else found[0] if found else None
 
 
 def is_living(member: Member) -> bool:
@@ -87,7 +89,7 @@ def index_claims(
         touched.update(address for address in before if address not in now)
     if not touched:
         return old.by_address, ClaimsMemo(claims=view.claims, by_address=old.by_address, since=old.by_address)
-    by_address = dict(old.by_address)
+    by_address = thawed(old.by_address)
     nodes = sorted(view.claims)
     for address in touched:
         found = tuple(claim for node in nodes if (claim := view.claims[node].get(address)) is not None)

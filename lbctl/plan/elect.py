@@ -14,7 +14,7 @@ from typing import Any
 from lbctl.model.address import IPAddress
 from lbctl.model.claim import Claim
 from lbctl.model.member import Liveness, Member
-from lbctl.model.snapshot import Snapshot, View
+from lbctl.model.snapshot import Snapshot, View, thawed
 from lbctl.plan.claims import ClaimsMemo, best, index_claims, is_living, living
 from lbctl.plan.eligible import Eligibility, EligibleMemo, OwnInterfaces, Verdict, eligible
 from lbctl.plan.groups import GroupKey
@@ -67,6 +67,7 @@ def elect(
     else:
         claims, claims_memo = _EMPTY, ClaimsMemo()
     touched = eligible_memo.touched
+    result: Mapping[GroupKey, Assignment]
     if alive == old.alive:
         alive = old.alive
         if touched is not None and claims_memo is not old.claims:
@@ -80,7 +81,7 @@ def elect(
             {key: _assign(found, claims, alive, old.result.get(key)) for key, found in eligibilities.items()}
         )
     elif touched:
-        made = dict(old.result)
+        made = thawed(old.result)
         for key in touched:
             if key in eligibilities:
                 made[key] = _assign(eligibilities[key], claims, alive, old.result.get(key))

@@ -18,7 +18,7 @@ from lbctl.model.member import Role
 from lbctl.model.node import EXCLUDE_LABEL, Node
 from lbctl.model.selector import LabelSelector
 from lbctl.model.service import Service, ServiceKey, TrafficPolicy
-from lbctl.model.snapshot import Snapshot, World
+from lbctl.model.snapshot import Snapshot, World, thawed
 from lbctl.plan.backing import NONE, Backing, BackingMemo, back
 from lbctl.plan.groups import Group, GroupKey, Groups, GroupsMemo, group
 from lbctl.plan.reason import Reason, Refusal
@@ -139,7 +139,7 @@ def eligible(
     rules_kept = (
         nodes is old.nodes and world.pools is old.world.pools and world.l2_advertisements is old.world.l2_advertisements
     )
-    tables = dict(old.tables) if rules_kept else {}
+    tables = thawed(old.tables) if rules_kept else {}
     judge = _Judge(world=world, backings=backings, nodes=nodes, tables=tables)
     touched: frozenset[GroupKey] | None
     if rules_kept:
@@ -149,7 +149,7 @@ def eligible(
             touched |= {key for key in old.result if key not in groups.by_key}
         answer = old.result
         if touched:
-            made = dict(old.result)
+            made = thawed(old.result)
             for key in touched:
                 if key in stale:
                     made[key] = judge.judge(stale[key])
@@ -198,7 +198,7 @@ def _stale(
 
 def _nodes(snapshot: Snapshot, own: OwnInterfaces | None) -> Mapping[str, NodeFacts]:
     """The nodes the world lists, and the speakers among the members that it does not (they carry no labels)."""
-    nodes = dict(snapshot.world.nodes)
+    nodes = thawed(snapshot.world.nodes)
     named: dict[str, frozenset[str]] = {}
     if snapshot.view is not None:
         for name, member in snapshot.view.members.items():

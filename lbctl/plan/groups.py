@@ -13,7 +13,7 @@ from types import MappingProxyType
 from lbctl.model.address import IPAddress, address_key
 from lbctl.model.allocation import Allocation
 from lbctl.model.service import ServiceKey
-from lbctl.model.snapshot import World
+from lbctl.model.snapshot import World, thawed
 
 GroupKey = tuple[IPAddress, ...]
 """All addresses of a group, IPv4 before IPv6, each family ascending."""
@@ -69,8 +69,8 @@ def group(world: World, memo: GroupsMemo | None = None) -> tuple[Groups, GroupsM
         if key not in world.allocations:
             touched.update(before.addresses)
 
-    by_key = dict(old.groups.by_key)
-    by_address = dict(old.groups.by_address)
+    by_key = thawed(old.groups.by_key)
+    by_address = thawed(old.groups.by_address)
     broken = {id(found): found for address in touched if (found := by_address.get(address)) is not None}
     for found in broken.values():
         seeds.update(key for key in found.services if key in world.allocations)

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from lbctl.model.address import IPAddress, address_key
 from lbctl.model.interface import Interface
+from lbctl.model.snapshot import thawed
 from lbctl.plan.announce import Prepared
 from lbctl.plan.eligible import InterfaceSet
 from lbctl.plan.reason import Cause
@@ -34,7 +35,7 @@ def table_of(
 ) -> Table:
     """Where each prepared address may be answered. `touched`: what may differ from `old`; None, anything."""
     known: dict[InterfaceSet, tuple[int, ...]] = {}
-    table: dict[IPAddress, tuple[int, ...]] = {} if touched is None else dict(old)
+    table: dict[IPAddress, tuple[int, ...]] = {} if touched is None else thawed(old)
     for address in prepared if touched is None else touched:
         entry = prepared.get(address)
         if entry is None:

@@ -48,9 +48,11 @@ LEAVE_TIME = 1.5
 """Seconds that handing everything over may take; the whole end has 2."""
 _WORLD_TIME = 3.0
 """Seconds that the first look for the published file may take before the speaker is ready without."""
+_GATHER_TIME = 0.5
 _PROXY_TIME = 1.0
 """Seconds for which a new address waits for its rules; a proxy that fails does not keep it from being announced."""
 _REMEMBER_EVERY = 1.0
+_NOTES_A_SECOND = 5
 _NO_ALARM = frozenset({"claim_lost", "memory_not_locked", "no_locked_memory", "no_realtime"})
 """Notes of the children that say how things are; all others say that something is wrong."""
 
@@ -150,6 +152,7 @@ class _Speaker:
         self._leaving = False
         self._look_again_at: float | None = None
         self._ends: list[str] = []
+        self._noted: dict[str, tuple[int, int]] = {}
         self._remembered: Owners | None = None
         self._pulse: Child | None = None
         self._wire: Child | None = None
@@ -269,7 +272,14 @@ class _Speaker:
                 case "foreign":
                     event(logging.getLogger("lbctl.wire"), "foreign_answer", level=logging.WARNING, **_rest(message))
                 case "announced":
-                    event(logging.getLogger("lbctl.wire"), "announced", level=logging.DEBUG, **_rest(message))
+                    event(
+                        logging.getLogger("lbctl.wire"),
+                        "announced",
+                        level=logging.DEBUG,
+                        count=len(message["addresses"]),
+                        first=message["addresses"][0],
+                        at_unix=message["at_unix"],
+                    )
                 case _:
                     self._hear_more("wire", message)
 
@@ -281,11 +291,23 @@ class _Speaker:
                 if "late_max" in message:
                     self._facts.counters[f"{name}_late_max"] = message["late_max"]
             case "note":
-                noted = str(message["name"])
-                level = logging.INFO if noted in _NO_ALARM else logging.WARNING
-                event(logging.getLogger(f"lbctl.{name}"), noted, level=level, **message["fields"])
+                self._note(name, str(message["name"]), message["fields"])
             case _:
                 pass
+
+    def _note(self, child: str, noted: str, fields: dict[str, Any]) -> None:
+        """Logs what a child has to say, but no flood of it: a healed partition makes hundreds of lines alike."""
+        second = int(time.monotonic())
+        since, count = self._noted.get(noted, (second, 0))
+        logger = logging.getLogger(f"lbctl.{child}")
+        level = logging.INFO if noted in _NO_ALARM else logging.WARNING
+        if since != second:
+            if count > _NOTES_A_SECOND:
+                event(logger, "more_of_these", level=level, name=noted, count=count - _NOTES_A_SECOND)
+            count = 0
+        self._noted[noted] = (second, count + 1)
+        if count < _NOTES_A_SECOND:
+            event(logger, noted, level=level, **fields)
 
     def _child_ended(self, why: str) -> None:
         if self._leaving:
@@ -322,9 +344,13 @@ class _Speaker:
     # Steps
 
     async def _steps(self) -> None:
+        loop = asyncio.get_running_loop()
         while True:
-            self._step()
+            began = loop.time()
             self._wake.clear()
+            self._step()
+            # Claims come in by the thousand, a few a message. Half of the time is for listening, so that they gather.
+            await asyncio.sleep(min(loop.time() - began, _GATHER_TIME))
             if not self._facts.ready:
                 self._look_again_at = min(self._look_again_at or float("inf"), time.monotonic() + 0.05)
                 self._become_ready()

@@ -10,7 +10,7 @@ from typing import Any
 from lbctl.model.address import IPAddress, address_key
 from lbctl.model.claim import Claim
 from lbctl.model.member import Liveness
-from lbctl.model.snapshot import View
+from lbctl.model.snapshot import View, thawed
 from lbctl.plan.announce import Unowned
 from lbctl.plan.claims import ClaimsMemo, best, living
 from lbctl.plan.groups import Group
@@ -99,9 +99,14 @@ def follow(
     index = claims.by_address
     alive = living(view)
     known = old.claims.by_address
-    if alive == old.alive and (index is known or claims.since is known):
-        alive = old.alive
+    if old.alive is not None and (index is known or claims.since is known):
         touched: set[IPAddress] = set() if index is known else set(claims.touched)
+        if alive == old.alive:
+            alive = old.alive
+        else:
+            turned = alive ^ old.alive
+            touched.update(address for address, claim in old.held.items() if claim.node in turned)
+            touched.update(address for node in turned for address in view.claims.get(node, ()))
         if addresses is not old.addresses:
             touched.update(address for address in addresses if address not in old.addresses)
             touched.update(address for address in old.addresses if address not in addresses)
@@ -114,7 +119,7 @@ def follow(
         return replace(old, claims=claims, alive=alive, addresses=addresses, silent=silent), ()
 
     book = _Book(old, view, silent, given_up, now_unix)
-    unowned = dict(old.unowned)
+    unowned = thawed(old.unowned)
     for address in sorted(touched, key=address_key):
         claim = best(claim for claim in index.get(address, ()) if claim.node in alive)
         book.settle(address, claim)
@@ -169,9 +174,9 @@ class _Book:
         given_up: Mapping[IPAddress, str],
         now_unix: float,
     ) -> None:
-        self.held = dict(old.held)
-        self.ended = dict(old.ended)
-        self.previous = dict(old.previous)
+        self.held = thawed(old.held)
+        self.ended = thawed(old.ended)
+        self.previous = thawed(old.previous)
         self.moves: list[Move] = []
         self._view = view
         self._silent = silent

@@ -142,21 +142,21 @@ def test_whoever_may_is_in_line_and_the_owner_is_alive(situation: tuple[Snapshot
 
 
 def test_a_thousand_groups_on_three_nodes_are_planned_in_a_tenth_of_a_second() -> None:
-    """One change among them costs a small part of that. The best of a few runs: the machine has other work too."""
+    """One change among them costs a small part of that. In time of our own process: the machine has other work too."""
     many = vip_world([f"10.0.{n // 250}.{n % 250 + 1}" for n in range(1000)])
     members: list[Member | str] = [member(name, interfaces=["eth0"]) for name in "abc"]
     own = OwnInterfaces(node="a", usable={"eth0": True})
     snapshot = Snapshot(world=many, view=view(*members))
     full, one = [], []
     for _ in range(5):
-        start = time.perf_counter()
+        start = time.process_time()
         _, memo = announce(snapshot, own=own)
-        full.append(time.perf_counter() - start)
+        full.append(time.process_time() - start)
         key, old = next(iter(many.slices.items()))
         empty = replace(old, endpoints=())
         changed = Snapshot(world=evolve(many, made_unix=1.0, slices={**many.slices, key: empty}), view=snapshot.view)
-        start = time.perf_counter()
+        start = time.process_time()
         announce(changed, memo, own=own)
-        one.append(time.perf_counter() - start)
+        one.append(time.process_time() - start)
     assert min(full) < 0.1
     assert min(one) < min(full) / 3
