@@ -268,10 +268,15 @@ def _read(connection: Connection) -> LedgerState:
         name: Node(name=name, addresses=_split(addresses), registered=True)
         for name, addresses in connection.execute("SELECT name, addresses FROM nodes")
     }
+    users: dict[IPAddress, tuple[ServiceKey, ...]] = {}
+    for key, allocation in allocations.items():
+        for address in allocation.addresses:
+            users[address] = (*users.get(address, ()), key)
     ((last,),) = connection.execute("SELECT coalesce(max(id), 0) FROM grants")
     return LedgerState(
         ledger=meta["ledger"],
         allocations=MappingProxyType(allocations),
+        users=MappingProxyType(users),
         remembered=Remembered(terms=MappingProxyType(terms), first_seen=MappingProxyType(seen)),
         nodes=MappingProxyType(nodes),
         next_grant=last + 1,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 from lbctl.model.address import IPAddress
 from lbctl.model.allocation import Allocation
@@ -13,6 +13,8 @@ from lbctl.model.node import Node
 from lbctl.model.service import ServiceKey
 from lbctl.plan.allocate import Amendment, Grant, Release, Remembered
 
+_K = TypeVar("_K")
+_V = TypeVar("_V")
 _EMPTY: Mapping[Any, Any] = MappingProxyType({})
 
 
@@ -72,6 +74,8 @@ class LedgerState:
 
     ledger: str
     allocations: Mapping[ServiceKey, Allocation] = field(default_factory=_empty)
+    users: Mapping[IPAddress, tuple[ServiceKey, ...]] = field(default_factory=_empty)
+    """The services of each address in use: `allocations` the other way round."""
     remembered: Remembered = field(default_factory=Remembered)
     nodes: Mapping[str, Node] = field(default_factory=_empty)
     next_grant: int = 1
@@ -80,7 +84,6 @@ class LedgerState:
     def after(self, batch: Batch) -> LedgerState:
         """The state once the batch is committed. Maps that it does not touch keep their identity."""
         granted = batch.allocations()
-        _refuse_theft(self, batch, granted)
         released = {release.allocation.service: "" for release in batch.releases}
         amended = {
             item.allocation.service: replace(item.allocation, pool=item.pool)
@@ -89,10 +92,12 @@ class LedgerState:
         }
         terms = {item.allocation.service: item.terms for item in batch.amendments}
         terms |= {grant.service: grant.terms for grant in batch.grants}
+        remembered = self._remembered_after(batch, terms, released)
         return LedgerState(
             ledger=self.ledger,
+            users=_users_after(self, batch, granted, remembered.terms),
             allocations=_with(self.allocations, amended | {item.service: item for item in granted}, released),
-            remembered=self._remembered_after(batch, terms, released),
+            remembered=remembered,
             nodes=_with(self.nodes, {node.name: node for node in batch.nodes}, batch.nodes_dropped),
             next_grant=max(self.next_grant, batch.first_grant + len(granted)),
             generation=self.generation if batch.generation is None else batch.generation,
@@ -115,34 +120,44 @@ def _with(before: Mapping[Any, Any], changed: Mapping[Any, Any], dropped: Any) -
     """`before` without what is dropped and then with what changed; the very same map where that is nothing."""
     if not changed and not dropped:
         return before
-    after = dict(before)
+    after = _thawed(before)
     for key in dropped:
         after.pop(key, None)
     after.update(changed)
     return MappingProxyType(after)
 
 
-def _refuse_theft(state: LedgerState, batch: Batch, granted: tuple[Allocation, ...]) -> None:
-    """The last line before the disk: an address that somebody keeps and does not share is given to nobody else.
+def _thawed(frozen: Mapping[_K, _V]) -> dict[_K, _V]:
+    """A dict to change. `copy` clones the table; dict(...) of a proxy would hash every key again."""
+    return frozen.copy() if isinstance(frozen, MappingProxyType) else dict(frozen)
 
-    Raises AssertionError: a plan that does this is wrong, and stopping is better than two services on one address.
+
+def _users_after(
+    state: LedgerState, batch: Batch, granted: tuple[Allocation, ...], terms: Mapping[ServiceKey, str]
+) -> Mapping[IPAddress, tuple[ServiceKey, ...]]:
+    """Who uses which address, after the batch.
+
+    The last line before the disk: raises AssertionError where an address would have two users and not both share. Such
+    a plan is wrong, and stopping is better than two services on one address.
     """
-    if not granted:
-        return
-    released = {release.allocation.service for release in batch.releases}
-    mine: dict[IPAddress, Grant] = {}
-    for grant in batch.grants:
-        for address in grant.addresses:
-            other = mine.setdefault(address, grant)
-            both = other is grant or (other.terms and grant.terms)
-            assert both, f"the plan gives {address} to {other.service} and to {grant.service}"
-    # Numbers first, because hashing an address costs ten times as much and nearly all of them are nobody's business.
-    numbers = set(map(int, mine))
-    for key, allocation in state.allocations.items():
+    if not granted and not batch.releases:
+        return state.users
+    users = _thawed(state.users)
+    for release in batch.releases:
+        key = release.allocation.service
+        for address in release.allocation.addresses:
+            left = tuple(user for user in users[address] if user != key)
+            if left:
+                users[address] = left
+            else:
+                del users[address]
+    for allocation in granted:
+        key = allocation.service
         for address in allocation.addresses:
-            if int(address) not in numbers or key in released:
-                continue
-            taker = mine.get(address)
-            if taker is not None and taker.service != key:
-                shared = taker.terms and state.remembered.terms.get(key)
-                assert shared, f"the plan gives {address} of {key} to {taker.service}"
+            others = users.get(address, ())
+            assert key not in others, f"{key} holds {address} already"
+            assert not others or (terms.get(key) and all(map(terms.get, others))), (
+                f"the plan gives {address} of {', '.join(map(str, others))} to {key}"
+            )
+            users[address] = (*others, key)
+    return MappingProxyType(users)

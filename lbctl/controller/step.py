@@ -19,7 +19,7 @@ from lbctl.model.member import Liveness, Member, Role
 from lbctl.model.node import Node
 from lbctl.model.service import ServiceKey, ServiceType
 from lbctl.model.snapshot import World
-from lbctl.plan.allocate import AllocationMemo, AllocationPlan, Remembered, allocate
+from lbctl.plan.allocate import AllocationMemo, AllocationPlan, allocate
 from lbctl.plan.reason import Refusal
 
 GENERATIONS_AHEAD = 1000
@@ -68,6 +68,8 @@ class StepMemo:
     def __init__(self) -> None:
         self.allocation: AllocationMemo | None = None
         self.services: Mapping[ServiceKey, object] = {}
+        self.untimed: set[ServiceKey] = set()
+        """LoadBalancer services that do not say when they were created."""
         self.nodes_from: tuple[Mapping[str, Node], Mapping[str, Node]] | None = None
         self.nodes: Mapping[str, Node] = {}
 
@@ -77,26 +79,21 @@ def step(inputs: Inputs, memo: StepMemo | None = None) -> tuple[Decision, StepMe
     memo = memo or StepMemo()
     state, now = inputs.state, inputs.now_unix
     seen, forgotten = _first_seen(inputs, memo)
-    remembered = state.remembered
-    if seen or forgotten:
-        gone = set(forgotten)
-        kept = {key: at for key, at in remembered.first_seen.items() if key not in gone}
-        remembered = Remembered(terms=remembered.terms, first_seen=MappingProxyType(kept | seen))
+    noted = state.after(Batch(at_unix=now, first_grant=state.next_grant, seen=seen, forgotten=forgotten))
     world = replace(inputs.world, allocations=state.allocations)
-    plan, memo.allocation = allocate(world, remembered, memo.allocation)
+    plan, memo.allocation = allocate(world, noted.remembered, memo.allocation)
     nodes, nodes_dropped = _registrations(inputs)
-    batch = Batch(
+    planned = Batch(
         at_unix=now,
         first_grant=state.next_grant,
         releases=plan.releases,
         amendments=plan.amendments,
         grants=plan.grants,
-        seen=seen,
-        forgotten=forgotten,
         nodes=nodes,
         nodes_dropped=nodes_dropped,
     )
-    after = state.after(batch)
+    after = noted.after(planned)
+    batch = replace(planned, seen=seen, forgotten=forgotten)
     wanted = replace(
         inputs.world, allocations=after.allocations, nodes=_all_nodes(inputs.world.nodes, after.nodes, memo)
     )
@@ -116,17 +113,17 @@ def step(inputs: Inputs, memo: StepMemo | None = None) -> tuple[Decision, StepMe
 def _first_seen(inputs: Inputs, memo: StepMemo) -> tuple[dict[ServiceKey, float], tuple[ServiceKey, ...]]:
     """Services without creationTimestamp that were not seen before, and those that are gone."""
     services, known = inputs.world.services, inputs.state.remembered.first_seen
-    if services is memo.services:
+    if services is not memo.services:
+        memo.services = services
+        memo.untimed = {
+            key
+            for key, service in services.items()
+            if service.created_unix is None and service.type is ServiceType.LOAD_BALANCER
+        }
+    if known.keys() == memo.untimed:
         return {}, ()
-    waits = {
-        key
-        for key, service in services.items()
-        if service.type is ServiceType.LOAD_BALANCER and service.created_unix is None
-    }
-    seen = {key: inputs.now_unix for key in waits if key not in known}
-    forgotten = tuple(key for key in known if key not in waits)
-    memo.services = services if not seen and not forgotten else {}
-    return seen, forgotten
+    seen = dict.fromkeys(memo.untimed - known.keys(), inputs.now_unix)
+    return seen, tuple(known.keys() - memo.untimed)
 
 
 def _registrations(inputs: Inputs) -> tuple[tuple[Node, ...], tuple[str, ...]]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from operator import attrgetter, itemgetter
 from types import MappingProxyType
@@ -107,26 +107,34 @@ def _encode_pending(key: ServiceKey, refusals: tuple[Refusal, ...]) -> bytes:
     return _encoder.encode(schema.pending_wire((key, refusals)))
 
 
-@dataclass(slots=True)
 class _Section:
-    """What was said of one map last time: the map itself, each key's object and bytes, and all of it joined."""
+    """What was said of one map last time: the map itself, each key's bytes in order of keys, and all of it joined."""
 
-    source: Any = None
-    fragments: dict[Any, tuple[Any, bytes]] = field(default_factory=dict)
-    joined: bytes = b""
+    def __init__(self) -> None:
+        self._source: Mapping[Any, Any] = MappingProxyType({})
+        self._order: list[Any] = []
+        self._fragments: dict[Any, bytes] = {}
+        self._joined = b""
 
     def update(self, source: Mapping[Any, Any], encode: Callable[[Any, Any], bytes]) -> bytes:
-        if source is self.source:
-            return self.joined
-        before = self.fragments
-        after: dict[Any, tuple[Any, bytes]] = {}
-        for key in sorted(source):
-            value = source[key]
-            known = before.get(key)
-            after[key] = known if known is not None and known[0] is value else (value, encode(key, value))
-        self.source, self.fragments = source, after
-        self.joined = b",\n".join(fragment for _, fragment in after.values())
-        return self.joined
+        before, fragments = self._source, self._fragments
+        if source is before:
+            return self._joined
+        changed = [key for key, value in source.items() if before.get(key) is not value]
+        removed = before.keys() - source.keys() if len(before) + len(changed) > len(source) else set()
+        for key in removed:
+            del fragments[key]
+        added = [key for key in changed if key not in fragments]
+        for key in changed:
+            fragments[key] = encode(key, source[key])
+        if removed:
+            self._order = [key for key in self._order if key not in removed]
+        # In order already but for the end, which sorting makes use of.
+        self._order += added
+        self._order.sort()
+        self._source = source
+        self._joined = b",\n".join(map(fragments.__getitem__, self._order))
+        return self._joined
 
 
 class DocumentEncoder:
