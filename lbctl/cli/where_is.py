@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -73,6 +74,8 @@ def where_is(
     address = _checked(target)
     daemon = _daemon(via)
     path = published_file(published, state)
+    if interface is not None and interface not in (name for _, name in socket.if_nameindex()):
+        raise typer.BadParameter(f"there is no interface {interface!r} here", param_hint="--interface")
 
     def looked() -> Report:
         report = look(target, address, daemon, path, interface, wait)

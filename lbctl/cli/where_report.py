@@ -40,6 +40,14 @@ class Told:
         return self.role in ("speaker", "controller") and any(member["role"] == "speaker" for member in self.members)
 
     @property
+    def unheard(self) -> tuple[str, ...]:
+        """The other speakers it knows, where it hears none of them; those that left in good order do not count."""
+        others = [member for member in self.members if member["role"] == "speaker" and member["node"] != self.node]
+        if any(member["state"] == "alive" and member["two_way"] for member in others):
+            return ()
+        return tuple(str(member["node"]) for member in others if member["state"] != "left")
+
+    @property
     def synced(self) -> bool:
         """Whether it has the claims of every member that it hears."""
         return bool(self.document.get("view", {}).get("synced"))
@@ -120,6 +128,7 @@ def _whereabouts(told: Told, evidence: Evidence, window: float) -> Whereabouts:
         said=said,
         seen=_seen(told, evidence, {claim.node for claim in said or ()}, window),
         liveness={str(member["node"]): str(member["state"]) for member in told.members},
+        unheard=told.unheard,
         is_vip=told.no_reason != "in_no_pool",
     )
 

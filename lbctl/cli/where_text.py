@@ -45,8 +45,8 @@ def _address(report: Report, known: Whereabouts, judgement: Judgement, *, width:
     for finding, message in judgement.findings:
         if judgement.verdict is Verdict.CONFLICT:
             lines += _labelled(finding.value, message, width, label_width=19)
-        elif finding is Finding.OWNER_NOT_ALIVE:
-            lines += _sentence(f"{message}.", Style.DOUBT, width)
+        elif finding in (Finding.OWNER_NOT_ALIVE, Finding.HEARS_NOBODY):
+            lines += _sentence(f"{_capital(message)}.", Style.DOUBT, width)
     if judgement.verdict is Verdict.CONFLICT and (error := _error(report)):
         lines += _sentence(error, Style.DOUBT, width)
     if report.told.knows_claims and not report.told.synced:
@@ -116,16 +116,17 @@ def _seen(known: Whereabouts) -> list[str]:
     if seen.unseen is not None:
         return [f"not looked: {seen.detail or seen.unseen}"]
     if seen.answers:
-        return [_answer(answer, seen.interface or "?") for answer in seen.answers]
+        stranger = "somebody" if known.said is None else "a stranger"
+        return [_answer(answer, stranger, seen.interface or "?") for answer in seen.answers]
     window = f"within {seen.window * 1000:g} ms on {seen.interface}"
     return [f"nobody else {window} (this host is the owner)" if seen.own else f"nobody {window}"]
 
 
-def _answer(answer: Answer, interface: str) -> str:
+def _answer(answer: Answer, stranger: str, interface: str) -> str:
     verb = "answers" if answer.asked else "announces it"
     also = f" (also {answer.hint})" if answer.hint and answer.node is None else ""
     after = f" after {answer.after * 1000:.1f} ms" if answer.asked else ""
-    return f"{answer.node or 'a stranger'}, {answer.mac}{also} {verb} on {interface}{after}"
+    return f"{answer.node or stranger}, {answer.mac}{also} {verb} on {interface}{after}"
 
 
 def _candidates(planned: Planned) -> list[str]:
@@ -179,7 +180,8 @@ def _teller(report: Report) -> str:
 
 def _why_not_told(report: Report) -> str:
     if report.told.role == "published":
-        return "the published file knows the plan only; ask a speaker with --via HOST"
+        why = "; ".join(report.told.failures) or "ask a speaker with --via HOST"
+        return f"the published file knows the plan only; {why}"
     if report.told.role is not None:
         return f"{_teller(report)} hears no speaker; ask one with --via HOST"
     return "; ".join(report.told.failures) or "no speaker could be asked"
@@ -198,5 +200,8 @@ def _error(report: Report) -> str | None:
     error = report.told.document.get("error")
     if not error:
         return None
-    message: str = error["message"]
-    return f"{message[:1].upper()}{message[1:]}."
+    return f"{_capital(error['message'])}."
+
+
+def _capital(words: str) -> str:
+    return words[:1].upper() + words[1:]

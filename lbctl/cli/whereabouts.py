@@ -60,9 +60,11 @@ class Finding(StrEnum):
     """Its claim stands, but it is suspected or gone."""
     PLANNED_ELSEWHERE = "planned_elsewhere"
     """Said and seen agree, and the plan wants another node: a move is due."""
+    HEARS_NOBODY = "hears_nobody"
+    """The node that was asked hears none of the speakers that it knows: it may be the one that is cut off."""
 
 
-_NOTES = frozenset({Finding.PLANNED_ELSEWHERE, Finding.OWNER_NOT_ALIVE})
+_NOTES = frozenset({Finding.PLANNED_ELSEWHERE, Finding.OWNER_NOT_ALIVE, Finding.HEARS_NOBODY})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,6 +135,8 @@ class Whereabouts:
     seen: Seen = field(default_factory=Seen)
     liveness: Mapping[str, str] = field(default_factory=dict)
     """State of each member by name, as far as known."""
+    unheard: tuple[str, ...] = ()
+    """The other speakers that the node that was asked knows, if it hears none of them."""
     is_vip: bool = True
     """False for an address that is in no pool: whoever answers for it is no matter of ours."""
 
@@ -151,7 +155,7 @@ def judge(whereabouts: Whereabouts) -> Judgement:
     seen, said = whereabouts.seen, whereabouts.said
     owner = _owner(said or ())
     of_wire = _of_wire(owner, said, seen) if whereabouts.is_vip else []
-    findings = [*_of_claims(said or ()), *of_wire, *_of_plan(owner, whereabouts)]
+    findings = [*_of_claims(said or ()), *of_wire, *_notes(owner, whereabouts)]
     if any(finding not in _NOTES for finding, _ in findings):
         verdict = Verdict.CONFLICT
     elif said is None:
@@ -208,13 +212,16 @@ def _of_wire(owner: str | None, said: tuple[Said, ...] | None, seen: Seen) -> li
     return findings
 
 
-def _of_plan(owner: str | None, whereabouts: Whereabouts) -> list[tuple[Finding, str]]:
+def _notes(owner: str | None, whereabouts: Whereabouts) -> list[tuple[Finding, str]]:
     findings: list[tuple[Finding, str]] = []
     planned = whereabouts.planned
     if owner is not None and (state := whereabouts.liveness.get(owner, "alive")) != "alive":
         findings.append((Finding.OWNER_NOT_ALIVE, f"{owner} is {state} by the word of the node that was asked"))
     if owner is not None and planned is not None and planned.owner not in (None, owner):
         findings.append((Finding.PLANNED_ELSEWHERE, f"the plan wants {planned.owner}, so it may move there"))
+    if whereabouts.unheard:
+        words = f"the node that was asked hears nothing of {_and(sorted(whereabouts.unheard))}"
+        findings.append((Finding.HEARS_NOBODY, f"{words}: if it is cut off, they may see it differently"))
     return findings
 
 

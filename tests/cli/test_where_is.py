@@ -288,6 +288,23 @@ def test_claims_that_were_not_all_heard_are_told_with_that(
     assert "keeping generation 4, made 90 s ago." in " ".join(text.stdout.split())
 
 
+def test_a_node_that_hears_nobody_is_not_taken_at_its_word_alone(
+    lan: Segment, macs: dict[str, str], tmp_path: Path
+) -> None:
+    daemon = Daemon(Snapshot(world=world(), view=view([claim("n2")], macs, gone=["n1"])), node="n2")
+    with daemon.on(tmp_path / "s") as via:
+        status, document = asked(lan["n2"], VIP, "--via", via)
+        text = where_is(lan["n2"], VIP, "--via", via)
+    assert (status, findings(document)) == (0, ["hears_nobody"])
+    assert "hears nothing of n1: if it is cut off, they may see it differently." in " ".join(text.stdout.split())
+
+
+def test_an_interface_that_is_not_there_is_a_wrong_command_line(lan: Segment) -> None:
+    done = where_is(lan["client"], VIP, "--interface", "eth7")
+    assert (done.returncode, done.stdout) == (64, "")
+    assert "there is no interface 'eth7' here" in done.stderr
+
+
 def test_without_the_right_to_look_it_says_so(
     lan: Segment, macs: dict[str, str], holding: Holding, tmp_path: Path
 ) -> None:

@@ -102,6 +102,10 @@ NOT_LOOKED = Seen(unseen="not_on_this_segment", detail="through a router")
             Verdict.OWNED, N1, [Finding.OWNER_NOT_ALIVE], id="it answers, and its heartbeats do not come through",
         ),
         pytest.param(
+            Whereabouts(address=VIP, planned=planned(N1), said=(said(N1),), seen=seen(own=True), unheard=(N2,)),
+            Verdict.OWNED, N1, [Finding.HEARS_NOBODY], id="the owner by its own word, and it hears nobody",
+        ),
+        pytest.param(
             Whereabouts(address=VIP, planned=planned(None), said=None, seen=seen(N1)),
             Verdict.UNVERIFIED, None, [], id="nobody to ask, one answers",
         ),
