@@ -258,13 +258,26 @@ class _Speaker:
             match message["op"]:
                 case "ready":
                     self._listened = True
+                    self._relax(message.get("interval", self._preset.interval))
                     self._wake.set()
+                case "contested":
+                    # The other's announcement may have moved the clients, to one who will not answer them for long.
+                    if self._wire is not None:
+                        self._wire.send([{"op": "repeat", "addresses": message["addresses"]}])
+                    fields = {"node": message["node"], "count": len(message["addresses"])}
+                    self._note("pulse", "claims_contested", fields)
                 case "left":
                     self._left.set()
                 case "refused":
                     event(logging.getLogger("lbctl.pulse"), "claims_refused", level=logging.DEBUG, **_rest(message))
                 case _:
                     self._hear_more("pulse", message)
+
+    def _relax(self, interval: float) -> None:
+        """Pulse speaks slower than wanted where real-time scheduling is refused; plan and status go by what is."""
+        if interval > self._preset.interval:
+            self._preset = Preset.RELAXED
+            self._facts.capabilities["preset"] = self._preset.name.lower()
 
     def _from_wire(self, messages: list[Message]) -> None:
         for message in messages:
