@@ -3,8 +3,8 @@
 Two sockets a segment, both bound to its interface (SO_BINDTODEVICE): one bound to the node's own address, so that every
 packet leaves with the source that its signature covers, and one bound to the group, which only receives. Packets leave
 with hop limit 255 and count only when they arrive with it (as RFC 5082 has it): no router has passed them on. Unicast
-goes to neighbours on the link only (SO_DONTROUTE), never by way of a gateway: for an address that is not on the link the
-kernel asks there, in vain.
+goes to neighbours on the link only (SO_DONTROUTE), never by way of a gateway: for an address that is not on the link
+the kernel asks there, in vain.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ _IP_TTL = 2
 _IP_RECVTTL = 12
 _IP_MULTICAST_ALL = 49
 _IPV6_MULTICAST_ALL = 29
-_HOP_LIMITS = ((socket.IPPROTO_IP, _IP_TTL), (socket.IPPROTO_IPV6, socket.IPV6_HOPLIMIT))
+_SOL_SOCKET = int(socket.SOL_SOCKET)
+_HOP_LIMITS = ((int(socket.IPPROTO_IP), _IP_TTL), (int(socket.IPPROTO_IPV6), int(socket.IPV6_HOPLIMIT)))
 _TIMESPEC = struct.Struct("=qq")
 
 
@@ -102,9 +103,10 @@ class SegmentSocket:
         at_unix = 0.0
         hop_limit = -1
         for level, kind, value in ancillary:
-            if level == socket.SOL_SOCKET and kind == _SO_TIMESTAMPNS and len(value) >= _TIMESPEC.size:
-                seconds, nanoseconds = _TIMESPEC.unpack_from(value)
-                at_unix = seconds + nanoseconds / 1e9
+            if level == _SOL_SOCKET:
+                if kind == _SO_TIMESTAMPNS and len(value) >= _TIMESPEC.size:
+                    seconds, nanoseconds = _TIMESPEC.unpack_from(value)
+                    at_unix = seconds + nanoseconds / 1e9
             elif (level, kind) in _HOP_LIMITS:
                 hop_limit = int.from_bytes(value[:4], sys.byteorder)
         return Datagram(payload, (source[0].partition("%")[0], source[1]), at_unix, hop_limit)

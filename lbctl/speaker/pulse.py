@@ -47,6 +47,7 @@ class Pulse:
 
     def __init__(self, work: Channel, wire: Channel, lease: mmap.mmap) -> None:
         self._channels = {"work": work, "wire": wire}
+        self._channel_of = {work.fileno(): "work", wire.fileno(): "wire"}
         self._lease = lease
         self._leased = 0.0
         self._machine: Heartbeat | None = None
@@ -69,44 +70,46 @@ class Pulse:
             self._watch(name)
         try:
             while not self._over():
-                due = self._due()
-                planned = self._machine.next_timeout() if self._machine is not None else None
-                events = self._poll.poll(None if due is None else max(0.0, due - time.monotonic()) * 1000)
-                self._turn(events, planned)
+                due = self._machine.next_timeout() if self._machine is not None else None
+                self._turn(self._poll.poll(self._patience(due)), due)
         finally:
             self._write_lease(0.0)
         return 0
 
     # One turn of the loop
 
-    def _due(self) -> float | None:
-        """When something is to be done without any event."""
+    def _patience(self, due: float | None) -> float | None:
+        """Milliseconds until something is to be done without any event."""
         if self._inbox:
             return 0.0
         if self._machine is None:
             return None
-        due = self._machine.next_timeout()
-        return self._second_at if due is None else min(due, self._second_at)
+        wake_at = self._second_at if due is None or due > self._second_at else due
+        return max(0.0, wake_at - time.monotonic()) * 1000
 
     def _turn(self, events: list[tuple[int, int]], due: float | None) -> None:
         now = time.monotonic()
-        if self._machine is not None and due is not None:
-            self._notice_gap(self._machine, now, due)
+        machine = self._machine
+        is_due = due is not None and now >= due
+        if machine is not None and due is not None:
+            self._notice_gap(machine, now, due)
+        if is_due:
+            for segment, sock in self._by_fd.values():
+                self._receive(segment, sock, most=DATAGRAMS_A_TURN)
         for fd, _ in events:
             if fd in self._by_fd:
-                self._receive(*self._by_fd[fd])
-        for name, channel in list(self._channels.items()):
-            if any(fd == channel.fileno() for fd, _ in events):
-                self._hear(name, channel)
-        self._obey_some()
-        machine = self._machine
+                if not is_due:
+                    # One by one: there is seldom a second one, and poll says so if there is.
+                    self._receive(*self._by_fd[fd], most=1)
+            elif (name := self._channel_of.get(fd)) is not None:
+                self._hear(name, self._channels[name])
+        if self._inbox:
+            self._obey_some()
         if machine is None:
             return
-        now = time.monotonic()
-        due = machine.next_timeout()
-        if due is not None and now >= due:
+        if is_due:
             machine.handle_timeout(now)
-        self._carry_out(machine)
+            self._carry_out(machine)
         if now >= self._second_at:
             self._each_second(machine, now)
 
@@ -122,11 +125,11 @@ class Pulse:
             machine.woke(now, gap)
             self._carry_out(machine)
 
-    def _receive(self, segment: SegmentSocket, sock: socket.socket) -> None:
+    def _receive(self, segment: SegmentSocket, sock: socket.socket, *, most: int) -> None:
         machine = self._machine
         if machine is None:
             return
-        for _ in range(DATAGRAMS_A_TURN):
+        for _ in range(most):
             datagram = segment.receive(sock)
             if datagram is None:
                 return
@@ -140,6 +143,8 @@ class Pulse:
 
     def _carry_out(self, machine: Heartbeat) -> None:
         outputs = machine.outputs()
+        if not outputs and machine.lease == self._leased:
+            return
         if machine.lease != self._leased:
             self._write_lease(machine.lease)
         for output in outputs:
@@ -200,6 +205,7 @@ class Pulse:
         """Without work or wire this node announces nothing for long: the others are told at once."""
         channel = self._channels.pop(name, None)
         if channel is not None:
+            del self._channel_of[channel.fileno()]
             self._poll.unregister(channel.fileno())
             channel.close()
             self.leave()

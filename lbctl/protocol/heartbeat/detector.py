@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from lbctl.protocol.heartbeat.packet import Beat, Header, Hearing, Link, Role, Saying
+from lbctl.protocol.heartbeat.packet import HERE, TWO_WAY, Beat, Header, Link, Role, Saying
 
 
 class Liveness(StrEnum):
@@ -50,7 +50,7 @@ class Ear:
 
 
 class Instance:
-    """One incarnation of a node. `hears` is what it said last of every node: (node, incarnation) -> Hearing flags.
+    """One incarnation of a node. `hears` is what it said last of every node: (node, incarnation) -> flags.
 
     `met`: it has heard us at least once.
     """
@@ -112,7 +112,7 @@ class Instance:
         for node, incarnation, flags in beat.hears.entries:
             self.hears[node, incarnation] = flags
         if low <= me[0] <= high:
-            ear.lists_me = bool(self.hears.get(me, 0) & Hearing.HERE)
+            ear.lists_me = bool(self.hears.get(me, 0) & HERE)
 
     def hearing(self, now: float) -> bool:
         return any(ear.deadline > now for ear in self.ears.values())
@@ -122,7 +122,7 @@ class Instance:
 
     def hears_both_ways(self, node: int, incarnation: int) -> bool:
         """Its vote: whether it hears that incarnation and is heard by it."""
-        return bool(self.hears.get((node, incarnation), 0) & Hearing.TWO_WAY)
+        return bool(self.hears.get((node, incarnation), 0) & TWO_WAY)
 
     def restart(self, now: float) -> None:
         """We were away: nothing that fell silent meanwhile has had its time yet."""

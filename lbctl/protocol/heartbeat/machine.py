@@ -17,8 +17,8 @@ from lbctl.protocol.heartbeat.identity import cluster_hash
 from lbctl.protocol.heartbeat.membership import Counts, Lost, Membership
 from lbctl.protocol.heartbeat.ownership import Ownership, Refusal
 from lbctl.protocol.heartbeat.packet import (
+    SIGNED,
     STEADY_AT,
-    Flag,
     Header,
     Kind,
     Refused,
@@ -191,7 +191,7 @@ class Heartbeat:
         if ear is not None and header.sequence <= ear.sequence:
             self.counters["rx_replayed"] += 1
             return
-        unverified = self._keyring.verify(payload, bool(header.flags & Flag.SIGNED), source[0])
+        unverified = self._keyring.verify(payload, bool(header.flags & SIGNED), source[0])
         if unverified is not None:
             self.counters[unverified.value] += 1
             return
@@ -294,14 +294,12 @@ class Heartbeat:
     # Time
 
     def next_timeout(self) -> float | None:
-        times = [self._beat_at, self._extra_at, self._review_at]
         if self._saying is Saying.LEAVING:
-            times = [None if self.left else self._beat_at]
-        elif self._beat_at is not None:
-            times.append(self.ownership.next_timeout(self._last_beat))
-            if self.ownership.blocked in (Refusal.NOT_READY, Refusal.PAUSED) and not self.settings.observer:
-                times.append(self._hold_until)
-        return min((at for at in times if at is not None), default=None)
+            return None if self.left else self._beat_at
+        other = self._next_besides_beat()
+        if self._beat_at is None or (other is not None and other < self._beat_at):
+            return other
+        return self._beat_at
 
     def handle_timeout(self, now: float) -> None:
         if self._saying is Saying.LEAVING:
@@ -313,9 +311,22 @@ class Heartbeat:
             self._beat_at += self.settings.interval
             if self._beat_at <= now:
                 self._beat_at = now + self.settings.interval
-            self._settle(now, beat=True)
+            # Most beats fall between deadlines: nothing but the beat is due.
+            other = self._next_besides_beat()
+            if other is None or other > now:
+                self._beat(now, regular=True)
+            else:
+                self._settle(now, beat=True)
         else:
             self._settle(now)
+
+    def _next_besides_beat(self) -> float | None:
+        times = [self._extra_at, self._review_at]
+        if self._beat_at is not None:
+            times.append(self.ownership.next_timeout(self._last_beat))
+            if self.ownership.blocked in (Refusal.NOT_READY, Refusal.PAUSED) and not self.settings.observer:
+                times.append(self._hold_until)
+        return min((at for at in times if at is not None), default=None)
 
     def outputs(self) -> list[Send | Report]:
         out, self._out = self._out, []
@@ -422,7 +433,7 @@ class Heartbeat:
             multiplier=settings.multiplier,
             saying=self._saying,
             role=Role.OBSERVER if settings.observer else Role.SPEAKER,
-            flags=Flag.SIGNED if self._keyring.signs else Flag.NONE,
+            flags=SIGNED if self._keyring.signs else 0,
             part=part,
         )
         packet = self._keyring.sign(encode_header(header, self._cluster) + body, lane.source)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from lbctl.protocol.heartbeat.detector import Ear, Instance, Liveness, Why
 from lbctl.protocol.heartbeat.identity import node_hash
-from lbctl.protocol.heartbeat.packet import Beat, Header, Heard, Hearing, Role, Saying
+from lbctl.protocol.heartbeat.packet import HERE, TWO_WAY, Beat, Header, Heard, Role, Saying
 
 MAX_INSTANCES = 1024
 """Incarnations remembered at once; what does not fit is not heard."""
@@ -122,10 +122,10 @@ class Membership:
         for instance in self.instances.values():
             if instance.was_hearing:
                 ear = instance.ears.get(via)
-                flags = Hearing.TWO_WAY if instance.was_two_way else Hearing.NONE
+                flags = TWO_WAY if instance.was_two_way else 0
                 if ear is not None and ear.deadline > now:
-                    flags |= Hearing.HERE
-                entries.append(Heard(instance.node, instance.incarnation, int(flags)))
+                    flags |= HERE
+                entries.append(Heard(instance.node, instance.incarnation, flags))
         return entries
 
     def voters(self) -> Iterator[Instance]:

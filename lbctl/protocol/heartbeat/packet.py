@@ -15,7 +15,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from enum import Enum, IntEnum, IntFlag
+from enum import Enum, IntEnum
 from typing import NamedTuple
 
 from lbctl.protocol.heartbeat.identity import address_text, node_hash, packed_address
@@ -65,18 +65,11 @@ class Role(IntEnum):
     OBSERVER = 2
 
 
-class Flag(IntFlag):
-    NONE = 0
-    SIGNED = 1
-    QUORATE = 2
-
-
-class Hearing(IntFlag):
-    """What a sender says about one node that it hears: `TWO_WAY` that node says so too, `HERE` on this very segment."""
-
-    NONE = 0
-    TWO_WAY = 1
-    HERE = 2
+# Bits are plain numbers: arithmetic on enum.IntFlag costs more than all the rest of reading a beat.
+SIGNED = 1
+"""Header flag: the authentication TLV ends the packet."""
+TWO_WAY, HERE = 1, 2
+"""Flags of one "I hear": that node says that it hears me too; I hear it on this very segment."""
 
 
 class Tlv(IntEnum):
@@ -131,7 +124,7 @@ class Digest(NamedTuple):
 
 
 class Heard(NamedTuple):
-    """One "I hear": a node, its incarnation, and `Hearing` flags."""
+    """One "I hear": a node, its incarnation, and the flags `TWO_WAY` and `HERE`."""
 
     node: int
     incarnation: int
@@ -191,14 +184,14 @@ def parse_header(payload: bytes, cluster: int) -> Header | Refused:
         or not 1 <= header.role <= 2
     ):
         return Refused.VALUES
-    if header.flags & Flag.SIGNED and len(payload) < HEADER_SIZE + AUTH_SIZE:
+    if header.flags & SIGNED and len(payload) < HEADER_SIZE + AUTH_SIZE:
         return Refused.TOO_SHORT
     return header
 
 
 def body_end(payload: bytes, header: Header) -> int:
     """Where the TLVs end and the authentication TLV, if there is one, begins."""
-    return len(payload) - AUTH_SIZE if header.flags & Flag.SIGNED else len(payload)
+    return len(payload) - AUTH_SIZE if header.flags & SIGNED else len(payload)
 
 
 def tlv(kind: int, value: bytes) -> bytes:
