@@ -72,21 +72,18 @@ def enable(families: Collection[Family], proc: Path = PROC) -> Forwarding:
     return Forwarding(tuple(changes), tuple(warnings))
 
 
-def reverse_path_warnings(interfaces: Collection[str] | None = None, proc: Path = PROC) -> tuple[str, ...]:
-    """Where a strict reverse path filter will drop clients: on these interfaces (None: on all).
+def reverse_path_warnings(interfaces: Collection[str], proc: Path = PROC) -> tuple[str, ...]:
+    """On which of these interfaces, where packets to VIPs arrive, a strict reverse path filter will drop clients.
 
     Strict (1) drops what arrives on another interface than the one that leads back to its sender. So on an interface
     without the default route every client from beyond its own subnet is lost, without a trace but a counter.
     """
     conf = proc / "sys/net/ipv4/conf"
-    defaults = _default_routes(proc)
+    defaults = _default_routes(proc) if interfaces else frozenset()
     if not defaults:
         return ()
-    names = sorted(path.parent.name for path in conf.glob("*/rp_filter")) if interfaces is None else sorted(interfaces)
     warnings = []
-    for name in names:
-        if name in ("all", "default", "lo") or name in defaults:
-            continue
+    for name in sorted(set(interfaces) - defaults):
         # The kernel uses the greater of the two; loose (2) is greater than strict (1).
         if max(_number(conf / "all/rp_filter"), _number(conf / name / "rp_filter")) == 1:
             warnings.append(

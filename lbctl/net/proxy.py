@@ -8,11 +8,10 @@ loses no packet and no client's affinity.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from lbctl.model.address import Family
 from lbctl.net import conntrack, forwarding
 from lbctl.net.forwarding import SysctlChange
 from lbctl.net.nftables import Nft, ProxyError, ProxyTrouble, standing
@@ -74,6 +73,9 @@ class Proxy:
         self._looked_after: Ruleset | None = None
         """The last one whose stale UDP flows were forgotten."""
         self._handle: int | None = None
+        self._warned: frozenset[str] = frozenset()
+        self.interfaces: Collection[str] = ()
+        """Where packets to VIPs arrive, as far as the speaker knows: looked at for what would drop them."""
 
     async def apply(self, ruleset: Ruleset) -> Applied:
         """Brings the kernel to this ruleset, or to a newer one that came while this one waited. Raises ProxyError."""
@@ -101,7 +103,7 @@ class Proxy:
                     warnings=applied.warnings,
                 )
             current, warnings = await self._here(self._wanted)
-            allowed = self._allow_forwarding(current)
+            allowed = self._let_through(current)
             was_there = standing() is not None
             self._in_force = None
             way, delta = await self._settle(current)
@@ -163,7 +165,7 @@ class Proxy:
         assert self._wanted is not None
         wanted, before = self._wanted, self._in_force
         current, warnings = await self._here(wanted)
-        allowed = self._allow_forwarding(current)
+        allowed = self._let_through(current)
         # Unknown until it is done: whoever is interrupted here looks at the kernel first next time.
         self._in_force = None
         way = await self._update(before, current)
@@ -231,6 +233,10 @@ class Proxy:
             return replace(wanted, onlink=known), [f"cannot read this node's addresses ({error.strerror})"]
         return replace(wanted, onlink=subnets), []
 
-    def _allow_forwarding(self, current: Ruleset) -> forwarding.Forwarding:
-        served: set[Family] = set(current.families()) if current.ports else set()
-        return forwarding.enable(served)
+    def _let_through(self, current: Ruleset) -> forwarding.Forwarding:
+        """Turns on forwarding, and says what stands in the way: each thing once, for as long as it stands there."""
+        found = forwarding.enable(current.families())
+        standing_in_the_way = frozenset((*found.warnings, *forwarding.reverse_path_warnings(self.interfaces)))
+        fresh = tuple(sorted(standing_in_the_way - self._warned))
+        self._warned = standing_in_the_way
+        return forwarding.Forwarding(found.changes, fresh)

@@ -107,8 +107,14 @@ class Ruleset:
     notes: tuple[Note, ...] = ()
 
     def families(self) -> frozenset[Family]:
-        """The families in which packets are forwarded."""
-        return frozenset(family_of(address) for address in self.vips)
+        """The families in which something is forwarded."""
+        found: set[Family] = set()
+        for frontend, port in self.ports.items():
+            if port.backends:
+                found.add(family_of(frontend.address))
+                if len(found) == len(Family):
+                    break
+        return frozenset(found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -387,7 +393,7 @@ class _Found:
     def _of(self, *, local_only: bool) -> tuple[tuple[Backend, ...], tuple[Backend, ...]]:
         ready = _ordered(b for b in self._ready.values() if b.local or not local_only)
         serving = _ordered(b for b in {**self._draining, **self._ready}.values() if b.local or not local_only)
-        return ready or serving, serving
+        return ready or serving, ready if ready == serving else serving
 
 
 def _ordered(backends: Iterable[Backend]) -> tuple[Backend, ...]:

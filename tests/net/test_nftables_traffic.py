@@ -9,6 +9,7 @@ import pytest
 
 from lbctl.model.service import Port, TrafficPolicy
 from tests.support.proxy_lan import (
+    FAR,
     V4,
     V6,
     ProxyLan,
@@ -58,13 +59,18 @@ def test_datagrams_spread_too(lan: ProxyLan, vip: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("vip", "client", "node"), [(V4, "192.168.3.1", "192.168.3.103"), (V6, "fd00:3::1", "fd00:3::67")]
+    ("vip", "client", "node"),
+    [
+        (V4, "192.168.3.1", "192.168.3.103"),
+        (V4, FAR[0], "192.168.3.103"),
+        (V6, "fd00:3::1", "fd00:3::103"),
+        (V6, FAR[1], "fd00:3::103"),
+    ],
 )
 def test_only_what_goes_to_another_node_is_masqueraded(lan: ProxyLan, vip: str, client: str, node: str) -> None:
-    node = node.replace("::67", "::103")
     lan.apply("n1", world(service(["p1", "p2", "p3"])))
     for ask in (ask_tcp, ask_udp):
-        seen = {ask(lan["client"], vip) for _ in range(60)}
+        seen = {ask(lan["client"], vip, source=client) for _ in range(60)}
         assert seen == {("p1", client), ("p2", node), ("p3", node)}
 
 
@@ -118,6 +124,22 @@ def test_an_endpoint_reaches_its_own_vip(lan: ProxyLan, vip: str) -> None:
         assert {ask(lan["p1"], vip)[0] for _ in range(24)} == {"p1", "q1"}
 
 
+def test_an_endpoint_on_a_link_of_its_own_reaches_its_own_vip(lan: ProxyLan) -> None:
+    """Without a subnet between node and pod, as routed pod networks have it: the same wire is not seen as one."""
+    pod_side, node = lan.segments["n1"]["n1"], lan["n1"]
+    assert pod_side.interface == "eth1"
+    node.run(["ip", "addr", "del", "10.244.1.1/24", "dev", "eth1"])
+    node.run(["ip", "addr", "add", "10.244.1.1/32", "dev", "eth1"])
+    node.run(["ip", "route", "add", "10.244.1.10/32", "dev", "eth1"])
+    try:
+        lan.apply("n1", world(service(["p1"], vips=[V4])))
+        for ask in (ask_tcp, ask_udp):
+            assert ask(lan["p1"], V4)[0] == "p1"
+    finally:
+        node.run(["ip", "addr", "del", "10.244.1.1/32", "dev", "eth1"])
+        node.run(["ip", "addr", "add", "10.244.1.1/24", "dev", "eth1"])
+
+
 @pytest.mark.parametrize("vip", [V4, V6])
 def test_source_ranges_let_in_only_whom_they_name(lan: ProxyLan, vip: str) -> None:
     lan.apply("n1", world(service(["p1", "p2"], ranges=["192.168.3.2/32", "10.9.0.0/16", "fd00:3::1/128"])))
@@ -143,6 +165,10 @@ def test_closed_ports_are_refused_at_once(lan: ProxyLan, vip: str, pods: list[st
     closed = 8080 if not pods else 9
     for host in ("client", "n1", "p1"):
         refused(lan[host], vip, closed)
+    # By a reset, and not by an ICMP error, of which there is one a second.
+    for port in range(20, 60):
+        with pytest.raises(ConnectionRefusedError), connected(lan["client"], vip, port, wait=0.8):
+            pass
 
 
 @pytest.mark.parametrize("vip", [V4, V6])

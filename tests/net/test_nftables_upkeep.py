@@ -135,6 +135,15 @@ def test_nothing_is_lost_while_its_own_endpoints_change(lan: ProxyLan) -> None:
             asked += 1
 
 
+@pytest.mark.parametrize("vip", [V4, V6])
+def test_a_draw_of_a_slot_that_is_gone_is_still_served(lan: ProxyLan, vip: str) -> None:
+    """The instant within a commit when a packet has drawn among three and finds two, held still."""
+    lan.apply("n1", world(service(["p1", "p2", "p3"])))
+    tag = "6" if vip == V6 else "4"
+    lan["n1"].run(["nft", f"delete element inet lbctl slot{tag}/2 {{ {vip} . tcp . 8080 }}"])
+    assert set(spread(lan["client"], vip, 30)) == {"p1", "p2"}
+
+
 def test_a_datagram_flow_moves_when_its_endpoint_goes(lan: ProxyLan) -> None:
     """... and only that flow: those to endpoints that stay are left alone, as those to other VIPs."""
     pods = ["p1", "p2", "p3"]

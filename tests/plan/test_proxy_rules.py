@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 from dataclasses import replace
 from ipaddress import ip_address, ip_network
@@ -10,13 +11,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lbctl.model.service import ServiceKey, Transport
-from lbctl.model.snapshot import World
 from lbctl.plan.proxy import Backend, Frontend, Reach, Ruleset, VirtualPort, ruleset
 from lbctl.plan.proxy_rules import between, disjoint, table
 from lbctl.plan.proxy_table import Chain, SetSpec, Table, delta_text, difference, digest, load_text, patched
-from tests.plan.test_proxy import worlds
+from tests.support.proxy_worlds import a_world, next_world
 
 VIP = ip_address("192.0.2.170")
+ONLINK = [
+    ("eth0", ip_network("10.0.0.0/24")),
+    ("eth1", ip_network("2001:db8::/64")),
+    ("eth2", ip_network("10.2.0.0/24")),
+]
 WEB = Frontend(VIP, Transport.TCP, 8080)
 
 
@@ -141,24 +146,29 @@ def test_what_cannot_be_changed_in_place_asks_for_a_new_table() -> None:
     assert difference(Table(), desired) is not None
 
 
-@settings(max_examples=120, deadline=None)
-@given(worlds, worlds, st.sampled_from(["n1", "n2"]))
-def test_a_delta_leads_exactly_to_the_table_of_the_new_ruleset(first: World, second: World, node: str) -> None:
-    old, new = ruleset(first, node)[0], ruleset(second, node)[0]
-    old = replace(old, onlink=frozenset({("eth0", ip_network("10.0.0.0/24")), ("eth1", ip_network("2001:db8::/64"))}))
-    new = replace(new, onlink=frozenset({("eth0", ip_network("10.0.0.0/24")), ("eth2", ip_network("10.2.0.0/24"))}))
-    assert patched(table(old), between(old, new)) == table(new)
-    found = difference(table(old), table(new))
-    assert found is not None
-    assert patched(table(old), found) == table(new)
-    assert not between(new, new)
+@settings(max_examples=150, deadline=None)
+@given(st.integers(0, 2**32).map(random.Random))
+def test_a_delta_leads_exactly_to_the_table_of_the_new_ruleset(rng: random.Random) -> None:
+    world = a_world(rng)
+    old, memo = ruleset(world, "n1")
+    for _ in range(6):
+        world = next_world(rng, world)
+        new, memo = ruleset(world, "n1", memo)
+        new = replace(new, onlink=frozenset(rng.sample(ONLINK, rng.randint(0, 3))))
+        assert patched(table(old), between(old, new)) == table(new)
+        found = difference(table(old), table(new))
+        assert found is not None
+        assert patched(table(old), found) == table(new)
+        assert not between(new, new)
+        old = new
 
 
-@settings(max_examples=50, deadline=None)
-@given(worlds, worlds)
-def test_a_delta_never_refers_to_what_is_not_there(first: World, second: World) -> None:
+@settings(max_examples=100, deadline=None)
+@given(st.integers(0, 2**32).map(random.Random))
+def test_a_delta_never_refers_to_what_is_not_there(rng: random.Random) -> None:
     """What nft would refuse: a jump to no chain, a look-up in no set, a removal of what is still in use."""
-    old, new = ruleset(first, "n1")[0], ruleset(second, "n1")[0]
+    first = a_world(rng)
+    old, new = ruleset(first, "n1")[0], ruleset(next_world(rng, first), "n1")[0]
     delta = between(old, new)
     before, after = table(old), table(new)
     for whole in (before, after):

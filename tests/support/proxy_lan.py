@@ -1,5 +1,6 @@
 """A LAN with a client and three nodes, and behind each node a segment with pods that answer: what a proxy works on.
 
+    10.99.0.1, fd00:99::1 (beyond)
     client 192.168.3.1       n1 .103        n2 .104        n3 .105        fd00:3::1, ::103 ...
         |________________________|______________|______________|
                                  |              |              |
@@ -42,6 +43,8 @@ NODES = ("n1", "n2", "n3")
 WAIT = 5.0
 _CONNTRACK_DELETE = (1 << 8) | 2
 """Without saying which entry: all of them."""
+FAR = ("10.99.0.1", "fd00:99::1")
+"""Addresses of the client that are on nobody's wire, as those of clients beyond a router."""
 V4, V6 = "192.168.3.170", "fd00:3::170"
 
 
@@ -143,6 +146,8 @@ class ProxyLan:
         lan = self._stack.enter_context(Segment(addresses))
         self.segments["lan"] = lan
         self.hosts |= lan.hosts
+        for address in FAR:
+            lan["client"].run(["ip", "addr", "add", address, "dev", "lo", *(["nodad"] if ":" in address else [])])
         pods: list[Host] = []
         for number, node in enumerate(NODES, 1):
             behind = self._stack.enter_context(Segment())
@@ -162,6 +167,8 @@ class ProxyLan:
             # What makes a node forward for its own pods, whoever runs them; what the proxy turns on has its own test.
             self[node].sysctl("net/ipv4/ip_forward", "1")
             self[node].sysctl("net/ipv6/conf/all/forwarding", "1")
+            self[node].run(["ip", "route", "add", "10.99.0.0/24", "via", "192.168.3.1"])
+            self[node].run(["ip", "-6", "route", "add", "fd00:99::/64", "via", "fd00:3::1"])
             for number, other in enumerate(NODES, 1):
                 if other != node:
                     gateway = 102 + number
