@@ -18,7 +18,7 @@ from types import MappingProxyType
 from typing import Any, NoReturn, Protocol
 
 from lbctl.controller.errors import StateError, StateTrouble, state_error
-from lbctl.controller.records import Batch, LedgerState
+from lbctl.controller.records import Batch, LedgerState, users_of
 from lbctl.model.address import IPAddress
 from lbctl.model.allocation import Allocation
 from lbctl.model.node import Node
@@ -160,7 +160,7 @@ class Ledger:
 
     def _damaged(self, what: str) -> str:
         return (
-            f"{self._path} is damaged ({what}); put a copy back, or move it away and the allocations "
+            f"{self._path} is damaged ({' '.join(what.split())}); put a copy back, or move it away and the allocations "
             "are taken from what was last published"
         )
 
@@ -268,15 +268,11 @@ def _read(connection: Connection) -> LedgerState:
         name: Node(name=name, addresses=_split(addresses), registered=True)
         for name, addresses in connection.execute("SELECT name, addresses FROM nodes")
     }
-    users: dict[IPAddress, tuple[ServiceKey, ...]] = {}
-    for key, allocation in allocations.items():
-        for address in allocation.addresses:
-            users[address] = (*users.get(address, ()), key)
     ((last,),) = connection.execute("SELECT coalesce(max(id), 0) FROM grants")
     return LedgerState(
         ledger=meta["ledger"],
         allocations=MappingProxyType(allocations),
-        users=MappingProxyType(users),
+        users=users_of(allocations),
         remembered=Remembered(terms=MappingProxyType(terms), first_seen=MappingProxyType(seen)),
         nodes=MappingProxyType(nodes),
         next_grant=last + 1,

@@ -132,6 +132,15 @@ def _thawed(frozen: Mapping[_K, _V]) -> dict[_K, _V]:
     return frozen.copy() if isinstance(frozen, MappingProxyType) else dict(frozen)
 
 
+def users_of(allocations: Mapping[ServiceKey, Allocation]) -> Mapping[IPAddress, tuple[ServiceKey, ...]]:
+    """Who uses which address."""
+    users: dict[IPAddress, tuple[ServiceKey, ...]] = {}
+    for key, allocation in allocations.items():
+        for address in allocation.addresses:
+            users[address] = (*users.get(address, ()), key)
+    return MappingProxyType(users)
+
+
 def _users_after(
     state: LedgerState, batch: Batch, granted: tuple[Allocation, ...], terms: Mapping[ServiceKey, str]
 ) -> Mapping[IPAddress, tuple[ServiceKey, ...]]:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from lbctl.controller.records import users_of
 from lbctl.model.service import ServiceType
 from lbctl.plan.reason import GrantCause, Reason
 from tests.plan.allocation_worlds import (
@@ -280,6 +281,6 @@ def test_a_ledger_that_says_one_address_twice_is_mended() -> None:
     cluster = Cluster(A).put(service("young", created=2.0), service("old", created=1.0, ip="192.0.2.3"))
     ledger = dict(cluster.state.allocations)
     ledger[key("old")] = replace(ledger[key("old")], addresses=ledger[key("young")].addresses)
-    cluster.state = replace(cluster.state, allocations=ledger)
+    cluster.state = replace(cluster.state, allocations=ledger, users=users_of(ledger))
     cluster.put(service("old", created=1.0))
     assert (cluster.addresses("old"), cluster.addresses("young")) == ("192.0.2.0", "192.0.2.1")

@@ -10,6 +10,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lbctl.controller.records import users_of
 from lbctl.model.allocation import Allocation
 from lbctl.model.node import Namespace
 from lbctl.model.pool import Pool
@@ -93,9 +94,11 @@ def impositions(draw: st.DrawFn) -> _Change:
         terms = {**state.remembered.terms}
         if agreed:
             terms[key] = terms_of(cluster.world.services[key]).text
+        allocations = {**state.allocations, key: allocation}
         cluster.state = replace(
             state,
-            allocations={**state.allocations, key: allocation},
+            allocations=allocations,
+            users=users_of(allocations),
             remembered=replace(state.remembered, terms=terms),
             next_grant=state.next_grant + 1,
         )
