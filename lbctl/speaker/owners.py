@@ -105,7 +105,6 @@ def follow(
             alive = old.alive
         else:
             turned = alive ^ old.alive
-            touched.update(address for address, claim in old.held.items() if claim.node in turned)
             touched.update(address for node in turned for address in view.claims.get(node, ()))
         if addresses is not old.addresses:
             touched.update(address for address in addresses if address not in old.addresses)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from lbctl.model.advertisement import L2Advertisement
 from lbctl.model.member import Liveness, Member
 from lbctl.model.node import EXCLUDE_LABEL, Node
-from lbctl.model.snapshot import Snapshot, View, World, evolve
+from lbctl.model.snapshot import Snapshot, World, evolve
 from lbctl.plan.announce import AnnounceMemo, Plan, announce
 from lbctl.plan.eligible import OwnInterfaces
 from tests.support.worlds import (
@@ -22,6 +22,7 @@ from tests.support.worlds import (
     claim,
     endpoint,
     endpoints,
+    key,
     labels,
     member,
     preferred,
@@ -46,7 +47,7 @@ SLICES = [
     endpoints(name, *found)
     for name in "wxyz"
     for found in ((endpoint("a"),), (endpoint("a"), endpoint("b")), (endpoint("c", ready=False),))
-]
+] + [replace(endpoints("w", endpoint("b")), service=key("x"))]
 NODES = [
     Node(name=name, labels=labels(host=name), network_unavailable=away) for name in "abc" for away in (False, True)
 ] + [Node(name="a", labels=labels(**{EXCLUDE_LABEL: ""}))]
@@ -83,27 +84,57 @@ OWN = [
 ]
 
 
+PARTS: dict[str, st.SearchStrategy[Any]] = {
+    "services": subsets(SERVICES),
+    "slices": subsets(SLICES),
+    "nodes": subsets(NODES),
+    "l2_advertisements": subsets(ADS),
+    "allocations": subsets(ALLOCATIONS),
+    "members": subsets(MEMBERS),
+    "claims": subsets(CLAIMS),
+    "own": st.sampled_from(OWN),
+}
+
+
+def situation_of(parts: dict[str, Any]) -> tuple[Snapshot, OwnInterfaces]:
+    maps: dict[str, Any] = {
+        name: by_key(found) for name, found in parts.items() if name not in ("members", "claims", "own")
+    }
+    seen = view(*parts["members"], claims=parts["claims"]) if parts["members"] is not None else None
+    return Snapshot(world=World(**maps), view=seen), parts["own"]
+
+
 @st.composite
 def situations(draw: st.DrawFn) -> tuple[Snapshot, OwnInterfaces]:
-    world = World(
-        services=by_key(draw(subsets(SERVICES))),
-        slices=by_key(draw(subsets(SLICES))),
-        nodes=by_key(draw(subsets(NODES))),
-        l2_advertisements=by_key(draw(subsets(ADS))),
-        allocations=by_key(draw(subsets(ALLOCATIONS))),
-    )
-    seen: View | None = None
-    if draw(st.integers(0, 5)):
-        seen = view(*draw(subsets(MEMBERS)), claims=draw(subsets(CLAIMS)))
-    return Snapshot(world=world, view=seen), draw(st.sampled_from(OWN))
+    parts = {name: draw(some) for name, some in PARTS.items()}
+    if not draw(st.integers(0, 5)):
+        parts["members"] = None
+    return situation_of(parts)
+
+
+@st.composite
+def courses(draw: st.DrawFn) -> list[tuple[Snapshot, OwnInterfaces]]:
+    """A life: from one situation to the next a few parts change, and all others stay the very same objects."""
+    parts = {name: draw(some) for name, some in PARTS.items()}
+    snapshot, own = situation_of(parts)
+    course = [(snapshot, own)]
+    for _ in range(draw(st.integers(1, 6))):
+        changed = draw(st.lists(st.sampled_from(sorted(PARTS)), min_size=1, max_size=2, unique=True))
+        parts |= {name: draw(PARTS[name]) for name in changed}
+        fresh, own = situation_of(parts)
+        maps = {name: getattr(fresh.world, name) for name in changed if hasattr(World, name)}
+        seen = fresh.view if {"members", "claims"} & set(changed) else snapshot.view
+        snapshot = Snapshot(world=replace(snapshot.world, **maps), view=seen)
+        course.append((snapshot, own))
+    return course
 
 
 def content(plan: Plan) -> tuple[Any, ...]:
     return dict(plan.prepared), dict(plan.assignments), dict(plan.by_address), plan.alive
 
 
-@settings(max_examples=150)
-@given(st.lists(situations(), min_size=1, max_size=5))
+@settings(max_examples=200)
+@given(courses())
 def test_any_memo_gives_what_an_empty_one_gives(course: list[tuple[Snapshot, OwnInterfaces]]) -> None:
     memo = AnnounceMemo()
     for snapshot, own in course:
@@ -152,9 +183,9 @@ def test_a_thousand_groups_on_three_nodes_are_planned_in_a_tenth_of_a_second() -
         start = time.process_time()
         _, memo = announce(snapshot, own=own)
         full.append(time.process_time() - start)
-        key, old = next(iter(many.slices.items()))
+        name, old = next(iter(many.slices.items()))
         empty = replace(old, endpoints=())
-        changed = Snapshot(world=evolve(many, made_unix=1.0, slices={**many.slices, key: empty}), view=snapshot.view)
+        changed = Snapshot(world=evolve(many, made_unix=1.0, slices={**many.slices, name: empty}), view=snapshot.view)
         start = time.process_time()
         announce(changed, memo, own=own)
         one.append(time.process_time() - start)

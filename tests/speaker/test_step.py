@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any
 
 from hypothesis import given, settings
@@ -217,7 +218,17 @@ def test_i_am_a_living_member_of_my_own_view() -> None:
     assert (me.state, me.two_way, me.addresses) == (Liveness.ALIVE, True, addresses("198.51.100.1", "fe80::2"))
 
 
-WORLDS = [vip_world(vips, nodes=[Node(name=n) for n in "abc"]) for vips in ([], [VIP], [VIP, OTHER], [OTHER])]
+FULL = vip_world([VIP, OTHER, "192.0.2.3"], nodes=[Node(name=n) for n in "abc"])
+WORLDS = [
+    replace(
+        FULL,
+        allocations=MappingProxyType({k: a for k, a in FULL.allocations.items() if str(a.addresses[0]) in vips}),
+        slices=MappingProxyType({k: s for k, s in FULL.slices.items() if backed or k.name != "s0-ipv4"}),
+    )
+    for vips in ([], [VIP], [VIP, OTHER], [OTHER, "192.0.2.3"])
+    for backed in (True, False)
+]
+"""They share their objects, as generations of one world do."""
 VIEWS = [
     view(*members, claims=claims)
     for members in (["a"], ["a", "b"], ["a", "b", "c"], ["a", member("b", Liveness.GONE)])
