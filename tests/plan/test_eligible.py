@@ -20,6 +20,7 @@ from tests.support.worlds import (
     allocation,
     endpoint,
     endpoints,
+    key,
     labels,
     member,
     observer,
@@ -241,3 +242,12 @@ def test_one_changed_slice_leaves_everything_else_as_it_was() -> None:
     assert memo.touched == frozenset({x})
     third, _ = eligible(Snapshot(world=after), memo)
     assert third is second
+
+
+def test_a_slice_that_goes_to_another_service_takes_its_endpoints_along() -> None:
+    before = world([X, allocation("y", "192.0.2.2")], nodes=[A], slices=[endpoints("x", endpoint("a"))])
+    first, memo = eligible(Snapshot(world=before))
+    assert (may(first[addresses(VIP)]), may(first[addresses("192.0.2.2")])) == (["a"], [])
+    (moved,) = (replace(found, service=key("y")) for found in before.slices.values())
+    after, _ = eligible(Snapshot(world=evolve(before, made_unix=1.0, slices={moved.key: moved})), memo)
+    assert (may(after[addresses(VIP)]), may(after[addresses("192.0.2.2")])) == ([], ["a"])
