@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lbctl.model.snapshot import World
-from lbctl.sources.published_document import DocumentDecoder, Published, PublishedError, Trouble
+from lbctl.sources.published_document import DocumentDecoder, Head, Published, PublishedError, Trouble
 
 if TYPE_CHECKING:
     import asyncinotify
@@ -39,7 +39,7 @@ def read_published(path: Path, *, cluster: str | None = None, only: Collection[s
 
     Raises PublishedError when the file is missing, torn, of a newer schema, or of another cluster than `cluster`.
     """
-    return _decoded(DocumentDecoder(), _content(path), path, cluster=cluster, only=only)
+    return _decoded(DocumentDecoder(), _content(path), path, lambda head: _check_cluster(head, cluster), only)
 
 
 def _content(path: Path) -> bytes:
@@ -55,19 +55,18 @@ def _decoded(
     decoder: DocumentDecoder,
     content: bytes,
     path: Path,
-    *,
-    cluster: str | None = None,
+    check: Callable[[Head], None],
     only: Collection[str] | None = None,
 ) -> Published:
     try:
-        published = decoder.decode(content, only=only)
+        return decoder.decode(content, only=only, check=check)
     except PublishedError as error:
         raise PublishedError(error.trouble, f"{path}: {error}") from error
-    if cluster is not None and published.cluster != cluster:
-        raise PublishedError(
-            Trouble.OTHER_CLUSTER, f"{path} belongs to cluster {published.cluster!r}, this is {cluster!r}"
-        )
-    return published
+
+
+def _check_cluster(head: Head, cluster: str | None) -> None:
+    if cluster is not None and head.cluster != cluster:
+        raise PublishedError(Trouble.OTHER_CLUSTER, f"it belongs to cluster {head.cluster!r}, this is {cluster!r}")
 
 
 def _stamp(path: Path) -> _Stamp | None:
@@ -160,7 +159,6 @@ class PublishedSource:
         try:
             content = await asyncio.to_thread(_content, self._path)
             published = await asyncio.to_thread(self._decode, content)
-            self._refuse_older(published)
         except PublishedError as error:
             if self._error is None or self._error.trouble is not error.trouble:
                 self._error_since = self._clock()
@@ -179,21 +177,21 @@ class PublishedSource:
         return published.world
 
     def _decode(self, content: bytes) -> Published:
-        return _decoded(self._decoder, content, self._path, cluster=self._cluster)
+        return _decoded(self._decoder, content, self._path, self._check)
 
-    def _refuse_older(self, published: Published) -> None:
+    def _check(self, head: Head) -> None:
+        _check_cluster(head, self._cluster)
         known = self._published
         if known is None:
             return
-        if published.ledger == known.ledger:
-            older = published.world.generation < known.world.generation
+        if head.ledger == known.ledger:
+            older = head.generation < known.world.generation
         else:
             # A new ledger counts from the start again; only the clock can tell which of the two is the later one.
-            older = published.world.made_unix < known.world.made_unix
+            older = head.made_unix < known.world.made_unix
         if older:
             raise PublishedError(
-                Trouble.OLDER,
-                f"{self._path} holds generation {published.world.generation}, which is older than what is in force",
+                Trouble.OLDER, f"it holds generation {head.generation}, which is older than what is in force"
             )
 
     def _keep(self, path: Path, content: bytes) -> None:

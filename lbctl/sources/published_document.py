@@ -176,22 +176,22 @@ class _Document(msgspec.Struct):
     body: msgspec.Raw
 
 
-class _Body(msgspec.Struct, rename="camel"):
+class Head(msgspec.Struct, frozen=True, rename="camel"):
+    """What a document says of itself."""
+
     cluster: str
     ledger: str
     generation: int
     made_unix: float
 
 
+@dataclass(frozen=True, slots=True)
 class _Fragments:
-    """The objects of one section, by their bytes, and the map they make."""
+    """The objects of one section, by their bytes, and the map they make. `digest` is of the whole section."""
 
-    __slots__ = ("by_bytes", "digest", "map")
-
-    def __init__(self) -> None:
-        self.digest = b""
-        self.by_bytes: dict[bytes, Any] = {}
-        self.map: Mapping[Any, Any] = MappingProxyType({})
+    digest: bytes
+    by_bytes: dict[bytes, Any]
+    map: Mapping[Any, Any]
 
 
 _sections_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -203,11 +203,22 @@ class DocumentDecoder:
 
     def __init__(self) -> None:
         self._fragments: dict[str, _Fragments] = {}
+        self._fresh: dict[str, _Fragments] = {}
         self._decoders = {kind.member: msgspec.json.Decoder(kind.wire) for kind in KINDS}
         self._pending_decoder = msgspec.json.Decoder(schema.PendingWire)
 
-    def decode(self, document: bytes, *, only: Collection[str] | None = None) -> Published:
-        """Raises PublishedError. `only` names the World's maps that are wanted; the others stay empty."""
+    def decode(
+        self,
+        document: bytes,
+        *,
+        only: Collection[str] | None = None,
+        check: Callable[[Head], None] = lambda _: None,
+    ) -> Published:
+        """Raises PublishedError.
+
+        `only` names the World's maps that are wanted, the others stay empty. `check` looks at the head of a document
+        that is whole, and raises where it is not to be used.
+        """
         try:
             outer = msgspec.json.decode(document, type=_Document)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -221,8 +232,10 @@ class DocumentDecoder:
         if outer.checksum != f"{_HASH}:{hashlib.new(_HASH, body).hexdigest()}":
             raise PublishedError(Trouble.TORN, "its checksum does not match its content")
         try:
-            head = msgspec.json.decode(body, type=_Body)
+            head = msgspec.json.decode(body, type=Head)
+            check(head)
             sections = _sections_decoder.decode(body)
+            self._fresh = {}
             maps = {
                 kind.map: self._section(kind.member, sections.get(kind.member), self._decoders[kind.member], kind)
                 for kind in KINDS
@@ -232,6 +245,8 @@ class DocumentDecoder:
         except (msgspec.DecodeError, ValueError) as error:
             # The checksum holds, so these are the bytes that some controller wrote.
             raise PublishedError(Trouble.UNREADABLE, f"it cannot be understood: {error}") from error
+        # Only now, so that a document that is not used leaves what was known in place.
+        self._fragments |= self._fresh
         return Published(
             world=World(generation=head.generation, made_unix=head.made_unix, **maps),
             pending=MappingProxyType(dict(pending.values())),
@@ -245,13 +260,12 @@ class DocumentDecoder:
         text = bytes(raw) if raw is not None else b"[]"
         digest = hashlib.blake2b(text, digest_size=16).digest()
         known = self._fragments.get(member)
-        if known is None:
-            known = self._fragments[member] = _Fragments()
-        elif known.digest == digest:
+        if known is not None and known.digest == digest:
             return known.map
+        before = known.by_bytes if known is not None else {}
         objects: dict[Any, Any] = {}
         by_bytes: dict[bytes, Any] = {}
-        before, to_model, key = known.by_bytes, kind.to_model, kind.key
+        to_model, key = kind.to_model, kind.key
         for item in _items_decoder.decode(text):
             fragment = bytes(item)
             value = before.get(fragment)
@@ -259,9 +273,9 @@ class DocumentDecoder:
                 value = to_model(decoder.decode(fragment))
             by_bytes[fragment] = value
             objects[key(value)] = value
-        # Only now, so that a section that cannot be understood leaves what was known in place.
-        known.digest, known.by_bytes, known.map = digest, by_bytes, MappingProxyType(objects)
-        return known.map
+        fresh = _Fragments(digest, by_bytes, MappingProxyType(objects))
+        self._fresh[member] = fresh
+        return fresh.map
 
 
 _PENDING_KIND = _Kind(PENDING, PENDING, schema.PendingWire, schema.pending_wire, schema.pending_of, itemgetter(0))

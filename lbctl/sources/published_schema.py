@@ -32,6 +32,7 @@ from lbctl.model.service import (
 from lbctl.plan.reason import Reason, Refusal
 
 SCHEMA = "lbctl.io/published/v1"
+_AFFINITY_TIME = TrafficSpec().affinity_time
 
 
 class Wire(msgspec.Struct, omit_defaults=True, rename="camel"):
@@ -115,7 +116,7 @@ class ServiceWire(Wire):
     family_policy: FamilyPolicy | None = None
     external_traffic_policy: TrafficPolicy = TrafficPolicy.CLUSTER
     client_ip_affinity: bool = False
-    affinity_time: int = 10800
+    affinity_time: int | None = None
     source_ranges: list[str] = []
     publish_not_ready: bool = False
     health_check_node_port: int | None = None
@@ -152,7 +153,7 @@ def service_wire(service: Service) -> ServiceWire:
         family_policy=family.policy,
         external_traffic_policy=traffic.external_policy,
         client_ip_affinity=traffic.client_ip_affinity,
-        affinity_time=traffic.affinity_time,
+        affinity_time=None if traffic.affinity_time == _AFFINITY_TIME else traffic.affinity_time,
         source_ranges=[str(network) for network in traffic.source_ranges],
         publish_not_ready=traffic.publish_not_ready,
         health_check_node_port=traffic.health_check_node_port,
@@ -191,7 +192,7 @@ def service_of(wire: ServiceWire) -> Service:
         traffic=TrafficSpec(
             external_policy=wire.external_traffic_policy,
             client_ip_affinity=wire.client_ip_affinity,
-            affinity_time=wire.affinity_time,
+            affinity_time=_AFFINITY_TIME if wire.affinity_time is None else wire.affinity_time,
             source_ranges=tuple(map(_network_of, wire.source_ranges)),
             publish_not_ready=wire.publish_not_ready,
             health_check_node_port=wire.health_check_node_port,
