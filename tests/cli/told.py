@@ -120,6 +120,8 @@ class Daemon:
         )
         self.polls = 0
         """How often moves were asked for."""
+        self.after_where: Callable[[], None] = lambda: None
+        """Called after each answer to where."""
         self._moves: Moves | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -144,7 +146,12 @@ class Daemon:
                 self.polls += 1
                 return await follow(query)
 
-            return {**handlers, "/v1/moves": counted}
+            async def where(query: Query) -> Answer:
+                answer = await handlers["/v1/where"](query)
+                self.after_where()
+                return answer
+
+            return {**handlers, "/v1/moves": counted, "/v1/where": where}
 
         with serving(start, path) as via:
             yield via
