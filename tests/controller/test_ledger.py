@@ -68,7 +68,7 @@ def test_what_is_committed_is_read_back(tmp_path: Path) -> None:
 @given(st.data())
 def test_the_file_says_what_the_values_say(data: st.DataObject) -> None:
     """Replaying batches in memory and reading the file back is the same, also with stretches between openings."""
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as folder:
         ledger = open_ledger(Path(folder))
         cluster = Cluster(POOL)
         for _ in range(data.draw(st.integers(1, 8))):

@@ -64,16 +64,16 @@ def _run(folder: Path, recorder: Recorder, *, checkpoint_pages: int = 1000) -> l
 
 @pytest.mark.parametrize("checkpoint_pages", [1000, 3], ids=["one checkpoint at the end", "many checkpoints"])
 def test_every_crash_leaves_the_last_commit_or_the_one_that_was_under_way(
-    tmp_path: Path, checkpoint_pages: int
+    memory_folder: Path, checkpoint_pages: int
 ) -> None:
     recorder = Recorder()
-    recorded = tmp_path / "recorded"
+    recorded = memory_folder / "recorded"
     states = [None, *_run(recorded, recorder, checkpoint_pages=checkpoint_pages)]
     syncs = [item for item in recorder.log if item.kind == "sync" and item.file.endswith("-wal")]
     assert len(syncs) > len(_STORIES), "every commit syncs"
     tried = torn = 0
     for crash in recorder.crashes(seed=7):
-        folder = tmp_path / "crashed"
+        folder = memory_folder / "crashed"
         folder.mkdir()
         crash.put(folder)
         ledger = Ledger(folder, new_name=lambda: "name")
@@ -106,15 +106,15 @@ def _goes_on(ledger: Ledger) -> None:
     assert all(len(after.users[address]) == 1 for address in held)
 
 
-def test_without_the_sync_the_test_would_see_it(tmp_path: Path) -> None:
+def test_without_the_sync_the_test_would_see_it(memory_folder: Path) -> None:
     """The check checks: with syncs left out of the record, answered commits are lost."""
     recorder = Recorder()
-    states = [None, *_run(tmp_path / "recorded", recorder)]
+    states = [None, *_run(memory_folder / "recorded", recorder)]
     recorder.log = [item for item in recorder.log if item.kind != "sync" or not item.file.endswith("-wal")]
     lost = 0
     for number, crash in enumerate(recorder.crashes(seed=7)):
         if crash.what.startswith("power lost, nothing") and crash.acknowledged > 1:
-            folder = tmp_path / str(number)
+            folder = memory_folder / str(number)
             folder.mkdir()
             crash.put(folder)
             ledger = Ledger(folder, new_name=lambda: "name")
