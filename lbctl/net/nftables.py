@@ -8,21 +8,23 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import json
 import os
 import shutil
 import struct
 from collections.abc import Sequence
 from enum import StrEnum
 
+import msgspec
+
 from lbctl.net.netlink import NETFILTER, Netlink, attribute, attributes
 from lbctl.net.nft_listing import read_table
 from lbctl.plan.proxy_table import TABLE, Table
 
 _TIME = 30.0
-_GETTABLE = (10 << 8) | 1
+_GETTABLE, _GETGEN = (10 << 8) | 1, (10 << 8) | 16
 _NFPROTO_INET = 1
 _TABLE_NAME, _TABLE_HANDLE = 1, 4
+_GENERATION_ID = 1
 
 
 class ProxyTrouble(StrEnum):
@@ -67,8 +69,8 @@ class Nft:
                 return None
             raise
         try:
-            return await asyncio.to_thread(lambda: read_table(json.loads(output), meant))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            return await asyncio.to_thread(lambda: read_table(msgspec.json.decode(output), meant))
+        except (msgspec.DecodeError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise ProxyError(
                 ProxyTrouble.UNREADABLE, f"the table {TABLE} holds what lbctl never wrote: {error!r}"
             ) from error
@@ -104,12 +106,24 @@ class Nft:
 
 def standing() -> int | None:
     """The handle of the table in this network namespace, None when there is none: another number is another table."""
-    body = struct.pack("!BBH", _NFPROTO_INET, 0, 0) + attribute(_TABLE_NAME, TABLE.split()[1].encode() + b"\0")
+    name = TABLE.split()[1].encode() + b"\0"
+    return _number(_GETTABLE, _NFPROTO_INET, attribute(_TABLE_NAME, name), _TABLE_HANDLE)
+
+
+def generation() -> int | None:
+    """How many transactions the rules of this network namespace have seen, by whomever, or None if it cannot be told.
+
+    The same number as before: nobody changed anything. What the kernel itself adds to dynamic sets does not count.
+    """
+    return _number(_GETGEN, 0, b"", _GENERATION_ID)
+
+
+def _number(kind: int, family: int, body: bytes, wanted: int) -> int | None:
     try:
         with Netlink(NETFILTER) as netlink:
-            for answer in netlink.request(_GETTABLE, body):
-                for kind, value in attributes(answer[4:]):
-                    if kind == _TABLE_HANDLE:
+            for answer in netlink.request(kind, struct.pack("!BBH", family, 0, 0) + body):
+                for found, value in attributes(answer[4:]):
+                    if found == wanted:
                         return int.from_bytes(value, "big")
     except OSError:
         return None

@@ -14,10 +14,10 @@ from enum import StrEnum
 
 from lbctl.net import conntrack, forwarding
 from lbctl.net.forwarding import SysctlChange
-from lbctl.net.nftables import Nft, ProxyError, ProxyTrouble, standing
+from lbctl.net.nftables import Nft, ProxyError, ProxyTrouble, generation, standing
 from lbctl.plan.proxy import Ruleset, stale_udp
 from lbctl.plan.proxy_rules import between, disjoint, table
-from lbctl.plan.proxy_table import Delta, Table, delta_text, difference, load_text
+from lbctl.plan.proxy_table import Delta, delta_text, difference, load_text
 
 SPACING = 0.2
 """Seconds from the start of one update to the start of the next: what comes in between goes together."""
@@ -73,6 +73,8 @@ class Proxy:
         self._looked_after: Ruleset | None = None
         """The last one whose stale UDP flows were forgotten."""
         self._handle: int | None = None
+        self._sure: int | None = None
+        """The generation of the kernel's rules at which the table was known to be as it should."""
         self._warned: frozenset[str] = frozenset()
         self.interfaces: Collection[str] = ()
         """Where packets to VIPs arrive, as far as the speaker knows: looked at for what would drop them."""
@@ -89,8 +91,11 @@ class Proxy:
             self._not_before = loop.time() + self._spacing
             return await self._bring()
 
-    async def verify(self) -> Verified:
-        """Compares the kernel with what was applied, and repairs. Raises ProxyError."""
+    async def verify(self, *, thorough: bool = True) -> Verified:
+        """Compares the kernel with what was applied, and repairs. Raises ProxyError.
+
+        Not `thorough`: nothing is listed where the kernel counts no transaction but ours since it was last all right.
+        """
         async with self._lock:
             if self._wanted is None:
                 return Verified()
@@ -104,13 +109,16 @@ class Proxy:
                 )
             current, warnings = await self._here(self._wanted)
             allowed = self._let_through(current)
-            was_there = standing() is not None
-            self._in_force = None
-            way, delta = await self._settle(current)
+            was_there, before, self._in_force = standing() is not None, self._in_force, None
+            way, repaired = Way.UNCHANGED, ""
+            if was_there and before is not None:
+                way = await self._update(before, current)
+            if thorough or not was_there or self._sure is None or generation() != self._sure:
+                found, delta = await self._settle(current)
+                if found is not Way.UNCHANGED:
+                    way = found
+                    repaired = str(delta) if delta else "the whole table" if was_there else "the table was gone"
             self._in_force = current
-            repaired = ""
-            if way is not Way.UNCHANGED:
-                repaired = str(delta) if delta else "the whole table" if was_there else "the table was gone"
             return Verified(
                 repaired=repaired, way=way, changes=allowed.changes, warnings=(*warnings, *allowed.warnings)
             )
@@ -122,29 +130,33 @@ class Proxy:
         verify_every: float = VERIFY_EVERY,
         look_every: float = LOOK_EVERY,
     ) -> None:
-        """Verifies for ever: now and then in full, and at once when the table is gone or an update had failed.
+        """Verifies for ever: every `verify_every` seconds, and at once when the table is gone or an update had failed.
 
-        `report` hears of what was repaired, of warnings, and of what could not be done.
+        `report` hears of what was repaired, of warnings, of what could not be done, and when it could again.
         """
         loop = asyncio.get_running_loop()
         due = loop.time() + verify_every
+        failed = False
         while True:
             await asyncio.sleep(look_every)
             if loop.time() < due and not self._looks_wrong():
                 continue
             try:
-                found = await self.verify()
-                if found.repaired or found.changes or found.warnings:
+                found = await self.verify(thorough=False)
+                if found.repaired or found.changes or found.warnings or failed:
                     report(found)
+                failed = False
             except ProxyError as error:
                 report(error)
+                failed = True
                 await asyncio.sleep(look_every * 4)
             due = loop.time() + verify_every
 
     async def remove(self) -> None:
         """Deletes the table: nothing is forwarded for any VIP any more, open flows included. Raises ProxyError."""
         async with self._lock:
-            self._wanted = self._reached = self._in_force = self._looked_after = self._handle = None
+            self._wanted = self._reached = self._in_force = self._looked_after = None
+            self._handle = self._sure = None
             await self._nft.delete()
 
     async def open_flows(self) -> int:
@@ -158,7 +170,7 @@ class Proxy:
     def _looks_wrong(self) -> bool:
         if self._lock.locked() or self._wanted is None:
             return False
-        return self._reached is not self._wanted or standing() != self._handle
+        return self._reached is not self._wanted or self._in_force is None or standing() != self._handle
 
     async def _bring(self) -> Applied:
         started = asyncio.get_running_loop().time()
@@ -168,7 +180,7 @@ class Proxy:
         allowed = self._let_through(current)
         # Unknown until it is done: whoever is interrupted here looks at the kernel first next time.
         self._in_force = None
-        way = await self._update(before, current)
+        way = await self._update(before, current) if before is not None else (await self._settle(current))[0]
         self._in_force, self._reached = current, wanted
         forgotten = 0
         try:
@@ -186,42 +198,46 @@ class Proxy:
             warnings=(*warnings, *allowed.warnings),
         )
 
-    async def _update(self, before: Ruleset | None, current: Ruleset) -> Way:
-        if before is not None:
-            delta = between(before, current)
-            if not delta:
-                return Way.UNCHANGED
-            try:
-                await self._nft.load(delta_text(delta))
-                return Way.DELTA
-            except ProxyError as error:
-                if error.reason in _HOPELESS:
-                    raise
-                # Somebody changed our table. Look at what is there.
+    async def _update(self, before: Ruleset, current: Ruleset) -> Way:
+        """From what we know to be there; where that turns out wrong, from what is there."""
+        delta = await asyncio.to_thread(between, before, current)
+        if not delta:
+            return Way.UNCHANGED
+        try:
+            await self._load(delta_text(delta), self._sure)
+            return Way.DELTA
+        except ProxyError as error:
+            if error.reason in _HOPELESS:
+                raise
         way, _ = await self._settle(current)
         return way
 
     async def _settle(self, current: Ruleset) -> tuple[Way, Delta | None]:
         """From whatever the kernel has to this ruleset, by as little as possible."""
         desired = await asyncio.to_thread(table, current)
-        delta: Delta | None = None
         try:
+            seen = generation()
             actual = await self._nft.listed(desired)
-            if actual is not None:
-                delta = await asyncio.to_thread(difference, actual, desired)
+            delta = await asyncio.to_thread(difference, actual, desired) if actual is not None else None
             if delta is not None:
                 if delta:
-                    await self._nft.load(delta_text(delta))
-                self._handle = standing()
+                    await self._load(delta_text(delta), seen)
+                else:
+                    self._handle, self._sure = standing(), seen
                 return (Way.DELTA if delta else Way.UNCHANGED), delta
         except ProxyError as error:
             if error.reason in _HOPELESS:
                 raise
-        await self._load(desired)
+        await self._load(load_text(desired), generation())
         return Way.WHOLE, None
 
-    async def _load(self, desired: Table) -> None:
-        await self._nft.load(load_text(desired))
+    async def _load(self, text: str, sure: int | None) -> None:
+        """One transaction. `sure`: the generation of which we know what it holds; if ours is the next, so is this."""
+        self._sure = None
+        await self._nft.load(text)
+        now = generation()
+        if sure is not None and now == sure + 1:
+            self._sure = now
         self._handle = standing()
 
     async def _here(self, wanted: Ruleset) -> tuple[Ruleset, list[str]]:

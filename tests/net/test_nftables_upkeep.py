@@ -8,7 +8,7 @@ import json
 import socket
 import subprocess
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
 import pytest
@@ -299,6 +299,41 @@ def test_damage_is_found_named_and_repaired(lan: ProxyLan, damage: str, named: s
     assert set(spread(lan["client"], V4, 16)) == {"p2", "p3"}
 
 
+def test_nothing_is_listed_while_nobody_else_changes_rules(lan: ProxyLan) -> None:
+    """A look costs a microsecond then; whatever anybody changes anywhere makes the next one a full one."""
+    nft = Counting()
+    lan.proxies["n1"] = Proxy(nft, spacing=0)
+
+    def listings() -> int:
+        before = nft.listings
+        assert lan.do("n1", lan.proxy("n1").verify(thorough=False)) == Verified()
+        return nft.listings - before
+
+    lan.apply("n1", world(service(["p2"])))
+    assert listings() == 0
+    lan.apply("n1", world(service(["p2", "p3"], affinity=60)))
+    ask_tcp(lan["client"], V4)
+    assert listings() == 0
+    lan["n1"].run(["nft", "add table inet other"])
+    assert [listings(), listings()] == [1, 0]
+    lan["n1"].run(["nft", "delete table inet other"])
+    lan.apply("n1", world(service(["p2"])))
+    assert [listings(), listings()] == [1, 0]
+    lan["n1"].run(["nft", "flush chain inet lbctl pick4/1"])
+    assert "pick4/1" in lan.do("n1", lan.proxy("n1").verify(thorough=False)).repaired
+    assert listings() == 0
+
+
+class Counting(Nft):
+    """An nft that counts how often it lists."""
+
+    listings = 0
+
+    async def _run(self, arguments: Sequence[str], text: str = "") -> bytes:
+        self.listings += "list" in arguments
+        return await super()._run(arguments, text)
+
+
 def test_an_update_gets_through_whatever_somebody_did_to_the_table(lan: ProxyLan) -> None:
     lan.apply("n1", world(service(["p1", "p2"])))
     lan["n1"].run(["nft", "delete element inet lbctl slot4/0 { 192.168.3.170 . tcp . 8080 }"])
@@ -342,6 +377,13 @@ def test_a_failed_update_is_tried_again_without_being_asked(lan: ProxyLan) -> No
         nft.broken = False
         while isinstance(await reports.get(), ProxyError):
             pass
+        nft.broken = True
+        lan["n1"].run(["nft", "flush", "ruleset"])
+        assert isinstance(await reports.get(), ProxyError)
+        nft.broken = False
+        while isinstance(report := await reports.get(), ProxyError):
+            pass
+        assert report.repaired == "the table was gone"
         keeping.cancel()
 
     lan.do("n1", asyncio.wait_for(live(), 10))
@@ -353,8 +395,7 @@ class Breakable(Nft):
 
     broken = False
 
-    async def _run(self, arguments: object, text: str = "") -> bytes:
-        assert isinstance(arguments, list)
+    async def _run(self, arguments: Sequence[str], text: str = "") -> bytes:
         self._command = ("/nowhere/nft-is-not-here",) if self.broken else None
         return await super()._run(arguments, text)
 
