@@ -352,6 +352,8 @@ class _Speaker:
         if chosen != self._interfaces:
             self._interfaces = chosen
             self._facts.own = own_interfaces(self._settings.node, chosen)
+            if self._proxy is not None:
+                self._proxy.arrives_on([interface.name for interface in chosen])
             self._wake.set()
 
     # Steps

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections.abc import Collection
 
 from lbctl.model.snapshot import World
 from lbctl.net.nftables import ProxyError
@@ -37,6 +38,10 @@ class ServiceProxy:
     def trouble(self) -> str | None:
         """What could not be done, and what to do about it; None while all is well."""
         return self._trouble or None
+
+    def arrives_on(self, interfaces: Collection[str]) -> None:
+        """The interfaces that packets to VIPs come in by: looked at for what would drop them."""
+        self._proxy.interfaces = tuple(interfaces)
 
     def want(self, world: World) -> int:
         """The newest World; those that were not reached yet are passed over. Returns its number, for `tried`."""
