@@ -442,20 +442,23 @@ class Heartbeat:
         self.counters["tx_packets"] += len(to)
 
     def _push(self, now: float) -> None:
-        """Sends what changed in my list to everybody who can hear, without waiting to be asked."""
+        """Sends what changed in my list to everybody, without waiting to be asked.
+
+        Also to configured nodes that are not heard: were we deaf, they must learn what we wrongly claim.
+        """
         own = self.ownership.table.own
         if own.version == self._pushed:
             return
         bodies = own.bodies(self._pushed, own.version, packets=PUSHED)
         self._pushed = own.version
         self._rebuild = True
-        by_lane: dict[int, list[Address]] = {}
+        by_lane = {via: self._audience.silent(lane, now) for via, lane in self._lanes.items()}
         for instance in self.membership.instances.values():
             route = self._audience.route(instance, now, self._lanes)
             if route is not None:
-                by_lane.setdefault(route[0].segment.ifindex, []).append(route[1])
+                by_lane[route[0].segment.ifindex].append(route[1])
         for via, addresses in by_lane.items():
-            for body in bodies:
+            for body in bodies if addresses else ():
                 self._send(Kind.CLAIMS, body, self._lanes[via], addresses, now)
 
     def _ask(self, instance: Instance, now: float) -> None:

@@ -148,8 +148,7 @@ class Ownership:
             self._report_claims(owner, rows, gone, complete=False)
 
     def counts(self, member: Instance) -> None:
-        """A member is heard both ways from now on: its claims bind, and it still holds what it held."""
-        self.takeover.returned(member.key)
+        """A member is heard both ways from now on: its claims bind."""
         copy = self.table.copies.get(member.key)
         if copy is not None:
             self._compare(member, [address for address in self.table.own.claims if address in copy.claims])

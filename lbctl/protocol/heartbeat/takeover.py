@@ -55,10 +55,6 @@ class Takeover:
         """Somebody claims it, or it is not mine to take any more."""
         self.vacancies.pop(address, None)
 
-    def returned(self, owner: tuple[int, int]) -> None:
-        """The owner is back with its claims."""
-        self.vacancies = {a: v for a, v in self.vacancies.items() if v.owner != owner}
-
     def due_at(self, vacancy: Vacancy, is_alive: Callable[[int], bool]) -> float:
         """When I may take it: at once as the first living heir, one interval later as the next."""
         for heir in vacancy.heirs:

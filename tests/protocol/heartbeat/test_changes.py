@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lbctl.plan.reason import Cause
@@ -51,21 +51,25 @@ def test_codes_of_causes_keep_their_meaning() -> None:
     assert CAUSES[:5] == ("other", "started", "first_announced", "owner_gone", "owner_left")
 
 
+@settings(deadline=None)
 @given(claims)
 def test_a_claim_arrives_as_it_was_sent(claim: Claim) -> None:
     assert decode_claim(encode_claim(claim)) == claim
 
 
+@settings(deadline=None)
 @given(claims, st.binary(max_size=40))
 def test_fields_of_a_later_version_are_not_understood_and_do_no_harm(claim: Claim, more: bytes) -> None:
     assert decode_claim(encode_claim(claim) + more) == claim
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=120))
 def test_any_bytes_are_a_claim_or_none(content: bytes) -> None:
     decode_claim(content)
 
 
+@settings(deadline=None)
 @given(st.lists(claims | st.ip_addresses().map(str), max_size=120), st.integers(0, 1000), st.integers(1, 50))
 def test_spans_cover_everything_in_packets_that_fit(entries: list[Claim | str], after: int, gap: int) -> None:
     numbered = [(after + gap * (n + 1), entry) for n, entry in enumerate(entries)]
@@ -83,6 +87,7 @@ def test_spans_cover_everything_in_packets_that_fit(entries: list[Claim | str], 
     assert dropped == [entry for entry in numbered if isinstance(entry[1], str)]
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=1200))
 def test_any_bytes_are_changes_or_refused(body: bytes) -> None:
     payload = bytes(HEADER_SIZE) + body
@@ -90,6 +95,7 @@ def test_any_bytes_are_changes_or_refused(body: bytes) -> None:
     parse_request(payload, len(payload))
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300), st.sampled_from([17, 18]))
 def test_any_entries_are_changes_or_refused(value: bytes, kind: int) -> None:
     (good,) = pack_changes((0, 9), [], floor=0, version=9)
@@ -97,6 +103,7 @@ def test_any_entries_are_changes_or_refused(value: bytes, kind: int) -> None:
     parse_changes(payload, len(payload))
 
 
+@settings(deadline=None)
 @given(u64, st.lists(st.tuples(u64, u64), max_size=100))
 def test_a_request_arrives_as_it_was_sent(incarnation: int, spans: list[tuple[int, int]]) -> None:
     payload = bytes(HEADER_SIZE) + pack_request(Request(incarnation=incarnation, spans=tuple(spans)))

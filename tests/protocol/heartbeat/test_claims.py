@@ -58,7 +58,7 @@ changes_of_a_list = st.lists(
 )
 
 
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None)
 @given(changes_of_a_list, st.integers(0, 2**32), st.floats(0, 0.6))
 def test_a_copy_becomes_the_list_whatever_is_lost_repeated_or_late(
     changes: list[tuple[int, str, int]], seed: int, loss: float
@@ -97,6 +97,25 @@ def test_a_copy_becomes_the_list_whatever_is_lost_repeated_or_late(
     assert copy.missing() == ()
 
 
+@pytest.mark.parametrize(("first", "second"), [("put", "put"), ("put", "drop"), ("drop", "put")])
+def test_what_comes_late_does_not_undo_what_came_after_it(first: str, second: str) -> None:
+    own, copy = OwnClaims(), CopiedClaims()
+    own.put(claim("192.0.2.1", 1))
+    bodies = own.bodies(0, 1, packets=1)
+    for epoch, what in ((2, first), (3, second)):
+        if what == "put":
+            own.put(claim("192.0.2.1", epoch))
+        else:
+            own.drop("192.0.2.1")
+        bodies += own.bodies(epoch - 1, epoch, packets=1)
+    for body in (bodies[0], bodies[2], bodies[1]):
+        assert copy.apply(read(body)) is not None
+    assert copy.learn_digest(own.digest(1, 2))
+    assert copy.complete
+    assert copy.claims == own.claims
+
+
+@settings(deadline=None)
 @given(changes_of_a_list)
 def test_the_digest_is_that_of_the_claims_alone(changes: list[tuple[int, str, int]]) -> None:
     own, again = OwnClaims(), OwnClaims()

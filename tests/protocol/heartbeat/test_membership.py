@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from lbctl.protocol.heartbeat.identity import cluster_hash, node_hash
 from lbctl.protocol.heartbeat.membership import MAX_STRANGERS
 from lbctl.protocol.heartbeat.packet import Digest, Header, Heard, Kind, beat_bodies, encode_header
+from lbctl.protocol.heartbeat.segments import LOOPBACK, Segment
+from lbctl.protocol.machine import Send
 from tests.support.lan import PORT, VIA, Lan, Node
 
 D = 0.15
@@ -250,6 +252,23 @@ def test_an_observer_is_seen_and_sees_but_does_not_vote() -> None:
     lan.run(0.5)
     assert lan["a"].states["b"] == lan["o"].states["b"] == "gone"
     assert not lan["a"].machine.membership.quorate
+
+
+def test_over_loopback_only_observers_are_heard_and_only_by_speakers() -> None:
+    """Every user of a host may send there; nobody becomes a speaker by it."""
+    lan = started("a", "b")
+    machine = lan["a"].machine
+    segments = [Segment(ifindex=VIA, name="eth0", address="10.0.0.1"), LOOPBACK]
+    machine.set_segments(segments, lan.now)
+    for role, name in ((1, "speaker"), (2, "observer")):
+        header = Header(Kind.BEAT, node_hash(name), 1, 1, 0, 0, 50, 3, 1, role, 0)
+        (body,) = beat_bodies(name=name, hears=[], digests=[], links=[])
+        machine.received(encode_header(header, cluster_hash("test")) + body, 1, ("127.0.0.1", 40000), lan.now)
+    machine.handle_timeout(lan.now)
+    sends = [output for output in machine.outputs() if isinstance(output, Send) and output.via == 1]
+    assert {send.to for send in sends} == {("127.0.0.1", 40000)}
+    assert machine.counters["rx_local_speaker"] == 1
+    assert {instance.name for instance in machine.membership.instances.values()} == {"b", "observer"}
 
 
 def test_a_name_used_twice_is_noted() -> None:

@@ -259,6 +259,28 @@ def test_a_deaf_node_moves_nothing_of_the_others() -> None:
     assert held["b"] <= set(lan["b"].mine)
 
 
+def test_nobody_yields_to_a_claimant_that_does_not_hear_him() -> None:
+    """A2, without a majority on either side: the better claim is that of a deaf node."""
+    lan = Lan("ab")
+    lan.kill("b")
+    lan.run(0.5)
+    lan.prepare("a", [VIP])
+    lan.claim("a", [VIP])
+    assert lan["a"].mine[VIP][1:3] == [1, False]
+    lan.deafen("b")
+    lan.start("b")
+    lan["b"].machine.restore([(VIP, 40)])
+    lan.run(0.5)
+    lan.prepare("b", [VIP])
+    lan.claim("b", [VIP])
+    assert lan["b"].mine[VIP][1:3] == [41, False]
+    lan.run(1)
+    assert lan.owners(VIP) == {"a", "b"}
+    assert lan["a"].told("contested") == [{"node": "b", "addresses": [VIP], "two_way": False}]
+    lan.heal()
+    lan.until(lambda: lan.owners(VIP) == {"b"}, within=1.2)
+
+
 def test_an_isolated_node_loses_at_heal_and_moves_nothing() -> None:
     """A1: alone it raised the epochs of everything; its claims are provisional and lose to any that is not."""
     lan, addresses = cluster("abcde", 50)
@@ -381,6 +403,7 @@ def test_everybody_paused_together_loses_nothing() -> None:
     lan.run(1)
     assert owned(lan) == held
     assert all(len(lan.answerers(address)) == 1 for address in addresses)
+    assert {fields["state"] for node in lan.living() for fields in node.told("member")} == {"alive"}
 
 
 def test_a_node_alone_keeps_what_it_held_after_a_pause() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lbctl.protocol.heartbeat.identity import cluster_hash, node_hash, segment_tag
@@ -62,11 +62,13 @@ def header(**changed: int) -> Header:
     return known._replace(**changed)
 
 
+@settings(deadline=None)
 @given(headers)
 def test_a_header_arrives_as_it_was_sent(sent: Header) -> None:
     assert parse_header(encode_header(sent, CLUSTER), CLUSTER) == sent
 
 
+@settings(deadline=None)
 @given(names, st.lists(heards, max_size=8), st.lists(digests, max_size=3), st.lists(links, max_size=4))
 def test_a_beat_arrives_as_it_was_sent(name: str, hears: list[Heard], digest: list[Digest], link: list[Link]) -> None:
     (body,) = beat_bodies(name=name, hears=hears, digests=digest, links=link)
@@ -79,6 +81,7 @@ def test_a_beat_arrives_as_it_was_sent(name: str, hears: list[Heard], digest: li
     assert (beat.hears.low, beat.hears.high) == (0, 2**64 - 1)
 
 
+@settings(max_examples=30, deadline=None)
 @given(st.lists(heards, min_size=60, max_size=300, unique_by=lambda entry: entry[:2]), names)
 def test_a_beat_that_hears_many_is_split_into_ranges_without_gap(hears: list[Heard], name: str) -> None:
     bodies = beat_bodies(name=name, hears=hears, digests=[Digest(1, 2, 3, 4, 5)], links=[])
@@ -104,6 +107,7 @@ def test_ten_nodes_fit_one_packet() -> None:
     assert len(beat_bodies(name="a" * 63, hears=hears, digests=digest, links=[Link(bytes(6), "eth0", "fe80::1")])) == 1
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=1600))
 def test_any_bytes_are_refused_or_read_and_never_raise(payload: bytes) -> None:
     parsed = parse_header(payload, CLUSTER)
@@ -111,12 +115,14 @@ def test_any_bytes_are_refused_or_read_and_never_raise(payload: bytes) -> None:
         parse_beat(payload, body_end(payload, parsed), parsed.node)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=1300), names)
 def test_any_bytes_after_a_good_header_are_refused_or_read(body: bytes, name: str) -> None:
     payload = encode_header(header(node=node_hash(name)), CLUSTER) + tlv(Tlv.NAME, name.encode()) + body
     parse_beat(payload, len(payload), node_hash(name))
 
 
+@settings(deadline=None)
 @given(st.sampled_from([Tlv.HEARS, Tlv.DIGESTS, Tlv.LINKS, Tlv.NAME]), st.binary(max_size=200))
 def test_any_bytes_in_a_tlv_are_refused_or_read(kind: Tlv, value: bytes) -> None:
     payload = encode_header(header(node=node_hash("a")), CLUSTER) + tlv(Tlv.NAME, b"a") + tlv(kind, value)

@@ -38,6 +38,18 @@ def test_two_thousand_claims_reach_everybody_though_a_fifth_is_lost(seed: int) -
     assert took < 1.0
 
 
+def test_what_was_lost_is_asked_for_at_the_next_beat() -> None:
+    lan, addresses = big("ab", 1, 0.0)
+    lan.run(1)
+    for n in range(10):
+        lan.blocked.add(("b", "a"))
+        lan.release("b", [addresses[2 * n + 1]], "drained")
+        lan.blocked.clear()
+        assert not synced(lan)
+        lan.until(lambda: synced(lan), within=0.05 + 0.002)
+        lan.run(0.007)
+
+
 def test_a_joiner_claims_nothing_before_it_has_heard_all() -> None:
     lan, addresses = big("abc", 1, 0.0)
     lan.run(1)
