@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 
-from lbctl.cli.render import Style, paint
+from lbctl.cli.render import Style, paint, wrap
 from lbctl.config.diagnostic import Diagnostic, Label, Severity, Span
 
 _STYLES = {Severity.ERROR: Style.BAD, Severity.WARNING: Style.DOUBT, Severity.NOTE: Style.STRONG}
@@ -18,10 +18,12 @@ Lines = Callable[[str], Sequence[str]]
 """The lines of a file, by its name; none where they must not or cannot be shown."""
 
 
-def human(diagnostic: Diagnostic, lines: Lines) -> str:
-    """One finding in several lines, without a line end at its end."""
+def human(diagnostic: Diagnostic, lines: Lines, *, width: int | None = None) -> str:
+    """One finding in several lines, without a line end at its end. Sentences are wrapped at `width`, source is not."""
     style = _STYLES[diagnostic.severity]
-    head = paint(f"{diagnostic.severity}[{diagnostic.code}]", style) + paint(f": {diagnostic.message}", Style.STRONG)
+    name = f"{diagnostic.severity}[{diagnostic.code}]"
+    message = _wrapped(diagnostic.message, behind=len(name) + 2, indent=2, width=width)
+    head = paint(name, style) + paint(f": {message}", Style.STRONG)
     if diagnostic.span.column == diagnostic.span.end_column and diagnostic.span.line == diagnostic.span.end_line:
         shown = [f"  {paint('-->', Style.FAINT)} {diagnostic.span.file}"]
         gutter = 1
@@ -32,8 +34,16 @@ def human(diagnostic: Diagnostic, lines: Lines) -> str:
         if not diagnostic.sensitive:
             shown += _snippets(diagnostic, style, gutter, lines)
     if diagnostic.help:
-        shown.append(f"{' ' * gutter} {paint('=', Style.FAINT)} {paint('help', Style.GOOD)}: {diagnostic.help}")
+        text = _wrapped(diagnostic.help, behind=gutter + 9, indent=gutter + 9, width=width)
+        shown.append(f"{' ' * gutter} {paint('=', Style.FAINT)} {paint('help', Style.GOOD)}: {text}")
     return "\n".join([head, *shown])
+
+
+def _wrapped(text: str, *, behind: int, indent: int, width: int | None) -> str:
+    """`text` in lines, the first of which begins `behind` columns from the left, the others `indent`."""
+    if width is None:
+        return text
+    return "\n".join(wrap("-" * behind + text, indent=indent, width=max(width, 40)))[behind:]
 
 
 def _snippets(diagnostic: Diagnostic, style: Style, gutter: int, lines: Lines) -> Iterable[str]:

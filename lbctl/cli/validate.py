@@ -32,7 +32,8 @@ class Form(StrEnum):
 @app.command()
 def validate(
     paths: Annotated[
-        list[Path], typer.Argument(metavar="PATH...", help="Files and folders, checked together; - is standard input.")
+        list[Path],
+        typer.Argument(metavar="PATH...", readable=False, help="Files and folders, read together; - is stdin."),
     ],
     output: Annotated[Form, typer.Option("--output", "-o", help="Form of the findings.")] = Form.HUMAN,
     strict: Annotated[bool, typer.Option("--strict", help="Warnings count as findings too.")] = False,
@@ -103,7 +104,9 @@ def _shown(path: str) -> str:
 
 def _print_human(diagnostics: Sequence[Diagnostic], contents: Mapping[str, bytes], *, objects: int) -> None:
     from lbctl.cli.diagnostics import human, summary
+    from lbctl.cli.render import terminal_width
 
+    width = terminal_width()
     cache: dict[str, list[str]] = {}
 
     def lines(file: str) -> list[str]:
@@ -116,7 +119,7 @@ def _print_human(diagnostics: Sequence[Diagnostic], contents: Mapping[str, bytes
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
     for diagnostic in diagnostics:
-        print(human(diagnostic, lines) + "\n")
+        print(human(diagnostic, lines, width=width) + "\n")
     print(summary(diagnostics, len(contents), objects))
 
 

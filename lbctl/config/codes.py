@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from textwrap import wrap
 
 from lbctl.config.diagnostic import Severity
 
@@ -213,7 +214,13 @@ CODES: dict[str, Code] = _table(
             "when addresses are short; without it the order of first sight does.",
         ),
         # ---- LB02: pools ----------------------------------------------------------------------------------------
-        Code("LB0201", _E, "pool without addresses", "A pool needs at least one CIDR or range.", "P2"),
+        Code(
+            "LB0201",
+            _E,
+            "pool without addresses",
+            "A pool needs at least one CIDR or range to give addresses from.",
+            "P2",
+        ),
         Code(
             "LB0202",
             _E,
@@ -375,7 +382,12 @@ CODES: dict[str, Code] = _table(
             "ports without names",
             "A service with several ports names each of them; endpoints are joined to ports by that name.",
         ),
-        Code("LB0503", _E, "service without ports", "A load balancer needs a port to forward."),
+        Code(
+            "LB0503",
+            _E,
+            "service without ports",
+            "A load balancer forwards ports; a service of type LoadBalancer that has none can do nothing.",
+        ),
         Code(
             "LB0504",
             _E,
@@ -450,3 +462,33 @@ CODES: dict[str, Code] = _table(
         ),
     )
 )
+
+_CHAPTERS = {
+    "LB00": "Text",
+    "LB01": "Objects",
+    "LB02": "Pools",
+    "LB03": "Advertisements",
+    "LB04": "BGP peers",
+    "LB05": "Services",
+    "LB06": "Endpoints",
+}
+
+
+def as_markdown() -> str:
+    """The page of all codes, docs/diagnostics.md."""
+    lines = [
+        "# What lbctl finds in manifests",
+        "",
+        "`lbctl validate PATH...` prints these, and the controller logs them. An **error** keeps the object from being",
+        "used, a **warning** is probably a mistake, a **note** is for knowing. A code always means the same. This page",
+        "is made out of `lbctl/config/codes.py`.",
+    ]
+    chapter = ""
+    for code in CODES.values():
+        if code.code[:4] != chapter:
+            chapter = code.code[:4]
+            lines += ["", f"## {_CHAPTERS[chapter]}"]
+        rule = f" (MetalLB rule {code.rule})" if code.rule else ""
+        text = f"*{code.severity}*{rule}. {code.explanation}"
+        lines += ["", f"### {code.code}: {code.title}", "", *wrap(text, 118, break_on_hyphens=False)]
+    return "\n".join(lines) + "\n"

@@ -41,14 +41,17 @@ class Node:
 
 @dataclass(slots=True)
 class Composed:
-    """The documents of a text and the findings in it. With an error among them the nodes must not be used as values."""
+    """The document and the findings in it; `root` is None where there is none, or where reading broke off.
 
-    documents: list[Node] = field(default_factory=list)
+    With an error among the findings the node must not be used as a value.
+    """
+
+    root: Node | None = None
     diagnostics: list[Diagnostic] = field(default_factory=list)
 
 
 def compose(text: str) -> Composed:
-    """Reads all documents of `text`. Never raises for what the text holds."""
+    """Reads `text`, one document. Never raises for what it holds."""
     from yaml import MarkedYAMLError, YAMLError
     from yaml._yaml import CParser
 
@@ -180,7 +183,7 @@ class _Composer:
 
     def _place(self, node: Node) -> None:
         if not self._open:
-            self._out.documents.append(node)
+            self._out.root = node
             return
         parent = self._open[-1]
         parent.size += node.size

@@ -16,6 +16,7 @@ from lbctl.config.schema import (
     Many,
     Problem,
     Record,
+    Spoiled,
     Text,
     Walk,
     parse_address,
@@ -58,6 +59,13 @@ def _port(name: str, protocol: Transport, port: int) -> EndpointPort:
     return EndpointPort(name=name, protocol=protocol, port=port)
 
 
+def _build_port(fields: Fields) -> EndpointPort:
+    """With the number 0 where there is none, which `_ports_have_numbers` speaks of."""
+    if fields.wrong:
+        raise Spoiled
+    return _port(fields.get("name", ""), fields.get("protocol", Transport.TCP), fields.get("port", 0))
+
+
 _PORT = Record(
     "a port of an EndpointSlice",
     {
@@ -66,7 +74,7 @@ _PORT = Record(
         "port": Integer(1, 65535),
         "appProtocol": AnyValue(),
     },
-    build=lambda fields: _port(fields.get("name", ""), fields.get("protocol", Transport.TCP), fields.get("port", 0)),
+    build=_build_port,
 )
 
 

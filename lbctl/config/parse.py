@@ -38,10 +38,7 @@ class Parsed:
         text = decode(self.raw)
         if isinstance(text, BadText):
             return Span("", 1, 1, 1, 2)
-        nodes = compose(text).documents
-        whole = (*(self.paths[index] if self.paths else ()), *path)
-        number = whole[0] if whole and isinstance(whole[0], int) else 0
-        return span_of(nodes[number] if number < len(nodes) else None, whole[1:] if len(nodes) > 1 else whole)
+        return span_of(compose(text).root, (*(self.paths[index] if self.paths else ()), *path))
 
 
 def parse(raw: bytes, parser: BlockParser) -> Parsed:
@@ -50,13 +47,12 @@ def parse(raw: bytes, parser: BlockParser) -> Parsed:
     if isinstance(text, BadText):
         return Parsed(raw, (), (), (_bad_text(text),))
     try:
-        return _check(raw, [parser.parse(text)], text, None)
+        return _check(raw, parser.parse(text), text, None)
     except NotSimple:
         pass
     composed = compose(text)
-    values = [value_of(node) for node in composed.documents]
     said = tuple(_hide_secret(diagnostic, text) for diagnostic in composed.diagnostics)
-    checked = _check(raw, values, text, composed.documents)
+    checked = _check(raw, value_of(composed.root) if composed.root else None, text, composed.root)
     if not said:
         return checked
     broken = any(diagnostic.severity is Severity.ERROR for diagnostic in said)
@@ -64,23 +60,15 @@ def parse(raw: bytes, parser: BlockParser) -> Parsed:
     return Parsed(raw, () if broken else checked.objects, () if broken else checked.paths, both)
 
 
-def _check(raw: bytes, values: list[Value], text: str, nodes: list[Node] | None) -> Parsed:
-    objects: list[Object] = []
-    paths: list[Path] = []
-    findings: list[tuple[int, Problem]] = []
-    for number, value in enumerate(values):
-        collector = _Collector()
-        collector.document(value)
-        objects += collector.objects
-        paths += [(number, *path) if len(values) > 1 else path for path in collector.paths]
-        findings += [(number, problem) for problem in collector.problems]
+def _check(raw: bytes, value: Value, text: str, root: Node | None) -> Parsed:
+    collector = _Collector()
+    collector.document(value)
     diagnostics: tuple[Diagnostic, ...] = ()
-    if findings:
-        nodes = nodes if nodes is not None else compose(text).documents
-        roots = dict(enumerate(nodes))
-        found = [_hide_secret(diagnose(problem, roots.get(number)), text) for number, problem in findings]
+    if collector.problems:
+        root = root if root is not None else compose(text).root
+        found = [_hide_secret(diagnose(problem, root), text) for problem in collector.problems]
         diagnostics = tuple(sorted(found, key=lambda diagnostic: diagnostic.order))
-    return Parsed(raw, tuple(objects), tuple(paths) if any(paths) else (), diagnostics)
+    return Parsed(raw, tuple(collector.objects), tuple(collector.paths) if any(collector.paths) else (), diagnostics)
 
 
 class _Collector:

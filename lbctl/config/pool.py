@@ -116,7 +116,8 @@ def ranges_overlap(ranges: list[tuple[AddressRange, int]]) -> Iterator[tuple[int
 
 def _no_overlap_within(fields: Fields) -> Iterator[Problem]:
     ranges: dict[int, AddressRange] = dict(fields.get("addresses", ()))
-    for later, earlier in sorted(ranges_overlap([(item, place) for place, item in ranges.items()])):
+    pairs = sorted(ranges_overlap([(item, place) for place, item in ranges.items()]), reverse=True)
+    for later, earlier in sorted(dict(pairs).items()):
         yield Problem(
             "LB0205",
             ("addresses", later),

@@ -83,8 +83,10 @@ class Walk:
     def wrong(self, wrong: Wrong) -> None:
         if isinstance(wrong, Spoiled):
             return
+        # What is wanted may be said of a secret, but not what is there.
+        message = wrong.message.partition(", not ")[0] if self.secret else wrong.message
         self.problems.append(
-            Problem(wrong.code, tuple(self.path), wrong.message, wrong.help, part=wrong.part, sensitive=self.secret)
+            Problem(wrong.code, tuple(self.path), message, wrong.help, part=wrong.part, sensitive=self.secret)
         )
 
     def add(self, problem: Problem) -> None:
