@@ -33,7 +33,7 @@ def state_error(error: OSError, path: Path) -> StateError:
     reason = error.strerror or str(error)
     if error.errno in _READ_ONLY:
         return StateError(
-            StateTrouble.READ_ONLY, f"cannot write {path}: {reason}; make it writable, or give --state DIR"
+            StateTrouble.READ_ONLY, f"cannot write {path}: {reason}; make it writable, or give another --state DIR"
         )
     if error.errno in _FULL:
         return StateError(StateTrouble.DISK_FULL, f"cannot write {path}: {reason}; free some space there")
