@@ -262,7 +262,7 @@ class Pulse:
         self._settings = Settings(
             cluster=message["cluster"],
             node=message["node"],
-            incarnation=int(message["incarnation"]),
+            incarnation=int(message["incarnation"]) % 2**64,
             interval=interval,
             multiplier=int(message["multiplier"]),
             port=int(message["port"]),

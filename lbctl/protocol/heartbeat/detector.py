@@ -57,7 +57,7 @@ class Instance:
 
     __slots__ = (
         "cause", "ears", "first_at", "hears", "incarnation", "interval", "links", "met", "multiplier", "name", "node",
-        "role", "saying", "since", "state", "was_hearing", "was_two_way",
+        "role", "saying", "since", "state", "was_heard_on", "was_two_way",
     )  # fmt: skip
 
     def __init__(self, node: int, incarnation: int, name: str, now: float) -> None:
@@ -76,8 +76,12 @@ class Instance:
         self.since = now
         self.first_at = now
         self.met = False
-        self.was_hearing = False
+        self.was_heard_on: tuple[int, ...] = ()
         self.was_two_way = False
+
+    @property
+    def was_hearing(self) -> bool:
+        return bool(self.was_heard_on)
 
     @property
     def key(self) -> tuple[int, int]:
@@ -114,8 +118,9 @@ class Instance:
         if low <= me[0] <= high:
             ear.lists_me = bool(self.hears.get(me, 0) & HERE)
 
-    def hearing(self, now: float) -> bool:
-        return any(ear.deadline > now for ear in self.ears.values())
+    def heard_on(self, now: float) -> tuple[int, ...]:
+        """The segments it is heard on."""
+        return tuple(via for via, ear in self.ears.items() if ear.deadline > now)
 
     def two_way(self, now: float) -> bool:
         return any(ear.deadline > now and ear.lists_me for ear in self.ears.values())

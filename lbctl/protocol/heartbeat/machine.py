@@ -10,10 +10,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from lbctl.protocol.heartbeat.auth import Keyring
-from lbctl.protocol.heartbeat.changes import Request, pack_request, parse_changes, parse_request
 from lbctl.protocol.heartbeat.detector import Instance
-from lbctl.protocol.heartbeat.identity import cluster_hash
+from lbctl.protocol.heartbeat.exchange import Exchange
 from lbctl.protocol.heartbeat.membership import Counts, Lost, Membership
 from lbctl.protocol.heartbeat.ownership import Ownership, Refusal
 from lbctl.protocol.heartbeat.packet import (
@@ -26,21 +24,17 @@ from lbctl.protocol.heartbeat.packet import (
     Saying,
     beat_bodies,
     body_end,
-    encode_header,
     parse_beat,
     parse_header,
 )
 from lbctl.protocol.heartbeat.segments import DEAD_PACE, LOOPBACK, Address, Audience, Lane, Segment, Settings
+from lbctl.protocol.heartbeat.voice import Voice
 from lbctl.protocol.machine import Report, Send
 
 EAGER = 2.0
 """Seconds after the start, a pause or a new segment in which configured but silent nodes get every beat."""
 LEAVING_BEATS = 3
 LEAVING_PACE = 0.01
-PUSHED, ANSWERED = 64, 48
-"""Packets of a pushed change, and of one answer to a request. What is more is asked for, as fast as it is taken."""
-ANSWERS = 16
-"""Answers to one member in one interval."""
 _STEADY_PARTS = 8
 _NAME_NOTE_PACE = 60.0
 
@@ -55,17 +49,11 @@ class Heartbeat:
         )
         self.ownership = Ownership(self.membership, settings.interval, settings.detection)
         self.ownership.unix_offset = unix_offset
-        self.counters: Counter[str] = Counter()
         self.lease = 0.0
         self.left = False
-        self._keyring = Keyring(settings.cluster, settings.keys)
-        self._cluster = cluster_hash(settings.cluster)
+        self._voice = Voice(self.membership.me, settings)
         self._audience = Audience(self.membership, settings.port)
-        self._lanes: dict[int, Lane] = {}
-        self._out: list[Send | Report] = []
-        self._saying = Saying.ALIVE
-        self._sequence = 0
-        self._pushed = 0
+        self._exchange = Exchange(settings, self.membership, self.ownership, self._audience, self._voice)
         self._rebuild = True
         self._ready = False
         self._hold_until: float | None = None
@@ -77,10 +65,12 @@ class Heartbeat:
         self._discover_at = 0.0
         self._review_at: float | None = None
         self._leaving_beats = 0
-        self._asked_at: dict[tuple[int, int], float] = {}
-        self._answers: dict[tuple[int, int], tuple[float, int]] = {}
         self._name_noted = -_NAME_NOTE_PACE
-        self._unsynced: set[tuple[int, int]] = set()
+
+    @property
+    def counters(self) -> Counter[str]:
+        """What came, went and was refused, by name."""
+        return self._voice.counters
 
     # What work says
 
@@ -95,13 +85,13 @@ class Heartbeat:
         for segment in segments:
             if not segment.usable:
                 continue
-            old = self._lanes.get(segment.ifindex)
+            old = self._voice.lanes.get(segment.ifindex)
             if old is not None and old.segment == segment:
                 lanes[segment.ifindex] = old
             else:
                 lanes[segment.ifindex] = Lane(segment, self.settings)
                 fresh = fresh or (old is None and not segment.local)
-        self._lanes = lanes
+        self._voice.lanes = lanes
         self._rebuild = True
         if fresh or self._hold_until is None:
             self._hold(now)
@@ -114,7 +104,7 @@ class Heartbeat:
     def set_peers(self, peers: Iterable[tuple[str, Sequence[str]]], now: float) -> None:
         """Every configured or remembered node but me: the whole list."""
         for text in self._audience.configure(peers):
-            self._note("not_an_address", address=text)
+            self._voice.note("not_an_address", address=text)
         self._discover_at = min(self._discover_at, now)
         self._settle(now)
 
@@ -142,9 +132,9 @@ class Heartbeat:
 
     def leave(self, now: float) -> None:
         """Says `leaving` three times to everybody; `left` is true, and reported, when that is done. Answers end now."""
-        if self._saying is Saying.LEAVING:
+        if self._voice.saying is Saying.LEAVING:
             return
-        self._saying = Saying.LEAVING
+        self._voice.saying = Saying.LEAVING
         self._rebuild = True
         self._leave_once(now)
         self.ownership.leave()
@@ -162,17 +152,17 @@ class Heartbeat:
         self._beat_at = now
         self._discover_at = now
         self.counters["pauses"] += 1
-        self._note("paused", gap=round(gap, 4))
+        self._voice.note("paused", gap=round(gap, 4))
 
     # What arrives
 
     def received(self, payload: bytes, via: int, source: Address, now: float) -> None:
         """A datagram from an address and port, by the socket of segment `via`. Never raises."""
-        header = parse_header(payload, self._cluster)
+        header = parse_header(payload, self._voice.cluster)
         if isinstance(header, Refused):
             self.counters[header.value] += 1
             return
-        lane = self._lanes.get(via)
+        lane = self._voice.lanes.get(via)
         if lane is None:
             self.counters["rx_no_segment"] += 1
             return
@@ -182,18 +172,18 @@ class Heartbeat:
         if lane.segment.local and header.role == Role.SPEAKER and not self.settings.observer:
             self.counters["rx_local_speaker"] += 1  # every user of this host may send here
             return
-        if header.node == self.membership.me[0]:
-            self._my_own_name(header, source, now)
-            return
         key = (header.node, header.incarnation)
         instance = self.membership.instances.get(key)
         ear = instance.ears.get(via) if instance is not None else None
         if ear is not None and header.sequence <= ear.sequence:
             self.counters["rx_replayed"] += 1
             return
-        unverified = self._keyring.verify(payload, bool(header.flags & SIGNED), source[0])
+        unverified = self._voice.keyring.verify(payload, bool(header.flags & SIGNED), source[0])
         if unverified is not None:
             self.counters[unverified.value] += 1
+            return
+        if header.node == self.membership.me[0]:
+            self._my_own_name(header, source, now)
             return
         end = body_end(payload, header)
         if header.kind == Kind.BEAT:
@@ -202,8 +192,7 @@ class Heartbeat:
             if instance is not None and ear is not None and ear.repeats(header.part, steady, source, now):
                 ear.sequence = header.sequence
                 ear.deadline = now + instance.detection
-                if key in self._unsynced:
-                    self._ask(instance, now)
+                self._exchange.ask(instance, now)
             else:
                 self._new_beat(payload, end, header, via, source, now)
         elif instance is None or ear is None:
@@ -211,9 +200,12 @@ class Heartbeat:
         else:
             ear.sequence = header.sequence
             if header.kind == Kind.CLAIMS:
-                self._claims(payload, end, header, instance, now)
+                ended = self._exchange.claims(payload, end, header, instance)
+                self._settle(now)
+                if ended:
+                    self._exchange.ask(instance, now, again=True)
             elif header.kind == Kind.REQUEST:
-                self._request(payload, end, instance, self._lanes[via], source, now)
+                self._exchange.request(payload, end, instance, lane, source, now)
             else:
                 self.counters["rx_unknown_kind"] += 1
 
@@ -229,58 +221,10 @@ class Heartbeat:
         ear.sequence = header.sequence
         if header.part < _STEADY_PARTS:
             ear.steady[header.part] = payload[STEADY_AT:end]
-        key = (header.node, header.incarnation)
-        instance = self.membership.instances[key]
-        if instance.role is Role.SPEAKER:
-            for digest in beat.digests:
-                copy = self.ownership.table.copy(key)
-                if (digest.node, digest.incarnation) == key and not copy.learn_digest(digest):
-                    self._forget_copy(instance)
-                    self.ownership.table.copy(key).learn_digest(digest)
+        instance = self.membership.instances[header.node, header.incarnation]
+        self._exchange.digests(instance, beat)
         self._settle(now)
-        if key in self._unsynced:
-            self._ask(instance, now)
-
-    def _claims(self, payload: bytes, end: int, header: Header, instance: Instance, now: float) -> None:
-        changes = parse_changes(payload, end)
-        if isinstance(changes, Refused) or header.role != Role.SPEAKER:
-            self.counters["rx_malformed"] += 1
-            return
-        self.counters["rx_claims"] += 1
-        copy = self.ownership.table.copy(instance.key)
-        applied = copy.apply(changes)
-        if applied is None:
-            self._forget_copy(instance)
-            if copy.digest is not None:
-                self.ownership.table.copy(instance.key).learn_digest(copy.digest)
-        else:
-            self.ownership.learned(instance, *applied)
-        self._settle(now)
-        if changes.final and instance.key in self._unsynced:
-            self._asked_at.pop(instance.key, None)
-            self._ask(instance, now)
-
-    def _request(self, payload: bytes, end: int, instance: Instance, lane: Lane, source: Address, now: float) -> None:
-        request = parse_request(payload, end)
-        if isinstance(request, Refused):
-            self.counters[request.value] += 1
-            return
-        since, answers = self._answers.get(instance.key, (now, 0))
-        if now - since >= self.settings.interval:
-            since, answers = now, 0
-        if request.incarnation != self.settings.incarnation or answers >= ANSWERS:
-            self.counters["requests_refused"] += 1
-            return
-        self._answers[instance.key] = since, answers + 1
-        left = ANSWERED
-        for number, (after, upto) in enumerate(request.spans):
-            final = number == len(request.spans) - 1
-            bodies = self.ownership.table.own.bodies(after, upto, packets=left, answer=True)
-            left -= len(bodies)
-            for body in bodies:
-                self._send(Kind.CLAIMS, body, lane, [source], now)
-            if left <= 0 or final:
-                return
+        self._exchange.ask(instance, now)
 
     def _my_own_name(self, header: Header, source: Address, now: float) -> None:
         if header.incarnation == self.settings.incarnation:
@@ -289,12 +233,12 @@ class Heartbeat:
         self.counters["rx_own_name"] += 1
         if now - self._name_noted >= _NAME_NOTE_PACE:
             self._name_noted = now
-            self._note("name_in_use", address=source[0], incarnation=header.incarnation)
+            self._voice.note("name_in_use", address=source[0], incarnation=header.incarnation)
 
     # Time
 
     def next_timeout(self) -> float | None:
-        if self._saying is Saying.LEAVING:
+        if self._voice.saying is Saying.LEAVING:
             return None if self.left else self._beat_at
         other = self._next_besides_beat()
         if self._beat_at is None or (other is not None and other < self._beat_at):
@@ -302,7 +246,7 @@ class Heartbeat:
         return self._beat_at
 
     def handle_timeout(self, now: float) -> None:
-        if self._saying is Saying.LEAVING:
+        if self._voice.saying is Saying.LEAVING:
             if not self.left and self._beat_at is not None and now >= self._beat_at:
                 self._leave_once(now)
             return
@@ -329,13 +273,13 @@ class Heartbeat:
         return min((at for at in times if at is not None), default=None)
 
     def outputs(self) -> list[Send | Report]:
-        out, self._out = self._out, []
+        out, self._voice.out = self._voice.out, []
         return out
 
     # What follows
 
     def _settle(self, now: float, *, beat: bool = False) -> None:
-        if self._saying is Saying.LEAVING:
+        if self._voice.saying is Saying.LEAVING:
             return
         told = {}
         for event in self.membership.review(now):
@@ -349,13 +293,9 @@ class Heartbeat:
         self._review_at = self.membership.next_deadline(now)
         self.ownership.blocked = self._blocked(now)
         self.ownership.settle(now)
-        self._unsynced = {
-            key
-            for key, copy in self.ownership.table.copies.items()
-            if not copy.complete and (instance := self.membership.instances.get(key)) and instance.was_two_way
-        }
+        self._exchange.review()
         self._collect()
-        self._push(now)
+        self._rebuild = self._exchange.push(now) or self._rebuild
         if self.membership.view_changed:
             self._rebuild = True
             self.membership.view_changed = False
@@ -371,11 +311,9 @@ class Heartbeat:
             return Refusal.PAUSED if self._ready else Refusal.NOT_READY
         if not self._ready:
             self._ready = True
-            self._out.append(
-                Report("ready", {"interval": self.settings.interval, "multiplier": self.settings.multiplier})
-            )
+            self._voice.report("ready", {"interval": self.settings.interval, "multiplier": self.settings.multiplier})
             self._renew_lease(now)
-        return None if any(not lane.segment.local for lane in self._lanes.values()) else Refusal.NO_SEGMENT
+        return None if any(not lane.segment.local for lane in self._voice.lanes.values()) else Refusal.NO_SEGMENT
 
     def _hold(self, now: float) -> None:
         self._hold_until = now + self.settings.detection
@@ -395,9 +333,9 @@ class Heartbeat:
         discover = regular and now >= self._discover_at
         if discover:
             self._discover_at = now + DEAD_PACE
-        for lane in self._lanes.values():
+        for lane in self._voice.lanes.values():
             if self._rebuild or not lane.bodies:
-                lane.bodies = self._bodies(lane, now)
+                lane.bodies = self._bodies(lane)
             heard = self._audience.heard(lane, now)
             if discover and not lane.segment.local:
                 self._send_beat(lane, [(lane.group, self.settings.port)], now)
@@ -407,72 +345,17 @@ class Heartbeat:
                 self._send_beat(lane, heard, now)
         self._rebuild = False
 
-    def _bodies(self, lane: Lane, now: float) -> list[bytes]:
+    def _bodies(self, lane: Lane) -> list[bytes]:
         return beat_bodies(
             name=self.settings.node,
-            hears=self.membership.heard(lane.segment.ifindex, now),
+            hears=self.membership.heard(lane.segment.ifindex),
             digests=[self.ownership.table.own.digest(*self.membership.me)],
-            links=[other.segment.link for other in self._lanes.values() if not other.segment.local],
+            links=[other.link for other in self._voice.lanes.values() if not other.segment.local],
         )
 
     def _send_beat(self, lane: Lane, to: list[Address], now: float) -> None:
         for part, body in enumerate(lane.bodies):
-            self._send(Kind.BEAT, body, lane, to, now, part=part)
-
-    def _send(self, kind: Kind, body: bytes, lane: Lane, to: list[Address], now: float, *, part: int = 0) -> None:
-        settings = self.settings
-        self._sequence += 1
-        header = Header(
-            kind=kind,
-            node=self.membership.me[0],
-            incarnation=settings.incarnation,
-            sequence=self._sequence,
-            sent_us=int(now * 1_000_000) % 2**64,
-            segment=lane.tag,
-            interval_ms=round(settings.interval * 1000),
-            multiplier=settings.multiplier,
-            saying=self._saying,
-            role=Role.OBSERVER if settings.observer else Role.SPEAKER,
-            flags=SIGNED if self._keyring.signs else 0,
-            part=part,
-        )
-        packet = self._keyring.sign(encode_header(header, self._cluster) + body, lane.source)
-        via = lane.segment.ifindex
-        self._out += [Send(packet, via, address) for address in to]
-        self.counters["tx_packets"] += len(to)
-
-    def _push(self, now: float) -> None:
-        """Sends what changed in my list to everybody, without waiting to be asked.
-
-        Also to configured nodes that are not heard: were we deaf, they must learn what we wrongly claim.
-        """
-        own = self.ownership.table.own
-        if own.version == self._pushed:
-            return
-        bodies = own.bodies(self._pushed, own.version, packets=PUSHED)
-        self._pushed = own.version
-        self._rebuild = True
-        by_lane = {via: self._audience.silent(lane, now) for via, lane in self._lanes.items()}
-        for instance in self.membership.instances.values():
-            route = self._audience.route(instance, now, self._lanes)
-            if route is not None:
-                by_lane[route[0].segment.ifindex].append(route[1])
-        for via, addresses in by_lane.items():
-            for body in bodies if addresses else ():
-                self._send(Kind.CLAIMS, body, self._lanes[via], addresses, now)
-
-    def _ask(self, instance: Instance, now: float) -> None:
-        """Asks for what is missing in a copy, at most once in a quarter of an interval."""
-        copy = self.ownership.table.copies.get(instance.key)
-        route = self._audience.route(instance, now, self._lanes)
-        if copy is None or route is None or now < self._asked_at.get(instance.key, 0.0):
-            return
-        spans = copy.missing()
-        if spans:
-            self._asked_at[instance.key] = now + self.settings.interval / 4
-            body = pack_request(Request(incarnation=instance.incarnation, spans=spans))
-            self._send(Kind.REQUEST, body, route[0], [route[1]], now)
-            self.counters["requests"] += 1
+            self._voice.send(Kind.BEAT, body, lane, to, now, part=part)
 
     def _leave_once(self, now: float) -> None:
         self._leaving_beats += 1
@@ -482,11 +365,7 @@ class Heartbeat:
         self._beat_at = now + LEAVING_PACE
         if self._leaving_beats >= LEAVING_BEATS:
             self.left = True
-            self._out.append(Report("left", {}))
-
-    def _forget_copy(self, instance: Instance) -> None:
-        self.counters["copies_thrown_away"] += 1
-        self.ownership.forget_copy(instance)
+            self._voice.report("left", {})
 
     def _report_member(self, instance: Instance) -> None:
         if self.membership.current.get(instance.node) is not instance:
@@ -506,11 +385,8 @@ class Heartbeat:
             "multiplier": instance.multiplier,
             "cause": instance.cause.value,
         }
-        self._out.append(Report("member", fields))
+        self._voice.report("member", fields)
 
     def _collect(self) -> None:
-        self._out += self.ownership.reports
+        self._voice.out += self.ownership.reports
         self.ownership.reports = []
-
-    def _note(self, name: str, **fields: object) -> None:
-        self._out.append(Report("note", {"name": name, "fields": dict(fields)}))

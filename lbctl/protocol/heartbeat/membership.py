@@ -83,17 +83,17 @@ class Membership:
         """Settles every state as of `now`; idempotent."""
         events: list[Event] = []
         for instance in self.instances.values():
-            hearing, two_way = instance.hearing(now), instance.two_way(now)
-            if (hearing, two_way) != (instance.was_hearing, instance.was_two_way):
+            heard_on, two_way = instance.heard_on(now), instance.two_way(now)
+            if heard_on != instance.was_heard_on or two_way != instance.was_two_way:
                 both_ways_changed = two_way != instance.was_two_way
-                instance.was_hearing, instance.was_two_way = hearing, two_way
+                instance.was_heard_on, instance.was_two_way = heard_on, two_way
                 instance.met = instance.met or two_way
                 self.view_changed = True
                 if both_ways_changed and self.current.get(instance.node) is instance:
                     events.append(Changed(instance))
                     if two_way and instance.state is Liveness.ALIVE:
                         events.append(Counts(instance))
-            if self.current.get(instance.node) is not instance and hearing:
+            if heard_on and self.current.get(instance.node) is not instance:
                 events += self._succeed(instance, now)
         for instance in list(self.current.values()):
             events += self._judge(instance, now)
@@ -116,15 +116,12 @@ class Membership:
         for instance in self.instances.values():
             instance.restart(now)
 
-    def heard(self, via: int, now: float) -> list[Heard]:
-        """What a beat on segment `via` says that I hear."""
+    def heard(self, via: int) -> list[Heard]:
+        """What a beat on segment `via` says that I hear, as of the last review."""
         entries = []
         for instance in self.instances.values():
             if instance.was_hearing:
-                ear = instance.ears.get(via)
-                flags = TWO_WAY if instance.was_two_way else 0
-                if ear is not None and ear.deadline > now:
-                    flags |= HERE
+                flags = (TWO_WAY if instance.was_two_way else 0) | (HERE if via in instance.was_heard_on else 0)
                 entries.append(Heard(instance.node, instance.incarnation, flags))
         return entries
 

@@ -90,7 +90,7 @@ class Ownership:
                 continue
             names = {node_hash(heir): heir for heir in heirs[:2] if heir}
             self.membership.mentioned.update(names)
-            entry = Prepared(allocation=allocation, generation=generation, heirs=tuple(names))
+            entry = Prepared(allocation=allocation % 2**64, generation=generation % 2**64, heirs=tuple(names))
             prepared[address] = entry
             claim = self.table.own.claims.get(address)
             if claim is not None and (claim.heirs, claim.allocation) != (entry.heirs, entry.allocation):
@@ -225,7 +225,7 @@ class Ownership:
     def _answer_asked(self, now: float, blocked: Refusal | None) -> None:
         for _ in range(min(SLICE, len(self._asked))):
             address, cause, since = self._asked[0]
-            if blocked in _TEMPORARY and now - since < 4 * self.detection:
+            if blocked in _TEMPORARY and now < since + 4 * self.detection:
                 return
             self._asked.popleft()
             if address in self.table.own.claims:
@@ -355,7 +355,8 @@ class Ownership:
     def forget_copy(self, owner: Instance) -> None:
         """A copy that does not agree with its owner's digest is thrown away and asked for anew."""
         del self.table.copies[owner.key]
-        self._report_claims(owner, [], [], complete=True)
+        if self._shown.get(owner.node) == owner.key:
+            self._report_claims(owner, [], [], complete=True)
 
     def _report_claims(self, owner: Instance, rows: list[Row], drop: list[str], *, complete: bool) -> None:
         fields = {"node": owner.name, "set": rows, "drop": drop, "complete": complete}

@@ -35,10 +35,6 @@ class Segment:
     tag: str = ""
     local: bool = False
 
-    @property
-    def link(self) -> Link:
-        return Link(bytes.fromhex(self.mac.replace(":", "")), self.name, self.address)
-
 
 LOOPBACK = Segment(ifindex=1, name="lo", address="127.0.0.1", local=True)
 """Speakers listen here for observers, observers call here for the speaker of their host."""
@@ -65,12 +61,13 @@ class Settings:
 
 
 class Lane:
-    """One usable segment with what is sent on it."""
+    """One usable segment with what is sent on it. Raises ValueError when its address or MAC is none."""
 
     def __init__(self, segment: Segment, settings: Settings) -> None:
         self.segment = segment
         self.tag = segment_tag(segment.tag)
         self.source = packed_address(segment.address)
+        self.link = Link(bytes.fromhex(segment.mac.replace(":", "")), segment.name, segment.address)
         self.group = settings.group6 if ":" in segment.address else settings.group4
         self.bodies: list[bytes] = []
 

@@ -7,9 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lbctl.protocol.heartbeat.identity import cluster_hash, node_hash
+from lbctl.protocol.heartbeat.machine import Heartbeat
 from lbctl.protocol.heartbeat.membership import MAX_STRANGERS
-from lbctl.protocol.heartbeat.packet import Digest, Header, Heard, Kind, beat_bodies, encode_header
-from lbctl.protocol.heartbeat.segments import LOOPBACK, Segment
+from lbctl.protocol.heartbeat.packet import HERE, TWO_WAY, Digest, Header, Heard, Kind, beat_bodies, encode_header
+from lbctl.protocol.heartbeat.segments import LOOPBACK, Segment, Settings
 from lbctl.protocol.machine import Send
 from tests.support.lan import PORT, VIA, Lan, Node
 
@@ -252,6 +253,51 @@ def test_an_observer_is_seen_and_sees_but_does_not_vote() -> None:
     lan.run(0.5)
     assert lan["a"].states["b"] == lan["o"].states["b"] == "gone"
     assert not lan["a"].machine.membership.quorate
+
+
+def test_a_second_segment_is_heard_by_itself_and_keeps_the_member() -> None:
+    """What is said on a segment is about hearing on that segment; one that works is enough to live."""
+    machines = {
+        name: Heartbeat(Settings(cluster="test", node=name, incarnation=n), unix_offset=0.0)
+        for n, name in ((1, "a"), (2, "b"))
+    }
+    now = 1000.0
+    for n, (name, machine) in enumerate(machines.items(), start=1):
+        other = "b" if name == "a" else "a"
+        machine.set_peers([(other, [f"10.0.0.{3 - n}", f"10.0.1.{3 - n}"])], now)
+        lanes = [Segment(ifindex=via, name=f"eth{via}", address=f"10.0.{via - 2}.{n}") for via in (2, 3)]
+        machine.set_segments(lanes, now)
+
+    def run(seconds: float, lost: set[tuple[str, int]]) -> None:
+        """`lost`: (receiver, segment)."""
+        nonlocal now
+        end = now + seconds
+        while now < end:
+            now += 0.005
+            for name, machine in machines.items():
+                if (due := machine.next_timeout()) is not None and due <= now:
+                    machine.handle_timeout(now)
+                for output in machine.outputs():
+                    if isinstance(output, Send) and not output.to[0].startswith("239."):  # type: ignore[index]
+                        other = "b" if name == "a" else "a"
+                        source = f"10.0.{output.via - 2}.{'ab'.index(name) + 1}"
+                        if (other, output.via) not in lost:
+                            machines[other].received(output.payload, output.via, (source, PORT), now)
+
+    def lists(name: str, via: int) -> list[int]:
+        return [entry.flags for entry in machines[name].membership.heard(via)]
+
+    run(0.5, set())
+    assert [lists(name, via) for name in "ab" for via in (2, 3)] == [[TWO_WAY | HERE]] * 4
+    run(0.5, {("a", 3)})
+    assert lists("a", 3) == [TWO_WAY]
+    assert lists("b", 3) == [TWO_WAY | HERE]
+    b_of_a = next(iter(machines["a"].membership.instances.values()))
+    a_of_b = next(iter(machines["b"].membership.instances.values()))
+    assert [ear.lists_me for _, ear in sorted(a_of_b.ears.items())] == [True, False]
+    assert b_of_a.state.value == a_of_b.state.value == "alive"
+    run(0.5, {("a", 3), ("a", 2)})
+    assert a_of_b.state.value == "gone"
 
 
 def test_over_loopback_only_observers_are_heard_and_only_by_speakers() -> None:

@@ -106,8 +106,9 @@ def test_a_claim_waits_for_the_copies_and_is_then_refused_by_name() -> None:
     lan.run(1)
     # B's list changes, but from now on A gets nothing of it except beats.
     lan.tap = None
-    original = lan["a"].machine._claims
-    lan["a"].machine._claims = lambda *_: None  # type: ignore[method-assign]
+    exchange = lan["a"].machine._exchange
+    original = exchange.claims
+    exchange.claims = lambda *_: False  # type: ignore[method-assign]
     lan.release("b", addresses[1::2], "drained")
     lan.run(0.2)
     assert lan["a"].told("synced")[-1] == {"synced": False}
@@ -117,7 +118,7 @@ def test_a_claim_waits_for_the_copies_and_is_then_refused_by_name() -> None:
     assert lan["a"].told("refused") == []
     lan.run(0.2)
     assert lan["a"].told("refused") == [{"addresses": [[addresses[1], "claims_not_synced", None]]}]
-    lan["a"].machine._claims = original  # type: ignore[method-assign]
+    exchange.claims = original  # type: ignore[method-assign]
     lan.run(0.2)
     assert lan["a"].told("synced")[-1] == {"synced": True}
     lan.claim("a", [addresses[1]])
