@@ -188,7 +188,7 @@ class _Book:
             self.held[address] = claim
             return
         if before is not None:
-            self.ended[address] = self._end(before)
+            self.ended[address] = self._end(before, claim)
             self.previous[address] = before.node
             del self.held[address]
         if claim is not None:
@@ -231,8 +231,8 @@ class _Book:
         self.ended.pop(address, None)
         self.previous.pop(address, None)
 
-    def _end(self, claim: Claim) -> Ended:
-        """How the owner ended."""
+    def _end(self, claim: Claim, successor: Claim | None) -> Ended:
+        """How the owner ended, and who took its address at once."""
         member = self._view.members.get(claim.node)
         if member is None:
             return Ended(node=claim.node, at_unix=self._now_unix, cause=Cause.OWNER_GONE)
@@ -241,6 +241,11 @@ class _Book:
                 return Ended(node=claim.node, at_unix=member.since_unix, cause=Cause.OWNER_LEFT)
             case Liveness.GONE:
                 return Ended(node=claim.node, at_unix=self._silent[claim.node], cause=Cause.OWNER_GONE)
+            case Liveness.ALIVE | Liveness.SUSPECT if successor is not None and successor.cause == Cause.OWNER_GONE:
+                # The heir found it dead a moment before we did; it had been silent for a detection time by then.
+                silence = successor.since_unix - member.interval * member.multiplier
+                at_unix = self._silent.get(claim.node, silence)
+                return Ended(node=claim.node, at_unix=at_unix, cause=Cause.OWNER_GONE)
             case Liveness.ALIVE | Liveness.SUSPECT:
                 cause: str = Cause.RELEASED
                 if claim.node == self._view.source:

@@ -106,6 +106,18 @@ def test_a_death_tells_its_gap_from_the_last_word_of_the_dead() -> None:
     assert move.gap == pytest.approx(0.56)
 
 
+@pytest.mark.parametrize(("state", "since", "gap"), [(Liveness.ALIVE, 0.0, 0.15), (Liveness.SUSPECT, 4089.85, 0.3)])
+def test_an_heir_that_was_quicker_than_i_tells_the_gap_too(state: Liveness, since: float, gap: float) -> None:
+    """It declares the owner dead a moment before I do: what it heard last of it then lies a detection time back."""
+    watcher = Watcher()
+    watcher.see(held("a"))
+    takeover = claim("b", VIP, epoch=2, since_unix=4090.0, cause="owner_gone")
+    taken = view(member("a", state, since_unix=since), "b", "c", claims=[claim("a", VIP, since_unix=4000.0), takeover])
+    (move,) = watcher.see(taken)
+    assert (move.previous, move.owner, move.cause) == ("a", "b", "owner_gone")
+    assert move.gap == pytest.approx(gap)
+
+
 def test_a_takeover_that_is_seen_at_once_is_one_move() -> None:
     watcher = Watcher()
     watcher.see(held("a"))
