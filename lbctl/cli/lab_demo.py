@@ -16,15 +16,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from rich.console import Console, Group
-from rich.padding import Padding
+from rich.console import Console
 from rich.panel import Panel
 from rich.rule import Rule
 from rich.syntax import Syntax
 from rich.text import Text
 
 import lbctl
-from lbctl.lab.cluster import Lab, LabError, names, sweep
+from lbctl.lab.cluster import Lab, LabError, sweep
 from lbctl.lab.measure import Mode, ProbeResult
 
 _SCHEMA = "lbctl.io/lab-demo/v1"
@@ -33,6 +32,7 @@ _VIP = "192.168.3.170"
 _PORT = 8080
 _SERVICE = "nginx-svc"
 _PATIENCE = 20.0
+_LINES_SHOWN = 24
 _T = TypeVar("_T")
 _COLOURS = ("cyan", "magenta", "yellow", "green", "blue", "red")
 
@@ -45,8 +45,7 @@ def run(*, nodes: int, as_json: bool, configs: Path | None = None) -> bool:
     """Runs it; whether every step was verified. Raises LabError when the lab itself cannot be built."""
     console = Console(width=min(80, Console().width), highlight=False, quiet=as_json)
     sweep()
-    name = "demo" if "demo" not in names() else f"demo-{os.getpid()}"
-    lab = Lab(name, nodes=nodes)
+    lab = Lab(f"demo-{os.getpid()}", nodes=nodes)
     demo = Demo(console, lab, configs or _configs())
     try:
         demo.tell()
@@ -138,18 +137,18 @@ class Demo:
             path = self._configs / file
             if not path.is_file():
                 raise StepFailed(f"{path} is missing")
-            text = "\n".join(
-                line for line in path.read_text().splitlines() if line.strip() and not line.lstrip().startswith("#")
-            )
-            self._command("lab", f"lbctl lab apply configs/{file}")
+            self._command("lab", f"lbctl lab apply {os.path.relpath(path)}")
             self._lab.apply(path)
             if file != "nodes.yaml":
-                lines = text.splitlines()
-                shown = lines[:24]
-                more = f"\n… {len(lines) - 24} lines more" if len(lines) > 24 else ""
-                self._show(
-                    Syntax("\n".join(shown) + more, "yaml", theme="ansi_dark", background_color="default"),
-                )
+                self._show(self._yaml(path.read_text()))
+
+    def _yaml(self, text: str) -> Text:
+        """The manifest without its comments, and not all of a long one."""
+        lines = [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
+        shown = Syntax("", "yaml", theme="ansi_dark").highlight("\n".join(lines[:_LINES_SHOWN]))
+        shown.rstrip()
+        left = len(lines) - _LINES_SHOWN
+        return shown + Text(f"\n({left} lines more)", style="dim") if left > 0 else shown
 
     def _address(self) -> None:
         self._step("The controller gives the Service an address from the pool")
@@ -283,10 +282,13 @@ class Demo:
         done = self._lab.exec(host, argv, env=colour)
         if done.returncode != 0:
             raise StepFailed(f"{' '.join(argv)}: exit {done.returncode}: {done.stderr.strip() or done.stdout.strip()}")
-        self._show(Text.from_ansi(done.stdout.rstrip("\n")))
+        # As wide as it likes: up to 80 columns, which leaves no room for an indent.
+        self._show(Text.from_ansi(done.stdout.rstrip("\n")), indent=0)
 
-    def _show(self, what: Any) -> None:
-        self._console.print(Padding(what, (0, 0, 0, 2)))
+    def _show(self, what: Text, *, indent: int = 2) -> None:
+        for line in what.split("\n"):
+            line.rstrip()
+            self._console.print(Text(" " * indent if line else "") + line, soft_wrap=True)
 
     def _good(self, words: str) -> None:
         mark = "✓" if "utf" in self._console.encoding else "ok:"
@@ -298,7 +300,7 @@ class Demo:
             text.highlight_regex(rf"\b{node}\b", f"bold {_COLOURS[number % len(_COLOURS)]}")
         return text
 
-    def _drawing(self) -> Group:
+    def _drawing(self) -> Text:
         plan = self._lab.topology
         left = [f"client .{plan.host('client').ipv4.split('.')[-1]}", "controller .102"]
         lines = []
@@ -308,7 +310,7 @@ class Demo:
             wire = " --+" if who else "   |"
             middle = f"{segment:<20}" if segment else " " * 20
             lines.append(f"{who:>16}{wire}{middle}+-- {node.name:<3} .{node.ipv4.split('.')[-1]} --- web {web.ipv4}:80")
-        return Group(*(self._coloured(line) for line in lines))
+        return self._coloured("\n".join(lines))
 
     def _last_words(self) -> None:
         """What the daemons logged last: the place to begin looking."""

@@ -100,10 +100,8 @@ class Lab:
                 self._remove(folder=False)
                 self._write(finished=False, keep=keep)
                 self._build()
-                self._start_all(list(self.topology.web_hosts))
-                if daemons:
-                    self.start_controller()
-                    self.start_speakers()
+                wanted = (Role.WEB, Role.CONTROLLER, Role.NODE) if daemons else (Role.WEB,)
+                self._start_all([host for host in self.topology.hosts if host.role in wanted])
                 self._write(finished=True, keep=keep)
             except BaseException:
                 self._remove()

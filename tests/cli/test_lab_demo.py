@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import pty
@@ -10,11 +11,13 @@ import select
 import signal
 import subprocess
 import sys
+import termios
 from pathlib import Path
 
 import pytest
 
-from lbctl.lab import namespaces
+from lbctl.lab.cluster import Lab
+from tests.lab.conftest import remains
 
 pytestmark = pytest.mark.lab
 
@@ -22,9 +25,8 @@ _DEMO = [sys.executable, "-m", "lbctl.cli.main", "lab", "demo"]
 
 
 def _remains(pid: int) -> list[str]:
-    """What a demo of this pid left. It names its lab `demo`, or after itself when somebody else's demo is running."""
-    left = [name for lab in ("demo", f"demo-{pid}") for name in namespaces.existing(lab)]
-    return left + [str(path) for path in Path("/run/lbctl-lab").glob("demo*")]
+    """What a demo of this pid left: its lab is named after it."""
+    return remains(Lab(f"demo-{pid}"))
 
 
 def test_every_step_is_done_and_verified() -> None:
@@ -56,48 +58,53 @@ def test_plain_where_it_is_no_terminal() -> None:
     assert _remains(demo.pid) == []
 
 
-def _on_a_terminal(env: dict[str, str]) -> tuple[int, str]:
-    """Runs the demo on a pseudo-terminal of 80 columns; its exit status and all that it wrote."""
+def _on_a_terminal(env: dict[str, str], until: str) -> str:
+    """What the demo writes on a pseudo-terminal of 80 columns, up to these words; then Ctrl-C is typed."""
     ours, theirs = pty.openpty()
     demo = subprocess.Popen(
-        _DEMO, stdin=theirs, stdout=theirs, stderr=theirs, env={**os.environ, "TERM": "xterm-256color", **env}
+        [*_DEMO, "--nodes", "2"],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env={**os.environ, "TERM": "xterm-256color", "COLUMNS": "80", **env},
+        start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
     )
     os.close(theirs)
     said = b""
+    typed = False
     try:
         while select.select([ours], [], [], 110)[0]:
             said += os.read(ours, 65536)
+            if not typed and until.encode() in said:
+                typed = os.write(ours, b"\x03") == 1
     except OSError:
         pass  # the other end is closed: it has ended
     finally:
         os.close(ours)
-    return demo.wait(timeout=30), said.decode()
+    assert demo.wait(timeout=30) == 130, said.decode()
+    assert _remains(demo.pid) == []
+    return said.decode()
 
 
 def test_colours_on_a_terminal_but_not_when_they_are_not_wanted() -> None:
     colour = re.compile(r"\x1b\[(?:\d+;)*3[1-7]m")
-    status, said = _on_a_terminal({"COLUMNS": "80"})
-    assert status == 0, said
-    assert colour.search(said)
-    status, said = _on_a_terminal({"COLUMNS": "80", "NO_COLOR": "1"})
-    assert status == 0, said
-    assert not colour.search(said)
+    assert colour.search(_on_a_terminal({}, "has 192.168.3.170"))
+    assert not colour.search(_on_a_terminal({"NO_COLOR": "1"}, "has 192.168.3.170"))
 
 
 @pytest.mark.parametrize(
     ("number", "moment"),
     [
         (signal.SIGINT, "A cluster of network"),
-        (signal.SIGTERM, "speakers are ready"),
-        (signal.SIGINT, "lbctl services"),
-        (signal.SIGTERM, "curl http"),
+        (signal.SIGHUP, "speakers are ready"),
+        (signal.SIGTERM, "lbctl services"),
         (signal.SIGINT, "lbctl lab cut"),
-        (signal.SIGHUP, "lbctl lab heal"),
     ],
 )
 def test_interrupted_it_cleans_up(number: signal.Signals, moment: str) -> None:
     with subprocess.Popen(
-        _DEMO,
+        [*_DEMO, "--nodes", "2"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

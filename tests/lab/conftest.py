@@ -26,9 +26,14 @@ MACHINE_HAD = tuple(folder for folder in FOLDERS if Path(folder).exists())
 
 @pytest.fixture(scope="session", autouse=True)
 def _swept() -> None:
-    """What a killed test run left behind is gone before ours begins."""
-    if os.geteuid() == 0:
-        sweep()
+    """What a killed test run left behind is gone before ours begins: the pid in the name tells that it was killed."""
+    sweep()
+    left = {path.name for path in Path("/run/lbctl-lab").glob("lbt-*")}
+    left |= {path.name.removeprefix("lbctl-").rpartition("-")[0] for path in Path("/run/netns").glob("lbctl-lbt-*")}
+    for name in left:
+        pid = name.split("-")[1]
+        if pid.isdigit() and not Path(f"/proc/{pid}").exists():
+            Lab(name).down()
 
 
 @pytest.fixture(scope="module")

@@ -195,7 +195,7 @@ def test_the_prober_sees_a_gap_and_how_long_it_was(routed_lab: Lab, mode: Mode, 
     assert back["gap_ms"] >= 50
     assert result.gap_ms is not None
     assert result.gap_ms >= back["gap_ms"]
-    assert result.lost >= 9
+    assert result.lost >= 1
     assert 2 <= result.answered <= result.sent
     assert set(result.by) == ({"n1"} if mode in (Mode.HTTP, Mode.UDP) else set())
 
