@@ -93,29 +93,28 @@ def _folder(
             return  # a link back to a folder that we are in
         with os.scandir(folder) as entries:
             for entry in entries:
-                name = entry.name
-                if name.startswith("."):
-                    continue
-                if entry.is_symlink():
-                    _watch_way_to(entry.path, listing)
-                if entry.is_dir():
-                    _folder(entry.path, listing, seen, (*above, identity), root=False)
-                elif name.endswith(SUFFIXES):
-                    _entry(entry, listing, seen)
+                if not entry.name.startswith("."):
+                    _entry(entry, listing, seen, (*above, identity))
     except OSError as error:
         listing.unreadable.append(Unreadable(folder, error.strerror or str(error), root=root))
 
 
-def _entry(entry: os.DirEntry[str], listing: Listing, seen: set[tuple[int, int]]) -> None:
+def _entry(
+    entry: os.DirEntry[str], listing: Listing, seen: set[tuple[int, int]], above: tuple[tuple[int, int], ...]
+) -> None:
     try:
-        found = entry.stat()
+        if entry.is_symlink():
+            _watch_way_to(entry.path, listing)
+        if entry.is_dir():
+            _folder(entry.path, listing, seen, above, root=False)
+        elif entry.name.endswith(SUFFIXES):
+            found = entry.stat()
+            if stat.S_ISREG(found.st_mode):
+                _file(entry.path, found, listing, seen)
     except FileNotFoundError:
         return  # gone meanwhile, or a link to nothing
     except OSError as error:
         listing.unreadable.append(Unreadable(entry.path, error.strerror or str(error), root=False))
-        return
-    if stat.S_ISREG(found.st_mode):
-        _file(entry.path, found, listing, seen)
 
 
 def _file(path: str, found: os.stat_result, listing: Listing, seen: set[tuple[int, int]]) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import stat
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -232,12 +232,17 @@ def test_one_small_file_is_checked_quickly_and_imports_little() -> None:
         check=True,
     )
     assert done.stderr.splitlines()[-1] == "[]"
-    best = 9.0
-    for _ in range(5):
-        began = time.perf_counter()
-        assert validate(CONFIGS / "layer2.yaml").returncode == ExitStatus.OK
-        best = min(best, time.perf_counter() - began)
-    assert best < 0.5, "the bar is 0.25 s on an idle machine"
+    # The bar is 0.25 s on an idle machine; on a busy one only the ratio to a command that does nothing says anything.
+    nothing = min(cpu_time("version") for _ in range(5))
+    assert min(cpu_time("validate", str(CONFIGS / "layer2.yaml")) for _ in range(5)) < 3 * nothing
+
+
+def cpu_time(*arguments: str) -> float:
+    """Seconds of processor time that one run of lbctl takes."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run([sys.executable, "-m", "lbctl.cli.main", *arguments], capture_output=True, timeout=60, check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def shown(diagnostic: Diagnostic, text: str, **more: int) -> list[str]:
