@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -108,8 +109,8 @@ def test_policy_local_without_an_endpoint_here_serves_this_nodes_other_endpoints
 @pytest.mark.parametrize("pods", [["p1"], ["p2"], ["p1", "p2", "p3"]], ids=["local", "remote", "all"])
 def test_a_client_on_the_node_itself(lan: ProxyLan, vip: str, pods: list[str]) -> None:
     lan.apply("n1", world(service(pods)))
-    assert set(spread(lan["n1"], vip, 12 * len(pods))) == set(pods)
-    assert set(spread(lan["n1"], vip, 12 * len(pods), udp=True)) == set(pods)
+    assert set(spread(lan["n1"], vip, 20 * len(pods))) == set(pods)
+    assert set(spread(lan["n1"], vip, 20 * len(pods), udp=True)) == set(pods)
 
 
 @pytest.mark.parametrize("vip", [V4, V6])
@@ -166,9 +167,11 @@ def test_closed_ports_are_refused_at_once(lan: ProxyLan, vip: str, pods: list[st
     for host in ("client", "n1", "p1"):
         refused(lan[host], vip, closed)
     # By a reset, and not by an ICMP error, of which there is one a second.
+    started = time.monotonic()
     for port in range(20, 60):
-        with pytest.raises(ConnectionRefusedError), connected(lan["client"], vip, port, wait=0.8):
-            pass
+        with pytest.raises(ConnectionRefusedError):
+            ask_tcp(lan["client"], vip, port)
+    assert time.monotonic() - started < 15
 
 
 @pytest.mark.parametrize("vip", [V4, V6])
