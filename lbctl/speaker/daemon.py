@@ -32,6 +32,7 @@ from lbctl.sources.published import PublishedSource
 from lbctl.speaker.announcers import pieces
 from lbctl.speaker.capabilities import Capabilities
 from lbctl.speaker.children import Child, Message, start_children
+from lbctl.speaker.guard import Guard
 from lbctl.speaker.memory import AlreadyRunning, Memory
 from lbctl.speaker.owners import Owners, remembered
 from lbctl.speaker.proxy import ServiceProxy
@@ -151,6 +152,7 @@ class _Speaker:
         self._looked = False
         self._leaving = False
         self._look_again_at: float | None = None
+        self._guard = Guard(_logger)
         self._ends: list[str] = []
         self._noted: dict[str, tuple[int, int]] = {}
         self._remembered: Owners | None = None
@@ -192,10 +194,14 @@ class _Speaker:
         return 0
 
     def _jobs(self) -> list[Coroutine[Any, Any, None]]:
-        jobs: list[Coroutine[Any, Any, None]] = [self._watch_world(), self._watch_interfaces(), self._remember_on()]
+        jobs: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
+            "world": self._watch_world,
+            "interfaces": self._watch_interfaces,
+            "memory": self._remember_on,
+        }
         if self._proxy is not None:
-            jobs.append(self._proxy.run())
-        return jobs
+            jobs["proxy"] = self._proxy.run
+        return [self._guard.keep(part, job) for part, job in jobs.items()]
 
     # Start
 
@@ -339,6 +345,7 @@ class _Speaker:
                     await self._proxy.tried(number, _PROXY_TIME)
             self._world = world
             self._looked = True
+            self._guard.works("world")
             published = self._source.published
             self._facts.pending = published.pending if published is not None else {}
             self._wake.set()
@@ -346,6 +353,7 @@ class _Speaker:
     async def _watch_interfaces(self) -> None:
         async for interfaces in watch_interfaces():
             self._take_interfaces(interfaces)
+            self._guard.works("interfaces")
 
     def _take_interfaces(self, interfaces: tuple[Interface, ...]) -> None:
         chosen = select(interfaces, self._settings.interfaces)
@@ -363,7 +371,7 @@ class _Speaker:
         while True:
             began = loop.time()
             self._wake.clear()
-            self._step()
+            self._guard.attempt("step", self._step)
             # Claims come in by the thousand, a few a message. Half of the time is for listening, so that they gather.
             await asyncio.sleep(min(loop.time() - began, _GATHER_TIME))
             if not self._facts.ready:
@@ -425,7 +433,7 @@ class _Speaker:
             self._on_ready()
 
     def _troubles(self) -> tuple[str, ...]:
-        found = [*self._source.troubles, *self._memory.troubles]
+        found = [*self._source.troubles, *self._memory.troubles, *self._guard.troubles]
         if self._proxy is not None and self._proxy.trouble is not None:
             found.append(f"service proxy: {self._proxy.trouble}")
         if not self._interfaces:
@@ -440,6 +448,7 @@ class _Speaker:
         while True:
             await asyncio.sleep(_REMEMBER_EVERY)
             self._remember()
+            self._guard.works("memory")
 
     def _remember(self) -> None:
         """Hands the newest epochs and peers to the memory, which writes them in its own time."""
@@ -468,14 +477,16 @@ class _Speaker:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._left.wait(), LEAVE_TIME)
             # The last changes of owner belong into the journal.
-            self._step()
+            self._guard.attempt("step", self._step)
 
     async def _end_children(self) -> None:
         children = [child for child in (self._pulse, self._wire) if child is not None]
         for child in children:
             child.close()
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.gather(*(child.ended.wait() for child in children)), 0.3)
+        if self._listened:
+            # They have a word to say to the others; before that there is nothing to end in good order.
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(asyncio.gather(*(child.ended.wait() for child in children)), 0.3)
         for child in children:
             child.kill()
 

@@ -22,10 +22,18 @@ class LogFormat(StrEnum):
 _FIELDS = "lbctl_fields"
 
 
-def event(logger: logging.Logger, name: str, /, *, level: int = logging.INFO, **fields: Any) -> None:
-    """Logs one event. Values are made text with `str` unless JSON has them."""
+def event(
+    logger: logging.Logger,
+    name: str,
+    /,
+    *,
+    level: int = logging.INFO,
+    exc_info: BaseException | None = None,
+    **fields: Any,
+) -> None:
+    """Logs one event. Values are made text with `str` unless JSON has them; `exc_info` adds the traceback."""
     if logger.isEnabledFor(level):
-        logger.log(level, name, extra={_FIELDS: fields})
+        logger.log(level, name, exc_info=exc_info, extra={_FIELDS: fields})
 
 
 def _fields(record: logging.LogRecord) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from tests.support.speakers import Speaker, Speakers
 from tests.support.worlds import vip_world
 
 pytestmark = pytest.mark.netns
+soon = partial(eventually, within=30, every=0.01)
 
 VIP = "192.0.2.100"
 
@@ -88,21 +90,21 @@ def test_without_a_published_file_it_is_ready_and_says_so(alone: Speakers) -> No
     assert "missing" in speaker.ask(f"/v1/where?target={VIP}")["world"]["stale"]
     alone.publish(vip_world([VIP], made_unix=time.time()))
     assert alone.owner(VIP) == "a"
-    eventually(lambda: speaker.ask("/v1/status")["troubles"] == [])
+    soon(lambda: speaker.ask("/v1/status")["troubles"] == [])
     # A torn file takes nothing away, not even over a restart.
     alone.published.write_bytes(alone.published.read_bytes()[:-100])
     speaker.signal(signal.SIGTERM)
     assert speaker.wait_ended() == 0
     speaker.start()
     assert alone.owner(VIP) == "a"
-    eventually(lambda: speaker.ask("/v1/status")["troubles"], within=10)
+    soon(lambda: speaker.ask("/v1/status")["troubles"])
     assert speaker.ask(f"/v1/where?target={VIP}")["world"]["generation"] == 1
 
 
 def test_it_stops_at_once_at_any_time(alone: Speakers) -> None:
     speaker = alone["a"]
     speaker.start()
-    eventually(lambda: "starting" in speaker.log, within=10)
+    soon(lambda: "starting" in speaker.log)
     children = speaker.children()
     began = time.monotonic()
     speaker.signal(signal.SIGINT)
@@ -121,7 +123,7 @@ def test_the_incarnation_grows_and_the_last_owner_is_remembered(alone: Speakers)
         speaker.start()
         speaker.wait_ready()
         alone.owner(VIP)
-        eventually(lambda: speaker.said(VIP) == ["a"])
+        soon(lambda: speaker.said(VIP) == ["a"])
         (claim,) = speaker.ask(f"/v1/where?target={VIP}")["vips"][0]["said"]
         seen.append((claim["incarnation"], claim["epoch"], claim["previous"]))
         speaker.signal(signal.SIGTERM)
@@ -159,8 +161,8 @@ def test_a_full_disk_keeps_nobody_from_starting_or_taking_over(tmp_path: Path, f
         cluster["b"].wait_ready()
         cluster.agreed(VIP, "a", among=["a", "b"])
         cluster["a"].signal(signal.SIGKILL)
-        assert cluster.owner(VIP, but=["a"], within=3) == "b"
-        troubles = eventually(lambda: cluster["b"].ask("/v1/status")["troubles"])
+        assert cluster.owner(VIP, but=["a"]) == "b"
+        troubles = soon(lambda: cluster["b"].ask("/v1/status")["troubles"])
         assert any("No space left" in trouble for trouble in troubles)
 
 
@@ -181,7 +183,7 @@ def test_peers_find_each_other_without_multicast_and_with_a_key(tmp_path: Path) 
         assert "unauthenticated" not in cluster["a"].log
         # Whoever is met once is remembered, so the names need not be given again.
         (other,) = {"a", "b"} - {owner}
-        eventually(lambda: (cluster[other].folder / "state/speakers" / other / "peers.json").exists())
+        soon(lambda: (cluster[other].folder / "state/speakers" / other / "peers.json").exists())
         cluster[other].signal(signal.SIGTERM)
         cluster[other].wait_ended()
         cluster[other].start("--key-file", str(key))

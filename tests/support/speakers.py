@@ -62,7 +62,7 @@ class Speaker:
         with (self.folder / "log").open("a") as log, (self.folder / "out").open("w") as out:
             self.process = self.host.popen([*self.argv, *more], stdout=out, stderr=log, text=True)
 
-    def wait_ready(self, within: float = 20.0) -> None:
+    def wait_ready(self, within: float = 40.0) -> None:
         eventually(self._is_ready, within=within, every=0.01, what=f"{self.name} ready")
 
     def _is_ready(self) -> bool:
@@ -84,7 +84,7 @@ class Speaker:
     def signal(self, number: int, part: str = "work") -> None:
         os.kill(self.pid if part == "work" else self.children()[part], number)
 
-    def wait_ended(self, within: float = 5.0) -> int:
+    def wait_ended(self, within: float = 15.0) -> int:
         assert self.process is not None
         return self.process.wait(within)
 
@@ -184,7 +184,7 @@ class Speakers:
         for speaker in ended:
             speaker.wait_ready()
         for vip in vips:
-            eventually(lambda vip=vip: self._settled(vip), within=10, every=0.02, what=f"one owner of {vip}")  # type: ignore[misc]
+            eventually(lambda vip=vip: self._settled(vip), within=20, every=0.02, what=f"one owner of {vip}")  # type: ignore[misc]
 
     def _settled(self, vip: str) -> bool:
         said = [speaker.said(vip) for speaker in self.speakers.values()]
@@ -203,7 +203,7 @@ class Speakers:
         """The nodes that answer the client's question for a VIP."""
         return {self.node_of(mac) for mac in self.asker.who_has(vip, within=within, everybody=True)}
 
-    def owner(self, vip: str, *, but: Iterable[str] = (), within: float = 10.0) -> str:
+    def owner(self, vip: str, *, but: Iterable[str] = (), within: float = 20.0) -> str:
         """The one node that answers, none of `but`; AssertionError when there is not just one `within` seconds."""
         found: set[str] = set()
 
@@ -212,14 +212,21 @@ class Speakers:
             found.update(self.answering(vip))
             return next(iter(found)) if len(found) == 1 and not found & set(but) else None
 
-        return str(eventually(just_one, within=within, what=f"one owner of {vip}, not of {list(but)}; last {found}"))
+        try:
+            return str(eventually(just_one, within=within))
+        except AssertionError:
+            raise AssertionError(f"{found or 'nobody'} answers for {vip}; wanted one, not of {list(but)}") from None
 
-    def agreed(self, vip: str, owner: str, *, among: Iterable[str], within: float = 5.0) -> None:
+    def agreed(self, vip: str, owner: str, *, among: Iterable[str], within: float = 20.0) -> None:
         """Waits until every speaker of `among` hears that `owner`, alone, holds the VIP."""
         names = list(among)
-        eventually(
-            lambda: all(self[name].said(vip) == [owner] for name in names),
-            within=within,
-            every=0.02,
-            what=f"{names} agree on {owner} for {vip}: { {n: self[n].said(vip) for n in names} }",
-        )
+        heard: dict[str, list[str]] = {}
+
+        def agree() -> bool:
+            heard.update({name: self[name].said(vip) for name in names})
+            return all(said == [owner] for said in heard.values())
+
+        try:
+            eventually(agree, within=within, every=0.02)
+        except AssertionError:
+            raise AssertionError(f"not all hear that {owner} has {vip}: {heard}") from None
