@@ -67,9 +67,10 @@ endpoints:
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     manifests = tmp_path_factory.mktemp("manifests") / "all.yaml"
     manifests.write_text(MANIFESTS)
-    with Lab(f"lbt-{os.getpid()}-{next(_numbers)}w") as built:
+    # Relaxed heartbeats: what is asked here does not depend on speed, and a busy machine must not look like a death.
+    with Lab(f"lbt-{os.getpid()}-{next(_numbers)}w", speaker_args=["--preset", "relaxed"]) as built:
         built.apply(manifests)
-        eventually(lambda: owners(built) != [None, None] and settled(built), within=30, every=0.1)
+        eventually(lambda: settled(built), within=60, every=0.1, what="owned, said and seen alike on every node")
         yield built
 
 
@@ -89,7 +90,9 @@ def owners(lab: Lab, host: str = "n1") -> list[str | None]:
 
 
 def settled(lab: Lab) -> bool:
-    return all(asked(lab, host)[0] == 0 for host in lab.nodes)
+    """Whether both addresses have their owner, by every node's word and eyes."""
+    answers = [asked(lab, host) for host in lab.nodes]
+    return all(status == 0 and len(document["vips"]) == 2 for status, document in answers)
 
 
 def via(lab: Lab, node: str) -> list[str]:
@@ -139,7 +142,7 @@ def test_a_stranger_with_the_address_is_found_and_named(lab: Lab) -> None:
         assert mac in [answer["mac"] for answer in document["vips"][0]["seen"]["answers"]]
     finally:
         lab.exec("client", ["ip", "addr", "del", f"{VIP}/32", "dev", "eth0"], check=True)
-    eventually(lambda: asked(lab, "n1", VIP)[0] == 0, within=20, every=0.1)
+    eventually(lambda: asked(lab, "n1", VIP)[0] == 0, within=60, every=0.1)
 
 
 def test_watch_measures_a_failover(lab: Lab) -> None:
@@ -159,11 +162,11 @@ def test_watch_measures_a_failover(lab: Lab) -> None:
         move = json.loads(watching.stdout.readline())
         assert (move["from"], move["cause"]) == (owner, "owner_gone")
         assert move["to"] not in (owner, None)
-        assert 0.05 < move["gap"] < 5
+        assert 0.05 < move["gap"] < 20
         status, document = asked(lab, witness, VIP)
         assert (status, document["vips"][0]["owner"]) == (0, move["to"])
         assert document["vips"][0]["said"][0]["previous"] == owner
-    eventually(lambda: settled(lab), within=20, every=0.1)
+    eventually(lambda: settled(lab), within=60, every=0.1)
 
 
 def test_with_the_controller_down_it_goes_on(lab: Lab) -> None:
@@ -186,7 +189,7 @@ def test_with_every_speaker_stopped_nobody_has_it(lab: Lab) -> None:
     finally:
         for node in lab.nodes:
             lab.start(node)
-    eventually(lambda: settled(lab), within=20, every=0.1)
+    eventually(lambda: settled(lab), within=60, every=0.1)
 
 
 def test_the_manifests_are_valid(tmp_path: Path) -> None:
