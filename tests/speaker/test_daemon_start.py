@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import signal
 import subprocess
 import time
@@ -189,6 +191,34 @@ def test_peers_find_each_other_without_multicast_and_with_a_key(tmp_path: Path) 
         cluster[other].start("--key-file", str(key))
         cluster[other].wait_ready()
         cluster.agreed(VIP, owner, among=["a", "b"])
+
+
+def test_a_proxy_that_cannot_work_keeps_nothing_from_being_announced(tmp_path: Path) -> None:
+    with Speakers(["a"], folder=tmp_path, options=["--proxy", "nftables"]) as cluster:
+        cluster.publish(vip_world([VIP], made_unix=time.time()))
+        speaker = cluster["a"]
+        nft = shutil.which("nft", path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
+        argv, speaker.argv = (
+            speaker.argv,
+            [
+                *("unshare", "--mount", "sh", "-c", f'mount --bind /dev/null {nft} && exec "$@"', "sh"),
+                *speaker.argv,
+            ],
+        )
+        speaker.start()
+        assert cluster.owner(VIP) == "a"
+        soon(lambda: "service proxy:" in str(speaker.ask("/v1/status")["troubles"]))
+        speaker.signal(signal.SIGTERM)
+        assert speaker.wait_ended() == 0
+        speaker.argv = argv
+        speaker.start()
+        assert cluster.owner(VIP) == "a"
+        soon(lambda: speaker.ask("/v1/status")["troubles"] == [])
+        assert VIP in cluster.lan["a"].run(["nft", "list", "table", "inet", "lbctl"]).stdout
+        # What forwards open connections stays when the speaker goes.
+        speaker.signal(signal.SIGTERM)
+        assert speaker.wait_ended() == 0
+        assert VIP in cluster.lan["a"].run(["nft", "list", "table", "inet", "lbctl"]).stdout
 
 
 def test_a_named_veth_is_used_and_a_nameless_one_is_not(tmp_path: Path) -> None:
