@@ -24,9 +24,9 @@ ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")])
 PURE = ("model", "config", "plan", "protocol")
 ALLOWED = {
-    "__future__", "array", "binascii", "bisect", "collections", "dataclasses", "difflib", "enum", "functools", "hashlib", "heapq",
-    "hmac", "ipaddress", "itertools", "json", "math", "operator", "re", "string", "struct", "textwrap", "types",
-    "typing", "unicodedata", "lbctl",
+    "__future__", "array", "binascii", "bisect", "collections", "dataclasses", "difflib", "enum", "functools",
+    "hashlib", "heapq", "hmac", "ipaddress", "itertools", "json", "math", "operator", "re", "string", "struct",
+    "textwrap", "types", "typing", "unicodedata", "lbctl",
 }  # fmt: skip
 ALSO_IN_CONFIG = {"yaml", "msgspec", "datetime"}
 CLOCKS = re.compile(r"\b(?:datetime|date)\.(?:now|utcnow|today|fromtimestamp)\(")
