@@ -2,9 +2,10 @@
 
     python bench/controller.py [--services N] [--shape files|file] [--keep DIR]
 
-As 30,000 files and as one file: seconds from the start of the process to `ready` (all allocated and published), the
-most memory it ever had, the same for a restart, and milliseconds from a new manifest to its address in the published
-file (worst and median of some). Bars: 10 s, 300 MB, 300 ms. Exit 1 where one is missed.
+As 30,000 files and as one file: seconds from the start of the process to `ready` (all allocated and published), how
+much of that it computed, the most memory it ever had; the same for a restart; and milliseconds from a new manifest to
+its address in the published file (median and worst of some, and how much of the median it computed). Bars: 10 s,
+300 MB, 300 ms. Exit 1 where one is missed. On a machine that does other things as well only the computing counts.
 """
 
 from __future__ import annotations
@@ -92,12 +93,20 @@ def documents(count: int) -> Iterator[tuple[str, str]]:
 
 
 @dataclass(frozen=True)
+class Took:
+    """Seconds by the clock, and seconds of computing."""
+
+    wall: float
+    cpu: float
+
+
+@dataclass(frozen=True)
 class Measured:
-    start: float
-    restart: float
+    start: Took
+    restart: Took
     memory: float
     again: float
-    added: list[float]
+    added: list[Took]
 
 
 class Controller:
@@ -115,12 +124,17 @@ class Controller:
             stderr=self._log,
         )
 
-    def wait_ready(self) -> float:
+    def wait_ready(self) -> Took:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if line != b"ready\n":
             raise SystemExit(f"the controller said {line!r}; its log is {self._log.name}")
-        return time.monotonic() - self._began
+        return Took(time.monotonic() - self._began, self.cpu())
+
+    def cpu(self) -> float:
+        """Seconds it has computed so far."""
+        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def memory(self) -> float:
         """The most it had resident so far, in MB."""
@@ -151,14 +165,14 @@ def measure(shape: str, count: int, folder: Path, rounds: int) -> Measured:
         start, memory = controller.wait_ready(), controller.memory()
     with Controller(config, state) as controller:
         restart = controller.wait_ready()
-        added = [_add(config, state, shape, f"more-{number}") for number in range(rounds)]
+        added = [_add(controller, config, state, shape, f"more-{number}") for number in range(rounds)]
         again = controller.memory()
     _check(state / "published" / "snapshot.json", count + rounds)
     return Measured(start, restart, memory, again, added)
 
 
-def _add(config: Path, state: Path, shape: str, name: str) -> float:
-    """Seconds from the new manifest to its address in the published file."""
+def _add(controller: Controller, config: Path, state: Path, shape: str, name: str) -> Took:
+    """From the new manifest to its address in the published file."""
     published = state / "published" / "snapshot.json"
     if shape == "files":
         path, text = config / f"{name}.yaml", service(name)
@@ -169,7 +183,7 @@ def _add(config: Path, state: Path, shape: str, name: str) -> float:
     part.write_text(text)
     wanted = f'"name":"{name}"'.encode()
     before = published.stat().st_ino
-    began = time.monotonic()
+    computed, began = controller.cpu(), time.monotonic()
     part.replace(path)
     while True:
         time.sleep(0.002)
@@ -180,7 +194,8 @@ def _add(config: Path, state: Path, shape: str, name: str) -> float:
                 before = published.stat().st_ino
                 section = published.read_bytes().partition(b'"allocations":')[2].partition(b'"services":')[0]
                 if wanted in section:
-                    return at - began
+                    time.sleep(0.5)
+                    return Took(at - began, controller.cpu() - computed)
         if time.monotonic() - began > 30:
             raise SystemExit(f"{name} was not allocated within 30 s")
 
@@ -202,8 +217,8 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--keep", type=Path, help="work in this folder and leave it there")
     options = parser.parse_args()
-    titles = ("shape", "cold start s", "memory MB", "restart s", "memory MB", "one more ms", "worst ms")
-    print("".join(f"{title:>14}" for title in titles))
+    titles = ("shape", "start s", "cpu s", "MB", "restart s", "cpu s", "MB", "one ms", "worst ms", "cpu ms")
+    print("".join(f"{title:>10}" for title in titles))
     missed = False
     for shape in options.shape or ["files", "file"]:
         base = options.keep or Path(tempfile.mkdtemp(prefix="lbctl-bench-"))
@@ -214,16 +229,19 @@ def main() -> int:
         finally:
             if options.keep is None:
                 shutil.rmtree(base)
-        middle, worst = statistics.median(found.added), max(found.added)
+        walls = [took.wall for took in found.added]
+        middle = statistics.median(walls)
+        seconds = (found.start.wall, found.start.cpu, found.restart.wall, found.restart.cpu)
+        start, start_cpu, restart, restart_cpu = (f"{item:>10.2f}" for item in seconds)
+        one = (middle, max(walls), statistics.median(took.cpu for took in found.added))
         print(
-            f"{shape:>14}{found.start:>14.2f}{found.memory:>14.0f}{found.restart:>14.2f}{found.again:>14.0f}"
-            f"{middle * 1000:>14.0f}{worst * 1000:>14.0f}",
+            f"{shape:>10}{start}{start_cpu}{found.memory:>10.0f}{restart}{restart_cpu}{found.again:>10.0f}"
+            + "".join(f"{item * 1000:>10.0f}" for item in one),
             flush=True,
         )
-        missed |= found.start > BAR_START or found.memory > BAR_MEMORY or middle > BAR_ONE
-    print(
-        f"bars: {BAR_START:.0f} s, {BAR_MEMORY:.0f} MB, {BAR_ONE * 1000:.0f} ms" + ("  MISSED" if missed else "  kept")
-    )
+        missed |= found.start.wall > BAR_START or found.memory > BAR_MEMORY or middle > BAR_ONE
+    verdict = "MISSED" if missed else "kept"
+    print(f"bars: {BAR_START:.0f} s, {BAR_MEMORY:.0f} MB, {BAR_ONE * 1000:.0f} ms: {verdict}")
     return 1 if missed else 0
 
 
