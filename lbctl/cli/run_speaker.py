@@ -129,7 +129,8 @@ def run_speaker(
 
     from lbctl.net.key_file import KeyFileError, read_keys
     from lbctl.speaker.capabilities import how_to_give, read_capabilities
-    from lbctl.speaker.daemon import Preset, Settings, StartError, default_node, run
+    from lbctl.speaker.daemon import run
+    from lbctl.speaker.settings import Preset, Settings, StartError, default_node
 
     configure(log_format, level=log_level.value)
     capabilities = read_capabilities()

@@ -10,22 +10,16 @@ import asyncio
 import contextlib
 import logging
 import signal
-import socket
 import time
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
-from enum import Enum
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from lbctl.model.address import IPAddress
 from lbctl.model.interface import Interface
 from lbctl.model.member import Role
 from lbctl.model.snapshot import Snapshot, World
 from lbctl.net import systemd
 from lbctl.net.interfaces import read_interfaces, select, watch_interfaces
-from lbctl.net.key_file import Keys
 from lbctl.net.status_server import SocketInUse, StatusServer
 from lbctl.plan.claims import is_living
 from lbctl.sources.published import PublishedSource
@@ -36,15 +30,13 @@ from lbctl.speaker.guard import Guard
 from lbctl.speaker.memory import AlreadyRunning, Memory
 from lbctl.speaker.owners import Owners, remembered
 from lbctl.speaker.proxy import ServiceProxy
+from lbctl.speaker.settings import GROUP4, GROUP6, Preset, Settings, StartError
 from lbctl.speaker.status import Facts, Moves, routes
 from lbctl.speaker.step import Situation, own_interfaces, own_member, step
 from lbctl.speaker.view import Hearing
 from lbctl.telemetry.log import event
 
 _logger = logging.getLogger("lbctl.speaker")
-GROUP4 = "239.255.76.66"
-GROUP6 = "ff02::4c42"
-DEFAULT_PORT = 7966
 LEAVE_TIME = 1.5
 """Seconds that handing everything over may take; the whole end has 2."""
 _WORLD_TIME = 3.0
@@ -56,44 +48,6 @@ _REMEMBER_EVERY = 1.0
 _NOTES_A_SECOND = 5
 _NO_ALARM = frozenset({"claim_lost", "memory_not_locked", "no_locked_memory", "no_realtime"})
 """Notes of the children that say how things are; all others say that something is wrong."""
-
-
-class StartError(Exception):
-    """The speaker cannot start; the text says why and what to do, in one line."""
-
-
-class Preset(Enum):
-    """Interval in seconds and detect multiplier of the heartbeats."""
-
-    FAST = (0.02, 3)
-    DEFAULT = (0.05, 3)
-    RELAXED = (0.3, 3)
-
-    @property
-    def interval(self) -> float:
-        return self.value[0]
-
-    @property
-    def multiplier(self) -> int:
-        return self.value[1]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    """What the operator said. `preset` None: the default one, or relaxed where real time is not allowed."""
-
-    node: str
-    state: Path
-    published: Path
-    socket: Path
-    listen: tuple[str, int] | None = None
-    interfaces: tuple[str, ...] = ()
-    peers: tuple[IPAddress, ...] = ()
-    cluster: str = "default"
-    keys: Keys = ()
-    preset: Preset | None = None
-    port: int = DEFAULT_PORT
-    proxy: bool = True
 
 
 async def run(settings: Settings, capabilities: Capabilities, *, on_ready: Callable[[], None]) -> int:
@@ -140,7 +94,6 @@ class _Speaker:
             snapshot=Snapshot(world=self._world, view=self._hearing.view(now_unix)),
             own=own_interfaces(settings.node, ()),
             since_unix=now_unix,
-            remembered_owners=remembered(memory.journal.read()),
             capabilities={**capabilities.document(), "preset": self._preset.name.lower()},
             stale=lambda: self._source.stale,
             troubles=self._troubles,
@@ -198,6 +151,7 @@ class _Speaker:
             "world": self._watch_world,
             "interfaces": self._watch_interfaces,
             "memory": self._remember_on,
+            "history": self._recall,
         }
         if self._proxy is not None:
             jobs["proxy"] = self._proxy.run
@@ -444,6 +398,10 @@ class _Speaker:
 
     # Memory
 
+    async def _recall(self) -> None:
+        """Previous owners out of the journal; reading it may take a while, and nothing waits for it."""
+        self._facts.remembered_owners = await asyncio.to_thread(remembered, self._memory.journal.read())
+
     async def _remember_on(self) -> None:
         while True:
             await asyncio.sleep(_REMEMBER_EVERY)
@@ -489,11 +447,6 @@ class _Speaker:
                 await asyncio.wait_for(asyncio.gather(*(child.ended.wait() for child in children)), 0.3)
         for child in children:
             child.kill()
-
-
-def default_node() -> str:
-    """The host's name, without its domain."""
-    return socket.gethostname().split(".")[0]
 
 
 def _rest(message: Message) -> dict[str, Any]:

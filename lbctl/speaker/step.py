@@ -80,7 +80,7 @@ class Event:
     """One line for the log."""
 
     name: str
-    fields: Mapping[str, object]
+    fields: Mapping[str, Any]
     level: int = logging.INFO
 
 

@@ -1,0 +1,58 @@
+"""What the operator says of a speaker."""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+from lbctl.model.address import IPAddress
+from lbctl.net.key_file import Keys
+
+GROUP4 = "239.255.76.66"
+GROUP6 = "ff02::4c42"
+DEFAULT_PORT = 7966
+
+
+class StartError(Exception):
+    """The speaker cannot start; the text says why and what to do, in one line."""
+
+
+class Preset(Enum):
+    """Interval in seconds and detect multiplier of the heartbeats."""
+
+    FAST = (0.02, 3)
+    DEFAULT = (0.05, 3)
+    RELAXED = (0.3, 3)
+
+    @property
+    def interval(self) -> float:
+        return self.value[0]
+
+    @property
+    def multiplier(self) -> int:
+        return self.value[1]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What the operator said. `preset` None: the default one, or relaxed where real time is not allowed."""
+
+    node: str
+    state: Path
+    published: Path
+    socket: Path
+    listen: tuple[str, int] | None = None
+    interfaces: tuple[str, ...] = ()
+    peers: tuple[IPAddress, ...] = ()
+    cluster: str = "default"
+    keys: Keys = ()
+    preset: Preset | None = None
+    port: int = DEFAULT_PORT
+    proxy: bool = True
+
+
+def default_node() -> str:
+    """The host's name, without its domain."""
+    return socket.gethostname().split(".")[0]
