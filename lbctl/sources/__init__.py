@@ -1,1 +1,1 @@
-"""Where Worlds come from: files (manifests, for the controller), published (what a controller published, for speakers)."""
+"""Where Worlds come from: files (manifests, for the controller), published (what a controller published, for all)."""

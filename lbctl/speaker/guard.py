@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from lbctl.telemetry.log import event
+from lbctl.telemetry.log import mistake
 
 RETRY_TIME = 1.0
 
@@ -56,4 +56,4 @@ class Guard:
         text = repr(error)
         if self._failed.get(part) != text:
             self._failed[part] = text
-            event(self._logger, "internal_error", level=logging.ERROR, exc_info=error, part=part)
+            mistake(self._logger, "internal_error", error, part=part)

@@ -1,7 +1,7 @@
 """Logs on stderr: a constant event name and its fields, for people (console) or machines (json).
 
-`event(logger, "allocated", service=..., address=...)` is the only way daemons log, so that names can be searched for and
-fields never end up inside sentences. Secrets are never fields.
+`event(logger, "allocated", service=..., address=...)` is the only way daemons log, so that names can be searched for
+and fields never end up inside sentences. Secrets are never fields.
 """
 
 from __future__ import annotations
@@ -22,18 +22,15 @@ class LogFormat(StrEnum):
 _FIELDS = "lbctl_fields"
 
 
-def event(
-    logger: logging.Logger,
-    name: str,
-    /,
-    *,
-    level: int = logging.INFO,
-    exc_info: BaseException | None = None,
-    **fields: Any,
-) -> None:
-    """Logs one event. Values are made text with `str` unless JSON has them; `exc_info` adds the traceback."""
+def event(logger: logging.Logger, name: str, /, *, level: int = logging.INFO, **fields: Any) -> None:
+    """Logs one event. Values are made text with `str` unless JSON has them."""
     if logger.isEnabledFor(level):
-        logger.log(level, name, exc_info=exc_info, extra={_FIELDS: fields})
+        logger.log(level, name, extra={_FIELDS: fields})
+
+
+def mistake(logger: logging.Logger, name: str, error: BaseException, /, **fields: Any) -> None:
+    """Logs, as an error and with its traceback, an exception that is our own fault and was survived."""
+    logger.error(name, exc_info=error, extra={_FIELDS: fields})
 
 
 def _fields(record: logging.LogRecord) -> dict[str, Any]:

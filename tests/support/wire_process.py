@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from types import TracebackType
 from typing import Any
 
@@ -19,6 +20,14 @@ from lbctl.net.channel import Channel, ChannelClosed, Message
 from tests.support.netns import Host, entered
 
 _LEASE = struct.Struct("<d")
+
+
+def _refuses(op: str, nonsense: str, message: Message) -> bool:
+    """Whether wire says that it could not read the message of this `op` that held this nonsense."""
+    if message.get("name") != "bad_message":
+        return False
+    fields = message["fields"]
+    return bool(fields["op"] == op and nonsense in fields["error"])
 
 
 class WireProcess:
@@ -148,13 +157,7 @@ class WireProcess:
         self._say(self.pulse, {"op": "answer", "set": [nonsense], "drop": []})
         self._say(self.work, {"op": "table", "set": [[nonsense, []]], "drop": [], "complete": False})
         for op in ("answer", "table"):
-            self.wait_for(
-                lambda message, op=op: (
-                    message.get("name") == "bad_message"
-                    and message["fields"]["op"] == op
-                    and nonsense in message["fields"]["error"]
-                )
-            )
+            self.wait_for(partial(_refuses, op, nonsense))
 
     def counters(self, condition: Callable[[dict[str, int]], Any] = bool, *, within: float = 5.0) -> dict[str, int]:
         """The next counters (a second apart) that fulfil the condition."""
