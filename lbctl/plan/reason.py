@@ -87,7 +87,7 @@ class Cause(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """One thing that was tried (a pool, an address, a node) and why it would not do. `detail` completes the sentence."""
+    """One thing that was tried (a pool, an address, a node) and why it would not do; `detail` says more."""
 
     subject: str
     reason: Reason
