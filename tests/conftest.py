@@ -1,0 +1,8 @@
+"""For all tests: properties are judged by what they find, not by how long a busy machine took for one example."""
+
+from __future__ import annotations
+
+from hypothesis import settings
+
+settings.register_profile("lbctl", deadline=None)
+settings.load_profile("lbctl")
