@@ -12,6 +12,8 @@ from typing import Any
 
 from lbctl.plan.proxy_table import Chain, Elements, SetSpec, Table, digest
 
+_PROTOCOLS = {6: "tcp", 17: "udp"}
+
 
 def read_table(listing: Mapping[str, Any], meant: Table) -> Table:
     """The table of a listing; rules that `meant` has too come in the words of `meant`.
@@ -77,9 +79,18 @@ def _key(spec: SetSpec, key: Any) -> str:
     parts = _parts(key)
     if len(parts) != len(spec.keys):
         raise ValueError(f"an element of {len(parts)} parts where there should be {len(spec.keys)}")
-    return " . ".join(
-        f'"{part}"' if kind == "ifname" else _text(part) for kind, part in zip(spec.keys, parts, strict=True)
-    )
+    return " . ".join(_word(kind, part) for kind, part in zip(spec.keys, parts, strict=True))
+
+
+def _word(kind: str, part: Any) -> str:
+    match kind:
+        case "ifname":
+            return f'"{part}"'
+        case "inet_proto":
+            # A number where the machine has no /etc/protocols.
+            return _PROTOCOLS.get(part, str(part))
+        case _:
+            return _text(part)
 
 
 def _parts(value: Any) -> Sequence[Any]:

@@ -137,7 +137,7 @@ class _Draft:
                     "fib daddr type local return",
                     *((f"icmpv6 type {_NEIGHBOR_DISCOVERY} return",) if tag == "6" else ()),
                     "ct state invalid drop",
-                    f"meta l4proto {'icmp' if tag == '4' else 'ipv6-icmp'} drop",
+                    f"meta l4proto {'icmp' if tag == '4' else 'icmpv6'} drop",
                     "meta l4proto tcp reject with tcp reset",
                     "reject",
                 )
@@ -180,7 +180,7 @@ class _Draft:
             ),
             # Neighbor discovery to a VIP is for whoever announces it, never to be routed on.
             "forward": Chain(
-                ("ip6 daddr @vips6 meta l4proto ipv6-icmp drop",),
+                ("ip6 daddr @vips6 meta l4proto icmpv6 drop",),
                 "type filter hook forward priority -10; policy accept",
             ),
             "postrouting": Chain(
