@@ -25,11 +25,12 @@ from lbctl.controller.lock import StateLock
 from lbctl.controller.publisher import Publisher
 from lbctl.controller.recover import recover, without_ours
 from lbctl.controller.status import Facts, routes
-from lbctl.controller.step import Decision, Event, Inputs, StepMemo, step
+from lbctl.controller.step import Decision, Event, Inputs, StepMemo, step, still_unread
 from lbctl.model.node import Node
 from lbctl.model.snapshot import View, World
 from lbctl.net import systemd
 from lbctl.net.status_server import SocketInUse, StatusServer
+from lbctl.plan.allocate import ALL_READ, Unread
 from lbctl.sources.base import Source
 from lbctl.sources.published import PublishedError, Trouble, read_published
 from lbctl.sources.published_document import DocumentEncoder
@@ -44,6 +45,14 @@ _T = TypeVar("_T")
 
 class StartError(Exception):
     """The controller cannot start; one line that says why and what to do."""
+
+
+class ManifestSource(Source, Protocol):
+    """A source that knows whether it has read all there is."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether what is not in its World does not exist."""
 
 
 class Observer(Protocol):
@@ -89,7 +98,7 @@ class Controller:
     def __init__(
         self,
         settings: Settings,
-        make_source: Callable[[World | None], Source],
+        make_source: Callable[[World | None], ManifestSource],
         observer: Observer | None = None,
         *,
         on_ready: Callable[[], None] = lambda: None,
@@ -97,7 +106,7 @@ class Controller:
     ) -> None:
         self._settings = settings
         self._make_source = make_source
-        self._source: Source | None = None
+        self._source: ManifestSource | None = None
         self._observer = observer
         self._on_ready = on_ready
         self._clock = clock
@@ -105,6 +114,7 @@ class Controller:
         self._publisher: Publisher | None = None
         self._memo = StepMemo()
         self._input: World | None = None
+        self._unread: Unread | None = None
         self._decided: Decision | None = None
         self._world: World | None = None
         self._ledger_trouble: str | None = None
@@ -179,6 +189,8 @@ class Controller:
     async def _follow_source(self) -> None:
         assert self._source is not None
         async for world in self._source.worlds():
+            state, complete = self._ledger.state, self._source.complete
+            self._unread = still_unread(self._unread, state, world, complete=complete)
             self._input = world
             self._wake.set()
 
@@ -208,6 +220,7 @@ class Controller:
         decided = self._decided
         inputs = Inputs(
             world=world,
+            unread=self._unread or ALL_READ,
             state=self._ledger.state,
             members=view.members if view is not None else {},
             published=self._world,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -35,11 +36,14 @@ class Facts:
 def routes(facts: Facts) -> dict[str, Handler]:
     """The handlers by path."""
     memo: ElectMemo | None = None
+    one_at_a_time = asyncio.Lock()
 
     async def where(query: Query) -> Answer:
         nonlocal memo
         snapshot = Snapshot(world=facts.world, view=facts.view())
-        located, memo = locate(snapshot, query.get("target", ""), memo)
+        # The first plan for 10,000 services takes a while, in which heartbeats are to be heard.
+        async with one_at_a_time:
+            located, memo = await asyncio.to_thread(locate, snapshot, query.get("target", ""), memo)
         document = where_document(located, snapshot, node=facts.host, role="controller", at_unix=time.time())
         return Answer(document, 404 if located.error is not None else 200)
 

@@ -19,7 +19,7 @@ from lbctl.model.member import Liveness, Member, Role
 from lbctl.model.node import Node
 from lbctl.model.service import ServiceKey, ServiceType
 from lbctl.model.snapshot import World
-from lbctl.plan.allocate import AllocationMemo, AllocationPlan, allocate
+from lbctl.plan.allocate import ALL_READ, AllocationMemo, AllocationPlan, Unread, allocate
 from lbctl.plan.reason import Refusal
 
 GENERATIONS_AHEAD = 1000
@@ -30,9 +30,13 @@ FORGET_TIME = 7 * 24 * 3600.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inputs:
-    """All that a step looks at. `published` is the World of the last step, whose generation this one goes on from."""
+    """All that a step looks at.
+
+    `unread`: see `still_unread`. `published` is the World of the last step, whose generation this one goes on from.
+    """
 
     world: World
+    unread: Unread = ALL_READ
     state: LedgerState
     members: Mapping[str, Member] = field(default_factory=dict)
     published: World | None = None
@@ -62,6 +66,21 @@ class Decision:
     again: bool
 
 
+def still_unread(before: Unread | None, state: LedgerState, world: World, *, complete: bool) -> Unread:
+    """What the ledger knows and the source has not said since the start (`before` is None at the first World).
+
+    Once the source is `complete`, what is not in its World does not exist; and what it said once and no longer says, it
+    took back.
+    """
+    if complete:
+        return ALL_READ
+    if before is None:
+        known = state.allocations.keys() | state.remembered.first_seen.keys()
+        before = Unread(services=frozenset(known), pools=frozenset(item.pool for item in state.allocations.values()))
+    after = Unread(services=before.services - world.services.keys(), pools=before.pools - world.pools.keys())
+    return before if after == before else after
+
+
 class StepMemo:
     """What the last step worked out and the next one need not. Worth nothing but time."""
 
@@ -81,7 +100,7 @@ def step(inputs: Inputs, memo: StepMemo | None = None) -> tuple[Decision, StepMe
     seen, forgotten = _first_seen(inputs, memo)
     noted = state.after(Batch(at_unix=now, first_grant=state.next_grant, seen=seen, forgotten=forgotten))
     world = replace(inputs.world, allocations=state.allocations)
-    plan, memo.allocation = allocate(world, noted.remembered, memo.allocation)
+    plan, memo.allocation = allocate(world, noted.remembered, memo.allocation, unread=inputs.unread)
     nodes, nodes_dropped = _registrations(inputs)
     planned = Batch(
         at_unix=now,
@@ -123,7 +142,7 @@ def _first_seen(inputs: Inputs, memo: StepMemo) -> tuple[dict[ServiceKey, float]
     if known.keys() == memo.untimed:
         return {}, ()
     seen = dict.fromkeys(memo.untimed - known.keys(), inputs.now_unix)
-    return seen, tuple(known.keys() - memo.untimed)
+    return seen, tuple(known.keys() - memo.untimed - inputs.unread.services)
 
 
 def _registrations(inputs: Inputs) -> tuple[tuple[Node, ...], tuple[str, ...]]:

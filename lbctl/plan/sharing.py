@@ -39,6 +39,15 @@ class Terms:
 _ALONE = Terms(None, frozenset())
 
 
+def terms_from(text: str) -> Terms:
+    """The other way round from `Terms.text`."""
+    if not text:
+        return _ALONE
+    key, backends, ports = text.rsplit("\n", 2)
+    pairs = (item.split("/") for item in ports.split())
+    return Terms((key, backends), frozenset((protocol, int(port)) for protocol, port in pairs))
+
+
 def terms_of(service: Service) -> Terms:
     key = service.load_balancer.sharing_key
     if not key:

@@ -63,7 +63,7 @@ class Published:
 
 
 @dataclass(frozen=True, slots=True)
-class _Kind:
+class Kind:
     """A map of the World: the document's member, the map's name, and how its objects go to and fro."""
 
     member: str
@@ -79,16 +79,16 @@ class _Kind:
 
 _by_name, _by_key = attrgetter("name"), attrgetter("key")
 
-KINDS: tuple[_Kind, ...] = (
-    _Kind("pools", "pools", schema.PoolWire, schema.pool_wire, schema.pool_of, _by_name),
-    _Kind("l2Advertisements", "l2_advertisements", bgp.L2Wire, bgp.l2_wire, bgp.l2_of, _by_name),
-    _Kind("bgpAdvertisements", "bgp_advertisements", bgp.BGPWire, bgp.bgp_wire, bgp.bgp_of, _by_name),
-    _Kind("bgpPeers", "bgp_peers", bgp.PeerWire, bgp.peer_wire, bgp.peer_of, _by_name),
-    _Kind("bfdProfiles", "bfd_profiles", bgp.BFDWire, bgp.bfd_wire, bgp.bfd_of, _by_name),
-    _Kind("communities", "communities", bgp.CommunityWire, bgp.community_wire, bgp.community_of, _by_name),
-    _Kind("nodes", "nodes", schema.NodeWire, schema.node_wire, schema.node_of, _by_name),
-    _Kind("namespaces", "namespaces", schema.NamespaceWire, schema.namespace_wire, schema.namespace_of, _by_name),
-    _Kind(
+KINDS: tuple[Kind, ...] = (
+    Kind("pools", "pools", schema.PoolWire, schema.pool_wire, schema.pool_of, _by_name),
+    Kind("l2Advertisements", "l2_advertisements", bgp.L2Wire, bgp.l2_wire, bgp.l2_of, _by_name),
+    Kind("bgpAdvertisements", "bgp_advertisements", bgp.BGPWire, bgp.bgp_wire, bgp.bgp_of, _by_name),
+    Kind("bgpPeers", "bgp_peers", bgp.PeerWire, bgp.peer_wire, bgp.peer_of, _by_name),
+    Kind("bfdProfiles", "bfd_profiles", bgp.BFDWire, bgp.bfd_wire, bgp.bfd_of, _by_name),
+    Kind("communities", "communities", bgp.CommunityWire, bgp.community_wire, bgp.community_of, _by_name),
+    Kind("nodes", "nodes", schema.NodeWire, schema.node_wire, schema.node_of, _by_name),
+    Kind("namespaces", "namespaces", schema.NamespaceWire, schema.namespace_wire, schema.namespace_of, _by_name),
+    Kind(
         "allocations",
         "allocations",
         schema.AllocationWire,
@@ -96,8 +96,8 @@ KINDS: tuple[_Kind, ...] = (
         schema.allocation_of,
         attrgetter("service"),
     ),
-    _Kind("services", "services", schema.ServiceWire, schema.service_wire, schema.service_of, _by_key),
-    _Kind("endpointSlices", "slices", schema.SliceWire, schema.slice_wire, schema.slice_of, _by_key),
+    Kind("services", "services", schema.ServiceWire, schema.service_wire, schema.service_of, _by_key),
+    Kind("endpointSlices", "slices", schema.SliceWire, schema.slice_wire, schema.slice_of, _by_key),
 )
 
 _encoder = msgspec.json.Encoder()
@@ -255,7 +255,7 @@ class DocumentDecoder:
         )
 
     def _section(
-        self, member: str, raw: msgspec.Raw | None, decoder: msgspec.json.Decoder[Any], kind: _Kind
+        self, member: str, raw: msgspec.Raw | None, decoder: msgspec.json.Decoder[Any], kind: Kind
     ) -> Mapping[Any, Any]:
         text = bytes(raw) if raw is not None else b"[]"
         digest = hashlib.blake2b(text, digest_size=16).digest()
@@ -278,4 +278,4 @@ class DocumentDecoder:
         return fresh.map
 
 
-_PENDING_KIND = _Kind(PENDING, PENDING, schema.PendingWire, schema.pending_wire, schema.pending_of, itemgetter(0))
+_PENDING_KIND = Kind(PENDING, PENDING, schema.PendingWire, schema.pending_wire, schema.pending_of, itemgetter(0))

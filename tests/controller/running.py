@@ -130,7 +130,10 @@ class Home:
 
     def until(self, condition: Callable[[dict[str, str]], _T], root: Path = Path("/")) -> dict[str, str]:
         """The published addresses, once they are so."""
-        eventually(lambda: condition(self.addresses(root)), within=20, every=0.02, what=self.logged()[-1500:])
+        try:
+            eventually(lambda: condition(self.addresses(root)), within=20, every=0.02)
+        except AssertionError as error:
+            raise AssertionError(f"{error}; {self.addresses(root)}; {self.logged()[-1500:]}") from None
         return self.addresses(root)
 
     def why(self, name: str) -> str:

@@ -96,6 +96,20 @@ def test_a_restart_with_a_broken_manifest_takes_nothing_away(home: Home) -> None
     assert any("web.yaml" in trouble for trouble in home.ask("/v1/status")["troubles"])
 
 
+def test_a_restart_with_a_broken_manifest_and_nothing_published_takes_nothing_away(home: Home) -> None:
+    home.service("web")
+    home.service("other")
+    home.start().stop()
+    before = home.addresses()
+    home.snapshot.unlink()
+    home.put("pool", "kind: IPAddressPool\n\tbroken")
+    home.put("web", "kind: Service\n\tbroken")
+    home.start()
+    assert home.addresses() == before
+    home.drop("other")
+    home.until(lambda found: set(found) == {"web"})
+
+
 def test_a_second_controller_is_refused_and_the_first_goes_on(home: Home) -> None:
     home.start()
     assert home.process is not None

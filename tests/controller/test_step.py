@@ -9,11 +9,20 @@ from typing import Any
 
 from lbctl.controller.records import Batch, LedgerState
 from lbctl.controller.recover import recover, without_ours
-from lbctl.controller.step import FORGET_TIME, GENERATIONS_AHEAD, Decision, Inputs, StepMemo, step
+from lbctl.controller.step import (
+    FORGET_TIME,
+    GENERATIONS_AHEAD,
+    Decision,
+    Inputs,
+    StepMemo,
+    step,
+    still_unread,
+)
 from lbctl.model.member import Liveness, Member, Role
 from lbctl.model.node import Node
 from lbctl.model.service import Service, ServiceType
 from lbctl.model.snapshot import World
+from lbctl.plan.allocate import ALL_READ
 from lbctl.plan.reason import GrantCause, Reason
 from lbctl.sources.published_document import Published
 from tests.plan.allocation_worlds import key, pool, service, world
@@ -31,12 +40,14 @@ class Life:
         self.published: World | None = None
         self.decision: Decision | None = None
         self.memo: StepMemo | None = None
+        self.unread = ALL_READ
         self.now = 1000.0
 
     def look(self, memo: StepMemo | None = None) -> tuple[Decision, StepMemo]:
         return step(
             Inputs(
                 world=self.world,
+                unread=self.unread,
                 state=self.state,
                 members=self.members,
                 published=self.published,
@@ -212,6 +223,36 @@ def test_a_node_that_is_gone_for_long_is_forgotten() -> None:
     decision = life.step()
     assert said(decision) == ["node_forgotten", "node_forgotten"]
     assert set(life.state.nodes) == {"n2"}
+
+
+# What could not be read ----------------------------------------------------------------------------------------------
+
+
+def test_who_was_not_read_since_the_start_keeps_what_it_has() -> None:
+    life = Life(service("x"), service("y", ports="80", share="k"))
+    life.step()
+    before = life.state
+    restarted = Life()
+    restarted.state = before
+    restarted.world = World()
+    restarted.unread = still_unread(None, before, restarted.world, complete=False)
+    for _ in range(2):
+        decision = restarted.step()
+        assert decision.after.allocations is before.allocations, "neither services nor pools were read"
+        assert decision.after.remembered is before.remembered
+    restarted.world = world([_POOL], [service("x"), service("z")])
+    restarted.unread = still_unread(restarted.unread, before, restarted.world, complete=False)
+    after = restarted.step().after
+    assert [item.addresses for item in after.allocations.values()] == [
+        item.addresses for item in before.allocations.values()
+    ]
+    assert key("z") in restarted.step().pending, "and they are not given to others"
+    restarted.become(service("z"))
+    restarted.unread = still_unread(restarted.unread, after, restarted.world, complete=False)
+    assert [item.allocation.service for item in restarted.step().batch.releases] == [key("x")], "it was taken back"
+    restarted.unread = still_unread(restarted.unread, after, restarted.world, complete=True)
+    assert [item.allocation.service for item in restarted.step().batch.releases] == [key("y")], "it does not exist"
+    assert restarted.unread is ALL_READ
 
 
 # Recovery -------------------------------------------------------------------------------------------------------------

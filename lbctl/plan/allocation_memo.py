@@ -1,0 +1,170 @@
+"""The indexes that make the next plan cheap, and how they follow the world and the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from lbctl.model.allocation import Allocation
+from lbctl.model.service import Service, ServiceKey
+from lbctl.model.snapshot import World
+from lbctl.plan.allocation import ALL_READ, Remembered, Unread
+from lbctl.plan.families import FamilyWish, family_wish
+from lbctl.plan.pools import PoolMatcher
+from lbctl.plan.reason import Reason, Refusal
+from lbctl.plan.sharing import Terms, terms_of
+from lbctl.plan.space import AddressSpace, code_of
+
+Rank = tuple[float, str, str]
+Codes = tuple[int, ...]
+
+
+@dataclass(slots=True)
+class Wish:
+    """A LoadBalancer service, as far as allocation looks at it."""
+
+    key: ServiceKey
+    rank: Rank
+    service: Service
+    family: FamilyWish
+    terms: Terms
+    requested: Codes
+    refusal: Refusal | None
+
+
+@dataclass(slots=True)
+class Expected:
+    """What the ledger will say of a service once the plan is committed."""
+
+    codes: Codes
+    pool: str
+    terms: str
+
+
+@dataclass(slots=True)
+class Held:
+    codes: Codes
+    pool: str
+
+
+class AllocationMemo:
+    """The indexes of the last call, so that the next one looks only at what changed. Worth nothing but time."""
+
+    def __init__(self) -> None:
+        self.world = World()
+        self.remembered = Remembered()
+        self.load_balancer_class: str | None = None
+        self.unread = ALL_READ
+        self.matcher = PoolMatcher({}, {})
+        self.space = AddressSpace({})
+        self.wishes: dict[ServiceKey, Wish] = {}
+        self.held: dict[ServiceKey, Held] = {}
+        self.half: dict[ServiceKey, Rank] = {}
+        """Services that hold one family and want two."""
+        self.waiting: dict[ServiceKey, Rank] = {}
+        self.queue: list[tuple[Rank, ServiceKey]] = []
+        """Those of `waiting` in order, and some that no longer wait."""
+        self.expected: dict[ServiceKey, Expected] = {}
+        self.pending: Mapping[ServiceKey, tuple[Refusal, ...]] = MappingProxyType({})
+
+
+def _changed(old: Mapping[ServiceKey, object], new: Mapping[ServiceKey, object]) -> set[ServiceKey]:
+    if old is new:
+        return set()
+    changed = {key for key, value in new.items() if old.get(key) is not value}
+    changed.update(key for key in old if key not in new)
+    return changed
+
+
+def catch_up(
+    memo: AllocationMemo, world: World, remembered: Remembered, options: tuple[str | None, Unread]
+) -> set[ServiceKey]:
+    """Takes over the new world; returns the services that have to be looked at again."""
+    before, before_remembered = memo.world, memo.remembered
+    afresh = (
+        _differ(before.pools, world.pools)
+        or (memo.matcher.reads_namespaces and _differ(before.namespaces, world.namespaces))
+        or options != (memo.load_balancer_class, memo.unread)
+    )
+    memo.world, memo.remembered = world, remembered
+    memo.load_balancer_class, memo.unread = options
+    if afresh:
+        memo.matcher = PoolMatcher(world.pools, world.namespaces)
+        memo.space = AddressSpace(world.pools)
+        for index in (memo.wishes, memo.held, memo.half, memo.waiting, memo.expected):
+            index.clear()
+        memo.queue.clear()
+        return {*world.services, *world.allocations}
+    dirty = _changed(before.services, world.services)
+    dirty |= _changed(before_remembered.first_seen, remembered.first_seen)
+    dirty |= {
+        key
+        for key in _changed(before.allocations, world.allocations)
+        | _changed(before_remembered.terms, remembered.terms)
+        | memo.expected.keys()
+        if not _as_expected(memo, key)
+    }
+    memo.expected.clear()
+    return _with_neighbours(memo, dirty)
+
+
+def _differ(old: Mapping[str, object], new: Mapping[str, object]) -> bool:
+    return old is not new and (old.keys() != new.keys() or any(old[key] is not value for key, value in new.items()))
+
+
+def _as_expected(memo: AllocationMemo, key: ServiceKey) -> bool:
+    """Whether the ledger says of this service what the last plan was to make it say."""
+    expected = memo.expected.get(key)
+    if expected is None:
+        return False
+    allocation = memo.world.allocations.get(key)
+    if allocation is None:
+        return not expected.codes
+    return (
+        codes_of(allocation) == expected.codes
+        and allocation.pool == expected.pool
+        and memo.remembered.terms.get(key, "") == expected.terms
+    )
+
+
+def _with_neighbours(memo: AllocationMemo, dirty: set[ServiceKey]) -> set[ServiceKey]:
+    """Those who share an address with one to be looked at are looked at with it, and so on."""
+    todo = list(dirty)
+    while todo:
+        key = todo.pop()
+        held, allocation = memo.held.get(key), memo.world.allocations.get(key)
+        codes = (*(held.codes if held else ()), *(codes_of(allocation) if allocation else ()))
+        for code in codes:
+            for user in memo.space.users(code):
+                if user not in dirty:
+                    dirty.add(user)
+                    todo.append(user)
+    return dirty
+
+
+def codes_of(allocation: Allocation) -> Codes:
+    return tuple(map(code_of, allocation.addresses))
+
+
+def wish_of(memo: AllocationMemo, service: Service) -> Wish:
+    key = service.key
+    asked = service.load_balancer
+    created = service.created_unix
+    if created is None:
+        created = memo.remembered.first_seen.get(key, float("inf"))
+    found = family_wish(service.family)
+    refusal: Refusal | None = None
+    if asked.load_balancer_class != memo.load_balancer_class:
+        refusal = Refusal(str(key), Reason.OTHER_CLASS, asked.load_balancer_class or "it has no class")
+    elif not isinstance(found, FamilyWish):
+        refusal = Refusal(str(key), *found)
+    return Wish(
+        key=key,
+        rank=(created, key.namespace, key.name),
+        service=service,
+        family=found if isinstance(found, FamilyWish) else FamilyWish(()),
+        terms=terms_of(service),
+        requested=tuple(sorted(map(code_of, asked.requested))) if asked.requested else (),
+        refusal=refusal,
+    )
