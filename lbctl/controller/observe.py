@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import socket
 import time
 from collections.abc import Callable, Mapping
@@ -16,6 +17,9 @@ from lbctl.net.interfaces import select, watch_interfaces
 from lbctl.net.key_file import Keys
 from lbctl.net.member import Observer, segments_of
 from lbctl.protocol.heartbeat.segments import Settings
+from lbctl.telemetry.log import event
+
+_log = logging.getLogger("lbctl.controller")
 
 # Nobody waits for an observer's beats: how soon it finds others gone depends on theirs.
 _INTERVAL = 0.3
@@ -80,5 +84,8 @@ class HeartbeatObserver:
 
     def _chosen(self, interfaces: tuple[Interface, ...]) -> tuple[Interface, ...]:
         there = {interface.name for interface in interfaces}
-        self._missing = tuple(name for name in self._heartbeats.interfaces if name not in there)
+        missing = tuple(name for name in self._heartbeats.interfaces if name not in there)
+        if missing and missing != self._missing:
+            event(_log, "interface_missing", level=logging.WARNING, interfaces=missing, present=sorted(there))
+        self._missing = missing
         return select(interfaces, self._heartbeats.interfaces)
