@@ -6,11 +6,12 @@ was there first stays. Files come in the order of their names, documents in the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from lbctl.config.cluster import BASIC_AUTH, Password
+from lbctl.config.endpoint import SERVICE_LABEL
 from lbctl.config.pool import ranges_overlap
 from lbctl.config.schema import Path
 from lbctl.config.spelling import did_you_mean
@@ -19,6 +20,8 @@ from lbctl.model.advertisement import BGPAdvertisement, L2Advertisement
 from lbctl.model.pool import Pool
 from lbctl.model.service import Service
 from lbctl.model.snapshot import World
+
+_FEW = 20
 
 
 class Place(NamedTuple):
@@ -181,7 +184,7 @@ def peer_profiles_exist(world: World, secrets: Secrets) -> Iterator[Finding]:
 def peer_secrets_hold_passwords(world: World, secrets: Secrets) -> Iterator[Finding]:
     """R10. A reference without namespace means any namespace: there is one set of peers."""
     by_name: dict[str, Password] = {}
-    for (_, name), password in secrets.items():
+    for (_, name), password in sorted(secrets.items(), key=lambda item: item[0]):
         by_name.setdefault(name, password)
     for peer in world.bgp_peers.values():
         reference = peer.session.password_secret
@@ -213,51 +216,59 @@ def requested_pools_exist(world: World, secrets: Secrets) -> Iterator[Finding]:
     pools = world.pools
     if not pools:
         return  # services alone may be checked before there is any pool
-    for key, service in world.services.items():
-        name = service.load_balancer.requested_pool
-        if name is not None and name not in pools:
-            yield Finding(
-                code="LB0506",
-                subject=Place("services", key, ("metadata", "annotations", _annotation_key(service, "address-pool"))),
-                message=f'there is no pool "{name}" here',
-                help=did_you_mean(name, pools) or "the pools are " + ", ".join(list(pools)[:8]),
-            )
+    asking = [(service, name) for service in world.services.values() if (name := service.load_balancer.requested_pool)]
+    missing = [(service, name) for service, name in asking if name not in pools]
+    for service, name in missing:
+        yield Finding(
+            code="LB0506",
+            subject=_annotation(service, "address-pool"),
+            message=f'there is no pool "{name}" here',
+            help=_near(name, pools, missing) or "the pools are " + ", ".join(sorted(pools)[:8]),
+        )
+
+
+def _near(name: str, known: Iterable[str], missing: Sequence[object]) -> str:
+    """A suggestion, as long as it is for some only: looking for one costs more than anything else here."""
+    return did_you_mean(name, known) if len(missing) <= _FEW else ""
 
 
 def requested_addresses_are_in_pools(world: World, secrets: Secrets) -> Iterator[Finding]:
     pools = world.pools
     if not pools:
         return
-    for key, service in world.services.items():
+    for service in world.services.values():
         for address in service.load_balancer.requested:
             if any(address in item for pool in pools.values() for item in pool.ranges):
                 continue
-            annotation = _annotation_key(service, "loadBalancerIPs")
-            path: Path = ("metadata", "annotations", annotation) if annotation else ("spec", "loadBalancerIP")
+            place = _annotation(service, "loadBalancerIPs")
             yield Finding(
                 code="LB0507",
-                subject=Place("services", key, path),
+                subject=place if place.path else Place("services", service.key, ("spec", "loadBalancerIP")),
                 message=f"no pool here holds {address}",
                 help="ask for an address of a pool, or add it to one",
             )
 
 
-def _annotation_key(service: Service, name: str) -> str:
-    return next((key for key, _ in service.annotations if key.endswith("/" + name)), "")
+def _annotation(service: Service, name: str) -> Place:
+    """Where a service has an annotation of MetalLB's, under whichever prefix; without path where it has none."""
+    key = next((key for key, _ in service.annotations if key.endswith("/" + name)), None)
+    return Place("services", service.key, ("metadata", "annotations", key) if key else ())
 
 
 def slices_belong_to_services(world: World, secrets: Secrets) -> Iterator[Finding]:
     services = world.services
     if not services:
         return
-    for key, made in world.slices.items():
-        if made.service is not None and made.service not in services:
-            yield Finding(
-                code="LB0605",
-                subject=Place("slices", key, ("metadata", "labels", "kubernetes.io/service-name")),
-                message=f"there is no service {made.service} here",
-                help=did_you_mean(made.service.name, (name for space, name in services if space == key.namespace)),
-            )
+    missing = [made for made in world.slices.values() if made.service is not None and made.service not in services]
+    for made in missing:
+        assert made.service is not None
+        names = (name for space, name in services if space == made.key.namespace)
+        yield Finding(
+            code="LB0605",
+            subject=Place("slices", made.key, ("metadata", "labels", SERVICE_LABEL)),
+            message=f"there is no service {made.service} here",
+            help=_near(made.service.name, names, missing),
+        )
 
 
 RULES: tuple[Rule, ...] = (

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+_MANY = 300
+"""Of more known words than this only those are looked at that begin alike and are about as long."""
+
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
     """The known word nearest to `word`, if one is near at all; capitals count for little."""
     import difflib  # only needed once something is misspelt
 
-    by_lower = {candidate.lower(): candidate for candidate in known}
-    found = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=0.7)
+    lower = word.lower()
+    candidates = sorted(known)
+    if len(candidates) > _MANY:
+        candidates = [each for each in candidates if each[:1] == word[:1] and abs(len(each) - len(word)) <= 2][:_MANY]
+    by_lower = {candidate.lower(): candidate for candidate in candidates}
+    found = difflib.get_close_matches(lower, by_lower, n=1, cutoff=0.7)
     return by_lower[found[0]] if found else None
 
 

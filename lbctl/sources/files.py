@@ -20,6 +20,7 @@ import time
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from lbctl.config.check import Secrets
 from lbctl.config.diagnostic import Diagnostic
@@ -40,6 +41,7 @@ _POLL_TIME = 0.5
 """Where inotify sees nothing; a file is read once it stayed the same for one round, so within a second."""
 _SLOW_POLL = 20
 """Looking may take one in so many parts of the time."""
+_MANY = 1000
 _BACKSTOP_TIME = 60.0
 """Also where inotify sees everything: level, not edge."""
 
@@ -53,9 +55,11 @@ class FilesSource:
 
     def __init__(self, paths: Sequence[Path], *, last_good: World | None = None) -> None:
         self._paths = tuple(paths)
-        self._manifests = Manifests([os.path.abspath(path) for path in paths], last_good)
+        self._roots = tuple(os.path.abspath(path) for path in paths)
+        self._manifests = Manifests(self._roots, last_good)
         self._listing = Listing()
         self._open_until: dict[str, float] = {}
+        self._looked_at = 0.0
         self._looking_took = 0.0
         self._watch_trouble: str | None = None
 
@@ -88,8 +92,11 @@ class FilesSource:
         with FolderWatch() as watch:
             await asyncio.to_thread(self._look, watch)
             await self._update(set(self._listing.files))
+            if len(self._manifests.files) > _MANY or time.monotonic() - began > 1.0:
+                # They live as long as we do; without this the first change would wait for a look through all of them.
+                gc.freeze()
             world = self._manifests.state.world
-            counts = {name: len(objects) for name in MAPS if (objects := getattr(world, name))}
+            counts: dict[str, Any] = {name: len(objects) for name in MAPS if (objects := getattr(world, name))}
             files = len(self._manifests.files)
             event(_log, "manifests_read", files=files, seconds=time.monotonic() - began, **counts)
             yield world
@@ -109,11 +116,13 @@ class FilesSource:
         self._listing = list_manifests(self._paths)
         while watch.follow(self._listing.watch):
             self._listing = list_manifests(self._paths)
-        self._looking_took = time.monotonic() - began
+        self._looked_at = time.monotonic()
+        self._looking_took = self._looked_at - began
 
     async def _changes(self, watch: FolderWatch, *, polling: bool) -> set[str]:
         """Waits until something is to be done; returns the files to read."""
-        changes = await watch.next(self._patience(time.monotonic(), polling=polling))
+        look_at = self._looked_at + (max(_POLL_TIME, _SLOW_POLL * self._looking_took) if polling else _BACKSTOP_TIME)
+        changes = await watch.next(self._patience(time.monotonic(), look_at))
         burst_ends = time.monotonic() + _LONGEST_BURST
         while changes and time.monotonic() < burst_ends and (more := await watch.next(_QUIET_TIME)):
             changes += more
@@ -121,15 +130,16 @@ class FilesSource:
         dirty, look = self._sort_out(changes, now)
         due = self._due(now)
         self._look_at(dirty | due)
-        if look or not (changes or due):
+        if look or now >= look_at:
             before = self._listing
             await asyncio.to_thread(self._look, watch)
             dirty |= self._changed_files(before, polling=polling and not look)
+            dirty |= self._manifests.files.keys() - self._listing.files.keys()
         return dirty | due
 
-    def _patience(self, now: float, *, polling: bool) -> float:
+    def _patience(self, now: float, look_at: float) -> float:
         """Seconds until something has to be done even though nothing happens."""
-        until = [now + (max(_POLL_TIME, _SLOW_POLL * self._looking_took) if polling else _BACKSTOP_TIME)]
+        until = [look_at]
         until += self._open_until.values()
         until += [since + GONE_TIME for since in self._manifests.gone.values()]
         return max(0.005, min(until) - now)
@@ -149,7 +159,7 @@ class FilesSource:
             folder, _, name = path.rpartition("/")
             # What happens to a link on the way to a file, or to the folder that it leads to, says nothing by name.
             ours = path in self._listing.files or (is_manifest(name) and self._listing.watch.get(folder, ()) is None)
-            if what is What.EVERYTHING or not ours:
+            if what is What.EVERYTHING or not ours or (what is What.GONE and path in self._roots):
                 look = look or what is not What.BEING_WRITTEN
             elif what is What.BEING_WRITTEN:
                 self._open_until[path] = now + _OPEN_TIME

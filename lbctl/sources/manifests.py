@@ -15,8 +15,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from lbctl.config.assemble import FileReading, Reading
 from lbctl.config.diagnostic import Diagnostic, Severity
-from lbctl.config.reader import FileReading, Reader, Reading
+from lbctl.config.reader import Reader
 from lbctl.model.snapshot import MAPS, World, evolve
 from lbctl.sources.tree import Listing, Stamp, stamp
 from lbctl.telemetry.log import event
@@ -66,6 +67,7 @@ class Manifests:
         self._new: set[str] = set()
         self._troubled: set[str] = set()
         self._never_good: set[str] = set()
+        self._removed: set[str] = set()
         self._full_roots: dict[str, tuple[int, int]] = {}
         self._good_roots: set[str] = set()
         self._root_troubles: dict[str, str] = {}
@@ -74,12 +76,13 @@ class Manifests:
     def update(self, listing: Listing, dirty: Iterable[str], now: float) -> bool:
         """Reads the files `dirty` and puts the world together again; True when it is another one, or the first.
 
-        `now` is of the monotonic clock.
+        Files that are not in `listing` any more count as dirty too, and must be named. `now` is of the monotonic clock.
         """
         old = self.state
         touched = self._note_roots(listing)
-        touched |= self._note_gone(listing, now)
-        for path in sorted(dirty):
+        dirty = sorted(dirty)
+        touched |= self._note_gone(listing, dirty, now)
+        for path in dirty:
             if path in listing.files:
                 touched |= self._read(path)
         reading, world = old.reading, old.world
@@ -124,18 +127,16 @@ class Manifests:
         self._good_roots.update(root for root in self._roots if root not in troubles)
         return before.keys() != troubles.keys()
 
-    def _note_gone(self, listing: Listing, now: float) -> bool:
+    def _note_gone(self, listing: Listing, dirty: Iterable[str], now: float) -> bool:
         """Forgets files that are gone, unless it is the folder above them that is missing."""
         touched = False
-        missing = self.files.keys() - listing.files.keys()
-        for path in self.gone.keys() - missing:
-            del self.gone[path]
-        for path in missing:
-            if any(path == root or path.startswith(root + "/") for root in self._root_troubles):
+        for path in {*dirty, *self.gone} & self.files.keys():
+            lost = any(path == root or path.startswith(root + "/") for root in self._root_troubles)
+            if path in listing.files or lost:
                 self.gone.pop(path, None)
             elif now - self.gone.setdefault(path, now) >= GONE_TIME:
                 del self.files[path], self.gone[path]
-                self._in_force.pop(path, None)
+                self._removed.add(path)
                 for paths in (self._new, self._troubled, self._never_good):
                     paths.discard(path)
                 touched = True
@@ -159,7 +160,7 @@ class Manifests:
             return self._cannot(path, file, f"{path}: became empty (remove the file to remove what was in it)")
         reading = self._reader.read_file(path, raw)
         before = file.wanted
-        if before is None or before.documents != reading.documents or before.whole != reading.whole:
+        if before is None or before.documents != reading.documents or (before.diagnostics != reading.diagnostics):
             file.wanted = reading
             self._new.add(path)
             return True
@@ -194,9 +195,13 @@ class Manifests:
         """Puts all files together; files that contradict what is in force are held back, except at the start."""
         new = {path: wanted for path in sorted(self._new) if (wanted := self.files[path].wanted) is not None}
         held = {path: _first_error(wanted) for path, wanted in new.items() if wanted.failed and path in self._in_force}
+        for path in self._removed:
+            self._in_force.pop(path, None)
+        changed = {*new, *self._removed}
+        self._removed = set()
         while True:
             chosen = {**self._in_force, **{path: wanted for path, wanted in new.items() if path not in held}}
-            reading = self._reader.assemble(chosen.values())
+            reading = self._reader.assemble(chosen, changed)
             culprits = {} if first else dict(self._culprits(reading, held))
             if not culprits:
                 break
@@ -291,7 +296,12 @@ def _log_findings(findings: Iterable[Diagnostic]) -> None:
     """Errors first, and of very many only some."""
     loud = sorted((f for f in findings if f.severity is not Severity.NOTE), key=lambda f: f.severity != Severity.ERROR)
     for finding in loud[:_MOST_LOGGED]:
-        fields = {"at": finding.span, "code": finding.code, "message": finding.message, "help": finding.help}
+        fields: dict[str, Any] = {
+            "at": finding.span,
+            "code": finding.code,
+            "message": finding.message,
+            "help": finding.help,
+        }
         event(_log, "manifest_finding", level=_LEVELS[finding.severity], **{k: v for k, v in fields.items() if v})
     if len(loud) > _MOST_LOGGED:
         event(_log, "manifest_findings_more", level=logging.WARNING, more=len(loud) - _MOST_LOGGED)

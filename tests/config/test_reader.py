@@ -217,3 +217,38 @@ def test_damaged_manifests_give_findings_and_no_traceback(seeds: list[str], data
     assert again.diagnostics == found.diagnostics
     assert not again.world.changes_since(found.world)
     assert Reader().read(files).diagnostics == found.diagnostics
+
+
+names = st.sampled_from(["a.yaml", "b.yaml", "c.yaml", "d.yaml", "e.yaml", "f.yaml", "g.yaml", "h.yaml"])
+bodies = st.lists(
+    st.sampled_from(
+        [service("  ports: [{port: 80}]", name=f"s{n}") for n in range(4)]
+        + [service("  loadBalancerIP: 10.0.0.9", name=f"s{n}") for n in range(3)]
+        + [pool(f"  addresses: [10.0.{n}.0/24]", name=f"p{n}") for n in range(4)]
+        + [pool("  addresses: [10.0.1.0/25]", name="half"), COVER, "a: b: c\n", pool("  adresses: []")]
+        + [obj("L2Advertisement", "  ipAddressPools: [p1]", name=f"l{n}") for n in range(3)]
+    ),
+    max_size=3,
+).map("---\n".join)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.dictionaries(names, bodies, min_size=8, max_size=8),
+    st.lists(st.tuples(names, st.none() | bodies), min_size=1, max_size=6),
+)
+def test_one_change_after_another_gives_what_a_fresh_start_gives(
+    files: dict[str, str], edits: list[tuple[str, str | None]]
+) -> None:
+    reader = Reader()
+    reader.read({name: text.encode() for name, text in files.items()})
+    for name, text in edits:
+        if text is None:
+            files.pop(name, None)
+        else:
+            files[name] = text
+        raw = {name: text.encode() for name, text in files.items()}
+        patched, fresh = reader.read(raw), Reader().read(raw)
+        assert patched.world == fresh.world
+        assert patched.diagnostics == fresh.diagnostics
+        assert set(patched.conflicts) == set(fresh.conflicts)

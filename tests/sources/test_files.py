@@ -273,6 +273,20 @@ async def test_files_named_one_by_one(etc: Path, tmp_path: Path) -> None:
         await followed.stays()
 
 
+async def test_a_file_that_was_asked_for_by_name_takes_nothing_with_it(etc: Path, tmp_path: Path) -> None:
+    """The operator named it, so its absence is a trouble and not a wish; at a restart it would be missing as well."""
+    single = tmp_path / "single.yaml"
+    single.write_text(service("s"))
+    async with following(single, etc) as followed:
+        single.unlink()
+        await followed.until(lambda: bool(followed.source.troubles))
+        assert str(single) in followed.source.troubles[0]
+        await followed.stays()
+        single.write_text(service("s", 81))
+        await followed.until(lambda: followed.port("s") == 81)
+        assert not followed.source.troubles
+
+
 async def test_a_burst_of_changes_is_read_at_once(etc: Path) -> None:
     async with following(etc) as followed:
         for number in range(200):

@@ -53,7 +53,7 @@ class Disk:
     def look(self) -> World:
         """Reads everything again, as after a burst of changes."""
         listing = list_manifests([self.folder])
-        self.manifests.update(listing, set(listing.files), self.now)
+        self.manifests.update(listing, {*listing.files, *self.manifests.files}, self.now)
         return self.manifests.state.world
 
     def look_later(self) -> World:
@@ -200,6 +200,23 @@ def test_a_file_that_is_gone_takes_its_objects_with_it_after_a_moment(disk: Disk
     disk.look()
     assert disk.services == {"b"}
     assert disk.troubles() == ()
+
+
+def test_few_changes_among_many_files(disk: Disk) -> None:
+    """Here the world is patched and not put together anew."""
+    for number in range(40):
+        disk.write(f"{number}.yaml", service(f"s{number}"))
+    disk.look()
+    (disk.folder / "7.yaml").unlink()
+    disk.write("8.yaml", service("s8", 81) + "---\n" + service("new"))
+    disk.write("9.yaml", service("renamed"))
+    disk.look_later()
+    assert disk.services == {f"s{n}" for n in range(40) if n not in (7, 9)} | {"new", "renamed"}
+    disk.write("7.yaml", service("s7"))
+    disk.write("8.yaml", "broken: [")
+    disk.look()
+    assert "s7" in disk.services
+    assert "new" in disk.services
 
 
 def test_a_file_that_is_only_gone_for_a_moment(disk: Disk) -> None:
