@@ -13,7 +13,8 @@ from lbctl.model.address import IPAddress
 from lbctl.model.service import ServiceType
 from lbctl.model.snapshot import Snapshot
 from lbctl.plan.locate import locate, where_document
-from lbctl.sources.published import Published, PublishedError, read_published
+from lbctl.sources.published_document import Published, PublishedError
+from lbctl.sources.published_file import read_published
 
 
 class NotPublished(Exception):

@@ -1,4 +1,4 @@
-"""The published file from the reader's side: what a speaker takes its World from, and a short command reads once.
+"""The published file from the reader's side: what a speaker takes its World from, for as long as it runs.
 
     source = PublishedSource(path, cluster="default", last_good=state / "speakers" / name / "published.json")
     async for world in source.worlds(): ...
@@ -13,12 +13,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lbctl.model.snapshot import World
 from lbctl.sources.published_document import DocumentDecoder, Head, Published, PublishedError, Trouble
+from lbctl.sources.published_file import check_cluster, content_of, decoded, read_published
 
 if TYPE_CHECKING:
     import asyncinotify
@@ -32,41 +33,6 @@ _TORN_GRACE = 2.0
 _TORN_RETRY_TIME = 10.0
 
 _Stamp = tuple[int, int, int, int]
-
-
-def read_published(path: Path, *, cluster: str | None = None, only: Collection[str] | None = None) -> Published:
-    """Reads the file once. `only` names the World's maps that are wanted, which saves the time for the others.
-
-    Raises PublishedError when the file is missing, torn, of a newer schema, or of another cluster than `cluster`.
-    """
-    return _decoded(DocumentDecoder(), _content(path), path, lambda head: _check_cluster(head, cluster), only)
-
-
-def _content(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError as error:
-        raise PublishedError(Trouble.MISSING, f"{path} is missing") from error
-    except OSError as error:
-        raise PublishedError(Trouble.UNREADABLE, f"{path} cannot be read: {error.strerror or error}") from error
-
-
-def _decoded(
-    decoder: DocumentDecoder,
-    content: bytes,
-    path: Path,
-    check: Callable[[Head], None],
-    only: Collection[str] | None = None,
-) -> Published:
-    try:
-        return decoder.decode(content, only=only, check=check)
-    except PublishedError as error:
-        raise PublishedError(error.trouble, f"{path}: {error}") from error
-
-
-def _check_cluster(head: Head, cluster: str | None) -> None:
-    if cluster is not None and head.cluster != cluster:
-        raise PublishedError(Trouble.OTHER_CLUSTER, f"it belongs to cluster {head.cluster!r}, this is {cluster!r}")
 
 
 def _stamp(path: Path) -> _Stamp | None:
@@ -134,7 +100,7 @@ class PublishedSource:
         """The World now and at each change. Ends only by cancellation."""
         if self._last_good is not None and self._last_good.exists():
             with contextlib.suppress(PublishedError):
-                content = await asyncio.to_thread(_content, self._last_good)
+                content = await asyncio.to_thread(content_of, self._last_good)
                 self._published = await asyncio.to_thread(self._decode, content)
                 yield self._published.world
         with contextlib.closing(_Watch(self._path)) as watch:
@@ -157,7 +123,7 @@ class PublishedSource:
     async def _take(self) -> World | None:
         """Reads the file; the World if it is to be used and is another than before."""
         try:
-            content = await asyncio.to_thread(_content, self._path)
+            content = await asyncio.to_thread(content_of, self._path)
             published = await asyncio.to_thread(self._decode, content)
         except PublishedError as error:
             if self._error is None or self._error.trouble is not error.trouble:
@@ -177,10 +143,10 @@ class PublishedSource:
         return published.world
 
     def _decode(self, content: bytes) -> Published:
-        return _decoded(self._decoder, content, self._path, self._check)
+        return decoded(self._decoder, content, self._path, self._check)
 
     def _check(self, head: Head) -> None:
-        _check_cluster(head, self._cluster)
+        check_cluster(head, self._cluster)
         known = self._published
         if known is None:
             return
