@@ -192,7 +192,10 @@ class Manifests:
             event(_log, "manifest_good_again", file=path)
 
     def _assemble(self, *, first: bool) -> Reading:
-        """Puts all files together; files that contradict what is in force are held back, except at the start."""
+        """Puts all files together; files that contradict what is in force are held back.
+
+        At the start that is what was published last: which of two files came first must not depend on a restart.
+        """
         new = {path: wanted for path in sorted(self._new) if (wanted := self.files[path].wanted) is not None}
         held = {path: _first_error(wanted) for path, wanted in new.items() if wanted.failed and path in self._in_force}
         for path in self._removed:
@@ -202,7 +205,7 @@ class Manifests:
         while True:
             chosen = {**self._in_force, **{path: wanted for path, wanted in new.items() if path not in held}}
             reading = self._reader.assemble(chosen, changed)
-            culprits = {} if first else dict(self._culprits(reading, held))
+            culprits = dict(self._strangers(reading, held) if first else self._culprits(reading, held))
             if not culprits:
                 break
             held |= culprits
@@ -220,6 +223,23 @@ class Manifests:
             for path in {conflict.span.file, *(label.span.file for label in conflict.labels)}:
                 if path in self._new and path not in held:
                     yield path, conflict
+
+    def _strangers(self, reading: Reading, held: Mapping[str, Diagnostic]) -> Iterator[tuple[str, Diagnostic]]:
+        """Files that contradict one that says just what was published last, and do not say it themselves."""
+        if self._last_good is None:
+            return
+        for conflict in reading.conflicts:
+            paths = {conflict.span.file, *(label.span.file for label in conflict.labels)}
+            paths = {path for path in paths if path in self._new and path not in held}
+            known = {path for path in paths if self._was_published(self._last_good, path)}
+            if known:
+                for path in paths - known:
+                    yield path, conflict
+
+    def _was_published(self, published: World, path: str) -> bool:
+        wanted = self.files[path].wanted
+        objects = [each for each in wanted.objects if each.map in _MAPS] if wanted is not None else []
+        return bool(objects) and all(getattr(published, each.map).get(each.key) == each.value for each in objects)
 
     def _put_in_force(self, path: str, file: ManifestFile) -> None:
         self._new.discard(path)

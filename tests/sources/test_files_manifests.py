@@ -329,6 +329,22 @@ def test_at_the_start_the_first_of_two_that_contradict_is_taken(disk: Disk) -> N
     assert "LB0205" in disk.troubles()[0]
 
 
+@pytest.mark.parametrize("name", ["a.yaml", "z.yaml"])
+@pytest.mark.parametrize("text", [pool("wide", "192.0.2.0/24"), service("web", 8443)])
+def test_a_file_that_was_left_out_is_left_out_after_a_restart_too(tmp_path: Path, name: str, text: str) -> None:
+    before = Disk(tmp_path)
+    before.write("m.yaml", pool("first", "192.0.2.1-192.0.2.9"))
+    before.write("n.yaml", service("web"))
+    published = before.look()
+    before.write(name, text)
+    assert before.look() is published
+    assert any(name in trouble for trouble in before.manifests.state.troubles)
+    after = Disk(tmp_path, last_good=published)
+    world = after.look()
+    assert (world.pools, world.services) == (published.pools, published.services)
+    assert any(name in trouble for trouble in after.manifests.state.troubles)
+
+
 @pytest.mark.parametrize("how", ["missing", "broken", "empty"])
 def test_after_a_restart_what_was_in_force_stays_until_all_was_read_well(tmp_path: Path, how: str) -> None:
     before = Disk(tmp_path / "etc")
