@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any
 
 from lbctl.config.check import RULES, Finding, Place, Secrets
 from lbctl.config.codes import CODES
@@ -23,11 +23,8 @@ _NAMES = (*(name for name in MAPS if name != "allocations"), "secrets")
 _Maps = dict[str, dict[Any, Any]]
 
 
-class PlacedDocument(NamedTuple):
-    """A parsed document and how many lines of the file stand before it."""
-
-    lines_before: int
-    parsed: Parsed
+PlacedDocument = tuple[int, Parsed]
+"""How many lines of the file stand before a document, and the document."""
 
 
 @dataclass(frozen=True, slots=True)

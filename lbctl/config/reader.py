@@ -12,6 +12,7 @@ from lbctl.config.block import BlockParser
 from lbctl.config.codes import CODES
 from lbctl.config.diagnostic import Diagnostic, Span
 from lbctl.config.document import foreign_encoding, split
+from lbctl.config.kind import Object
 from lbctl.config.parse import Parsed, parse
 
 __all__ = ["FileReading", "Reader", "Reading", "whole_file"]
@@ -38,23 +39,24 @@ class Reader:
             found = whole_file(name, "LB0001", f"the file is encoded in {encoding}", "save it as UTF-8")
             return FileReading(name, (), (), (found,), failed=True)
         known = self._parsed
-        documents = []
+        documents: list[PlacedDocument] = []
+        objects: list[Object] = []
+        noisy: list[PlacedDocument] = []
         for lines, text in split(raw):
             parsed = known.get(text)
             if parsed is None:
                 parsed = parse(text, self._block)
                 known[text] = parsed
-            documents.append(PlacedDocument(lines, parsed))
+            documents.append((lines, parsed))
+            objects += parsed.objects
+            if parsed.diagnostics:
+                noisy.append((lines, parsed))
         if not documents:
             return FileReading(name, (), (), (whole_file(name, "LB0009", "the file holds no document"),))
-        objects = documents[0].parsed.objects
-        if len(documents) > 1:
-            objects = tuple(made for _, parsed in documents for made in parsed.objects)
-        noisy = [document for document in documents if document.parsed.diagnostics]
         return FileReading(
             name,
             tuple(documents),
-            objects,
+            documents[0][1].objects if len(documents) == 1 else tuple(objects),
             tuple(found.moved(name, lines) for lines, parsed in noisy for found in parsed.diagnostics),
             failed=any(parsed.failed for _, parsed in noisy),
         )
