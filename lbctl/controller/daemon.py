@@ -141,11 +141,12 @@ class Controller:
 
     async def run(self) -> None:
         with contextlib.ExitStack() as stack:
-            stack.callback(self._deciding.shutdown)
-            stack.callback(self._publishing.shutdown)
             try:
                 stack.enter_context(StateLock(self._settings.folder))
+                # From the last to the first: the threads come to their end before what they use is closed.
                 stack.callback(self._ledger.close)
+                stack.callback(self._deciding.shutdown)
+                stack.callback(self._publishing.shutdown)
                 await self._open()
                 server = StatusServer(routes(self.facts), self._settings.socket, self._settings.listen)
                 await server.start()

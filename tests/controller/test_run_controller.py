@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.controller.running import Home, private_tmpfs
+from tests.controller.running import Home, manifest, private_tmpfs
+from tests.support.netns import eventually
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -68,6 +69,17 @@ def test_it_stops_within_two_seconds_and_leaves_nothing(home: Home, number: int)
     assert time.monotonic() - before < 2
     assert not home.socket.exists()
     assert not (home.state / "controller" / "ledger.sqlite-wal").exists(), "the ledger is closed"
+
+
+def test_it_stops_within_two_seconds_while_it_still_reads_its_manifests(home: Home) -> None:
+    home.put("many", "---\n".join(manifest(f"s{number}") for number in range(30_000)))
+    home.start(ready=False)
+    eventually(lambda: "ledger_read" in home.logged(), within=30)
+    before = time.monotonic()
+    assert home.process is not None
+    home.process.send_signal(signal.SIGTERM)
+    assert home.stop() == 0, "and a second signal changes nothing"
+    assert time.monotonic() - before < 2
 
 
 def test_a_restart_changes_no_address(home: Home) -> None:
