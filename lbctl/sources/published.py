@@ -108,17 +108,21 @@ class PublishedSource:
                 # Before the file is read: what happens meanwhile wakes us again.
                 watch.renew()
                 stamp = await asyncio.to_thread(_stamp, self._path)
-                if (stamp is None or stamp != self._stamp or self._tearing) and (world := await self._take()):
+                if (stamp is None or stamp != self._stamp or self._again) and (world := await self._take()):
                     yield world
                 self._stamp = stamp
                 await watch.changed(_POLL_TIME)
 
     @property
-    def _tearing(self) -> bool:
-        error = self._error
-        return (
-            error is not None and error.trouble is Trouble.TORN and self._clock() - self._error_since < _TORN_RETRY_TIME
-        )
+    def _again(self) -> bool:
+        """Whether the file is to be read again as it stands."""
+        match self._error.trouble if self._error is not None else None:
+            case Trouble.UNREADABLE:
+                return True
+            case Trouble.TORN:
+                return self._clock() - self._error_since < _TORN_RETRY_TIME
+            case _:
+                return False
 
     async def _take(self) -> World | None:
         """Reads the file; the World if it is to be used and is another than before."""

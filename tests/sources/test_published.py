@@ -15,6 +15,7 @@ from lbctl.model.service import Service, ServiceKey
 from lbctl.model.snapshot import World
 from lbctl.sources.published import PublishedError, PublishedSource, Trouble, read_published
 from lbctl.sources.published_document import DocumentEncoder
+from lbctl.sources.published_file import content_of
 from tests.sources.published_worlds import KEY, PENDING, WORLD
 
 pytestmark = pytest.mark.timeout(60)
@@ -215,6 +216,25 @@ async def test_a_torn_file_is_a_trouble_when_it_stays_so(path: Path) -> None:
         assert "keeping generation 1" in await reader.until_stale("not a whole document")
 
 
+async def test_a_read_that_failed_is_tried_again_until_it_works(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file stays as it is: nothing but the next poll can bring it."""
+    left = 2
+
+    def flaky(of: Path) -> bytes:
+        nonlocal left
+        if left:
+            left -= 1
+            raise PublishedError(Trouble.UNREADABLE, f"{of} cannot be read: Input/output error")
+        return content_of(of)
+
+    monkeypatch.setattr("lbctl.sources.published.content_of", flaky)
+    put(path, text(world(1)))
+    async with following(PublishedSource(path)) as reader:
+        await reader.until_stale("Input/output error")
+        await reader.until(1)
+        assert reader.source.stale is None
+
+
 async def test_a_restart_finds_the_last_good_one_again(path: Path, tmp_path: Path) -> None:
     kept = tmp_path / "speakers" / "n1" / "published.json"
     put(path, text(world(5)))
@@ -251,8 +271,8 @@ async def test_where_no_copy_can_be_kept_it_says_so_and_goes_on(path: Path, tmp_
 
 def test_reading_once(path: Path) -> None:
     put(path, text(world(3)))
-    published = read_published(path, cluster="c")
-    assert (published.world, published.pending) == (world(3), PENDING)
+    found = read_published(path, cluster="c")
+    assert (found.world, found.pending) == (world(3), PENDING)
     for wrong, trouble in ((path.with_name("none"), Trouble.MISSING), (path.parent, Trouble.UNREADABLE)):
         with pytest.raises(PublishedError) as caught:
             read_published(wrong)
