@@ -34,10 +34,11 @@ from lbctl.plan.allocate import ALL_READ, Unread
 from lbctl.sources.base import Source
 from lbctl.sources.published import PublishedError, Trouble, read_published
 from lbctl.sources.published_document import DocumentEncoder
-from lbctl.telemetry.log import event
+from lbctl.telemetry.log import event, mistake
 
 _log = logging.getLogger("lbctl.controller")
 _RETRY_TIME = 1.0
+_RETRY_AFTER_MISTAKE = 10.0
 _MANY_EVENTS = 100
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -117,7 +118,7 @@ class Controller:
         self._unread: Unread | None = None
         self._decided: Decision | None = None
         self._world: World | None = None
-        self._ledger_trouble: str | None = None
+        self._step_trouble: str | None = None
         self._publish_trouble: str | None = None
         self._wake = asyncio.Event()
         self._to_publish = asyncio.Event()
@@ -131,7 +132,7 @@ class Controller:
 
     @property
     def troubles(self) -> tuple[str, ...]:
-        own = (self._ledger_trouble, self._publish_trouble)
+        own = (self._step_trouble, self._publish_trouble)
         observer = self._observer.troubles if self._observer is not None else ()
         source = self._source.troubles if self._source is not None else ()
         return (*(text for text in own if text), *source, *observer)
@@ -203,18 +204,25 @@ class Controller:
                 while self._input is not None and await self._step(self._input):
                     pass
             except StateError as error:
-                if self._ledger_trouble != str(error):
+                if self._step_trouble != str(error):
                     event(_log, "ledger_failed", level=logging.ERROR, trouble=error.trouble.value, why=str(error))
-                self._ledger_trouble = str(error)
+                self._step_trouble = str(error)
                 asyncio.get_running_loop().call_later(_RETRY_TIME, self._wake.set)
+            except Exception as error:
+                # Our own fault. The services that are served go on being served, which they would not in a crash loop.
+                text = f"internal error: {type(error).__name__}: {error}; nothing changes until it is mended"
+                if self._step_trouble != text:
+                    mistake(_log, "step_failed", error)
+                self._step_trouble, self._memo = text, StepMemo()
+                asyncio.get_running_loop().call_later(_RETRY_AFTER_MISTAKE, self._wake.set)
             else:
-                if self._ledger_trouble is not None:
-                    event(_log, "ledger_works_again")
-                self._ledger_trouble = None
+                if self._step_trouble is not None:
+                    event(_log, "steps_work_again")
+                self._step_trouble = None
 
     async def _step(self, world: World) -> bool:
         """One step, committed; True when another one may find more to do."""
-        if self._ledger_trouble is not None:
+        if self._step_trouble is not None:
             # What became of the commit that failed, only the ledger can say.
             await _in_thread(self._deciding, self._ledger.open)
         view = self._view()

@@ -215,7 +215,7 @@ def test_a_full_disk_is_named_loses_nothing_and_is_got_over(home: Home) -> None:
     home.until(lambda found: "more" in found, root)
     assert home.addresses(root)["web"] == before["web"]
     assert not home.ask("/v1/status")["troubles"]
-    assert "works_again" in home.logged()
+    assert "steps_work_again" in home.logged()
 
 
 @pytest.mark.netns
