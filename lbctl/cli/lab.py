@@ -275,7 +275,6 @@ def logs(host: HostName, name: Name = _DEFAULT) -> None:
 @app.command()
 def demo(
     output: Output = Form.TABLE,
-    nodes: Annotated[int, typer.Option("--nodes", metavar="N", help="How many nodes.", min=2, max=60)] = 3,
     configs: Annotated[
         Path | None,
         typer.Option("--configs", metavar="DIR", help="Where layer2.yaml, nginx.yaml and nodes.yaml are."),
@@ -294,7 +293,7 @@ def demo(
     from lbctl.cli.lab_demo import run
 
     with _said_plainly(), stopped_by_signals():
-        passed = run(nodes=nodes, as_json=output is Form.JSON, configs=configs)
+        passed = run(as_json=output is Form.JSON, configs=configs)
     raise typer.Exit(ExitStatus.OK if passed else ExitStatus.FOUND)
 
 

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+import yaml
 from rich.console import Console
 from rich.panel import Panel
 from rich.rule import Rule
@@ -27,9 +28,11 @@ from lbctl.lab.cluster import Lab, LabError, sweep
 from lbctl.lab.measure import Mode, ProbeResult
 
 _SCHEMA = "lbctl.io/lab-demo/v1"
-_MANIFESTS = ("nodes.yaml", "layer2.yaml", "nginx.yaml")
+_SERVICE_FILE = "nginx.yaml"
+_MANIFESTS = ("nodes.yaml", "layer2.yaml", _SERVICE_FILE)
 _VIP = "192.168.3.170"
 _PORT = 8080
+_URL = f"http://{_VIP}:{_PORT}/"
 _SERVICE = "nginx-svc"
 _PATIENCE = 20.0
 _LINES_SHOWN = 24
@@ -41,11 +44,11 @@ class StepFailed(Exception):
     """A step did not come out as it should; the text says what was expected and what was there."""
 
 
-def run(*, nodes: int, as_json: bool, configs: Path | None = None) -> bool:
+def run(*, as_json: bool, configs: Path | None = None) -> bool:
     """Runs it; whether every step was verified. Raises LabError when the lab itself cannot be built."""
     console = Console(width=min(80, Console().width), highlight=False, quiet=as_json)
     sweep()
-    lab = Lab(f"demo-{os.getpid()}", nodes=nodes)
+    lab = Lab(f"demo-{os.getpid()}")
     demo = Demo(console, lab, configs or _configs())
     try:
         demo.tell()
@@ -102,6 +105,7 @@ class Demo:
                 self._clients()
                 owner = self._where_is()
                 heir = self._cut(owner)
+                self._take_out(owner)
                 self._heal(owner, heir)
             except (StepFailed, LabError, subprocess.TimeoutExpired) as error:
                 self._last_words()
@@ -162,19 +166,20 @@ class Demo:
 
     def _clients(self) -> None:
         self._step("A client reaches it, and different backends answer")
-        url = f"http://{_VIP}:{_PORT}/"
-        self._command("client", f"curl {url}")
-        answers = [self._curl(url) for _ in range(6)]
-        for answer in answers:
+        self._command("client", f"curl {_URL}")
+        answers: list[str] = []
+        # Backends are chosen at random: six answers may come from the same one, thirty do not.
+        while len(answers) < 6 or (len(_backends(answers)) < 2 and len(answers) < 30):
+            answer = self._curl()
+            if answer is None:
+                raise StepFailed(f"{_URL} did not answer the client")
+            answers.append(answer)
             self._show(self._coloured(answer))
-        # Backends are chosen at random: six may be the same, thirty are not.
-        while len(set(answers)) < 2 and len(answers) < 30:
-            answers.append(self._curl(url))
-        by = Counter(answer.split()[0] for answer in answers)
+        by = _backends(answers)
         if len(by) < 2:
             raise StepFailed(f"{len(answers)} requests were all answered by {', '.join(by)}")
-        self.report["backends"] = dict(sorted(by.items()))
-        self._good(f"{len(answers)} requests, answered by {', '.join(sorted(by))}")
+        self.report["backends"] = by
+        self._good(f"{len(answers)} requests, answered by {', '.join(by)}")
 
     def _where_is(self) -> str:
         self._step("Which node is it? One command, three sides: planned, said, seen")
@@ -206,22 +211,30 @@ class Demo:
         self._good(f"{heir} took over from {owner}; the client was without an answer for {result.gap_ms:.0f} ms")
         return heir
 
+    def _take_out(self, node: str) -> None:
+        self._step(f"The web server behind {node} is out of reach too: its endpoint is unready")
+        documents = list(yaml.safe_load_all((self._configs / _SERVICE_FILE).read_text()))
+        for endpoint in (each for document in documents for each in document.get("endpoints", ())):
+            if endpoint.get("nodeName") == node:
+                endpoint["conditions"] = {"ready": False}
+        self._command("lab", f"lbctl lab apply {_SERVICE_FILE}    # in Kubernetes this happens by itself")
+        self._lab.apply_text(_SERVICE_FILE, yaml.safe_dump_all(documents, sort_keys=False))
+        others = [each for each in self._lab.nodes if each != node]
+        by = self._eventually(lambda: self._answered_by(others), f"not every request is answered by {others}")
+        self._good(f"{sum(by.values())} requests, all answered, by {', '.join(by)}")
+
     def _heal(self, owner: str, heir: str) -> None:
         self._step("The cable is back: one owner, and every backend answers again")
         self._command("lab", f"lbctl lab heal {owner}")
         self._lab.heal(owner)
-        url = f"http://{_VIP}:{_PORT}/"
-        heard: Counter[str] = Counter()
-
-        def all_answer() -> bool:
-            heard[self._curl(url).split()[0]] += 1
-            return len(heard) == len(self._lab.nodes)
-
-        self._eventually(all_answer, "not every backend answers again")
+        self._command("lab", f"lbctl lab apply {os.path.relpath(self._configs / _SERVICE_FILE)}")
+        self._lab.apply(self._configs / _SERVICE_FILE)
+        nodes = list(self._lab.nodes)
+        by = self._eventually(lambda: self._answered_by(nodes), "not every backend answers again")
         last = self._eventually(self._settled, "the speakers do not agree on one owner")
         self.report["owner_after_healing"] = last
         kept = "kept it" if last == heir else "has it"
-        self._good(f"{last} {kept}, answers come from {', '.join(sorted(heard))}")
+        self._good(f"{last} {kept}, answers come from {', '.join(by)}")
 
     # -- asking the cluster -------------------------------------------------------------------------------------------
 
@@ -252,9 +265,21 @@ class Demo:
         owners = {_verified_owner(self._lab, self._ask(via), None) for via in self._lab.nodes}
         return owners.pop() if len(owners) == 1 else None
 
-    def _curl(self, url: str) -> str:
-        done = self._lab.exec("client", ["curl", "-sS", "--max-time", "2", url])
-        return done.stdout.strip() if done.returncode == 0 else f"curl: {done.stderr.strip()}"
+    def _curl(self) -> str | None:
+        """What the client was answered; None when it was not."""
+        done = self._lab.exec("client", ["curl", "-sS", "--max-time", "1", _URL])
+        return done.stdout.strip() if done.returncode == 0 else None
+
+    def _answered_by(self, expected: Sequence[str]) -> dict[str, int] | None:
+        """Backends of a row of requests: when all were answered, and by exactly these."""
+        answers: list[str] = []
+        while (len(answers) < 30 and len(_backends(answers)) < len(expected)) or len(answers) < 8:
+            answer = self._curl()
+            if answer is None:
+                return None
+            answers.append(answer)
+        by = _backends(answers)
+        return by if list(by) == sorted(expected) else None
 
     def _eventually(self, condition: Callable[[], _T | None], otherwise: str) -> _T:
         """The first true value; StepFailed with `otherwise` when there is none in time. Each try is a command's run."""
@@ -321,6 +346,11 @@ class Demo:
             except (LabError, OSError):
                 continue
             errors.print(Text("\n".join([f"-- {host}", *said]), style="dim"))
+
+
+def _backends(answers: Sequence[str]) -> dict[str, int]:
+    """How many answers came from which backend."""
+    return dict(sorted(Counter(answer.split()[0] for answer in answers).items()))
 
 
 def _verified_owner(lab: Lab, answer: dict[str, Any], no_longer: str | None) -> str | None:

@@ -62,7 +62,7 @@ def _on_a_terminal(env: dict[str, str], until: str) -> str:
     """What the demo writes on a pseudo-terminal of 80 columns, up to these words; then Ctrl-C is typed."""
     ours, theirs = pty.openpty()
     demo = subprocess.Popen(
-        [*_DEMO, "--nodes", "2"],
+        _DEMO,
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,
@@ -104,7 +104,7 @@ def test_colours_on_a_terminal_but_not_when_they_are_not_wanted() -> None:
 )
 def test_interrupted_it_cleans_up(number: signal.Signals, moment: str) -> None:
     with subprocess.Popen(
-        [*_DEMO, "--nodes", "2"],
+        _DEMO,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
