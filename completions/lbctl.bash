@@ -47,7 +47,7 @@ _lbctl() {
             "lbctl lab start --name") skip=1 ;;
             "lbctl lab stop --name") skip=1 ;;
             "lbctl lab logs --name") skip=1 ;;
-            "lbctl lab demo -o"|"lbctl lab demo --output"|"lbctl lab demo --nodes"|"lbctl lab demo --configs") skip=1 ;;
+            "lbctl lab demo -o"|"lbctl lab demo --output"|"lbctl lab demo --configs") skip=1 ;;
         esac
     done
     case "$path $prev" in
@@ -110,7 +110,6 @@ _lbctl() {
         "lbctl lab stop --name") return ;;
         "lbctl lab logs --name") return ;;
         "lbctl lab demo -o"|"lbctl lab demo --output") COMPREPLY=($(compgen -W "table json" -- "$cur")); return ;;
-        "lbctl lab demo --nodes") return ;;
         "lbctl lab demo --configs") compopt -o filenames; COMPREPLY=($(compgen -d -- "$cur")); return ;;
     esac
     case "$path" in
@@ -180,7 +179,7 @@ _lbctl() {
             if [[ $cur == -* ]]; then COMPREPLY=($(compgen -W "--name -h --help" -- "$cur"))
             fi ;;
         "lbctl lab demo")
-            if [[ $cur == -* ]]; then COMPREPLY=($(compgen -W "-o --output --nodes --configs -h --help" -- "$cur"))
+            if [[ $cur == -* ]]; then COMPREPLY=($(compgen -W "-o --output --configs -h --help" -- "$cur"))
             fi ;;
         "lbctl completion")
             if [[ $cur == -* ]]; then COMPREPLY=($(compgen -W "-h --help" -- "$cur"))

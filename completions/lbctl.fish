@@ -126,7 +126,6 @@ complete -c lbctl -n '__lbctl_at lab stop' -s h -l help -d 'Show this message an
 complete -c lbctl -n '__lbctl_at lab logs' -l name -x -d 'Which lab'
 complete -c lbctl -n '__lbctl_at lab logs' -s h -l help -d 'Show this message and exit'
 complete -c lbctl -n '__lbctl_at lab demo' -s o -l output -x -a 'table json' -d 'Form of the answer'
-complete -c lbctl -n '__lbctl_at lab demo' -l nodes -x -d 'How many nodes'
 complete -c lbctl -n '__lbctl_at lab demo' -l configs -x -a '(__fish_complete_directories)' -d 'Where layer2.yaml, nginx.yaml and nodes.yaml are'
 complete -c lbctl -n '__lbctl_at lab demo' -s h -l help -d 'Show this message and exit'
 complete -c lbctl -n '__lbctl_at completion' -a 'bash zsh fish'

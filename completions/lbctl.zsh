@@ -15,7 +15,6 @@ _lbctl_completion() {
 _lbctl_lab_demo() {
     _arguments -S \
         '(-o --output)'{-o,--output}'[Form of the answer]:table|json:(table json)' \
-        '--nodes[How many nodes]:N: ' \
         '--configs[Where layer2.yaml, nginx.yaml and nodes.yaml are]:DIR:_files -/' \
         '(-h --help)'{-h,--help}'[Show this message and exit]'
 }
