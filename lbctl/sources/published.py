@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from lbctl.model.snapshot import World
 from lbctl.sources.published_document import DocumentDecoder, Head, Published, PublishedError, Trouble
@@ -32,7 +33,12 @@ _TORN_GRACE = 2.0
 # A write may end within the clock tick in which we read, so for this long a torn file is read again as it is.
 _TORN_RETRY_TIME = 10.0
 
+_HUNG_TIME = 5.0
+"""Seconds after which a file system that does not answer is a trouble; local ones answer within milliseconds."""
+
 _Stamp = tuple[int, int, int, int]
+_FolderStamp = tuple[int, int]
+_Result = TypeVar("_Result")
 
 
 def _stamp(path: Path) -> _Stamp | None:
@@ -42,6 +48,44 @@ def _stamp(path: Path) -> _Stamp | None:
     except OSError:
         return None
     return (found.st_ino, found.st_mtime_ns, found.st_ctime_ns, found.st_size)
+
+
+def _folder_stamp(folder: Path) -> _FolderStamp | None:
+    try:
+        found = folder.stat()
+    except OSError:
+        return None
+    return (found.st_dev, found.st_ino)
+
+
+def _aside(function: Callable[..., _Result], *arguments: object) -> asyncio.Future[_Result]:
+    """Calls it in a thread of its own, for which nobody waits at the end: a file server that is gone may hold it.
+
+    The threads of `asyncio.to_thread` are waited for when the loop closes, however long they take.
+    """
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[_Result] = loop.create_future()
+
+    def answer(result: _Result | None, error: Exception | None) -> None:
+        if future.cancelled():
+            return
+        if error is not None:
+            future.set_exception(error)
+        else:
+            future.set_result(cast("_Result", result))
+
+    def call() -> None:
+        result, failed = None, None
+        try:
+            result = function(*arguments)
+        except Exception as error:
+            failed = error
+        # The loop may have closed meanwhile.
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(answer, result, failed)
+
+    threading.Thread(target=call, name="published", daemon=True).start()
+    return future
 
 
 class PublishedSource:
@@ -98,16 +142,16 @@ class PublishedSource:
 
     async def worlds(self) -> AsyncIterator[World]:
         """The World now and at each change. Ends only by cancellation."""
-        if self._last_good is not None and self._last_good.exists():
+        if self._last_good is not None:
             with contextlib.suppress(PublishedError):
-                content = await asyncio.to_thread(content_of, self._last_good)
+                content = await self._reached(content_of, self._last_good)
                 self._published = await asyncio.to_thread(self._decode, content)
                 yield self._published.world
         with contextlib.closing(_Watch(self._path)) as watch:
             while True:
                 # Before the file is read: what happens meanwhile wakes us again.
-                watch.renew()
-                stamp = await asyncio.to_thread(_stamp, self._path)
+                watch.renew(await self._reached(_folder_stamp, self._path.parent))
+                stamp = await self._reached(_stamp, self._path)
                 if (stamp is None or stamp != self._stamp or self._again) and (world := await self._take()):
                     yield world
                 self._stamp = stamp
@@ -127,12 +171,10 @@ class PublishedSource:
     async def _take(self) -> World | None:
         """Reads the file; the World if it is to be used and is another than before."""
         try:
-            content = await asyncio.to_thread(content_of, self._path)
+            content = await self._reached(content_of, self._path)
             published = await asyncio.to_thread(self._decode, content)
         except PublishedError as error:
-            if self._error is None or self._error.trouble is not error.trouble:
-                self._error_since = self._clock()
-            self._error = error
+            self._refuse(error)
             return None
         self._error = None
         before, self._published = self._published, published
@@ -145,6 +187,22 @@ class PublishedSource:
         if self._last_good is not None:
             await asyncio.to_thread(self._keep, self._last_good, content)
         return published.world
+
+    async def _reached(self, function: Callable[[Path], _Result], path: Path) -> _Result:
+        """What the function says of the path, however long that takes; a long time is a trouble meanwhile."""
+        answer = _aside(function, path)
+        try:
+            done, _ = await asyncio.wait([answer], timeout=_HUNG_TIME)
+            if not done:
+                self._refuse(PublishedError(Trouble.UNREADABLE, f"{path}: no answer from its file system"))
+            return await answer
+        finally:
+            answer.cancel()
+
+    def _refuse(self, error: PublishedError) -> None:
+        if self._error is None or self._error.trouble is not error.trouble:
+            self._error_since = self._clock()
+        self._error = error
 
     def _decode(self, content: bytes) -> Published:
         return decoded(self._decoder, content, self._path, self._check)
@@ -184,18 +242,16 @@ class _Watch:
         self._folder = path.parent
         self._name = path.name
         self._inotify: asyncinotify.Inotify | None = None
-        self._folder_stamp: tuple[int, int] | None = None
+        self._folder_stamp: _FolderStamp | None = None
 
-    def renew(self) -> None:
+    def renew(self, found: _FolderStamp | None) -> None:
         """Watches the folder that stands there now: it may be new, or another one may be mounted over it."""
         import asyncinotify
 
-        try:
-            found = self._folder.stat()
-        except OSError:
+        if found is None:
             self.close()
             return
-        if (found.st_dev, found.st_ino) == self._folder_stamp:
+        if found == self._folder_stamp:
             return
         self.close()
         mask = asyncinotify.Mask
@@ -204,7 +260,7 @@ class _Watch:
             self._inotify.add_watch(
                 self._folder, mask.MOVED_TO | mask.CLOSE_WRITE | mask.MOVED_FROM | mask.DELETE | mask.DELETE_SELF
             )
-            self._folder_stamp = (found.st_dev, found.st_ino)
+            self._folder_stamp = found
 
     async def changed(self, at_most: float) -> None:
         if self._inotify is None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Callable, Collection
 from pathlib import Path
 
@@ -17,13 +19,27 @@ def read_published(path: Path, *, cluster: str | None = None, only: Collection[s
 
 
 def content_of(path: Path) -> bytes:
-    """Raises PublishedError."""
+    """All of a regular file; another kind is refused and never waited for. Raises PublishedError."""
     try:
-        return path.read_bytes()
+        # Without O_NONBLOCK the opening of a pipe waits for somebody who writes.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+        try:
+            mode = os.fstat(descriptor).st_mode
+            if not stat.S_ISREG(mode):
+                raise PublishedError(Trouble.UNREADABLE, f"{path} is {_kind(mode)}, not a regular file")
+            with os.fdopen(descriptor, "rb", closefd=False) as file:
+                return file.read()
+        finally:
+            os.close(descriptor)
     except FileNotFoundError as error:
         raise PublishedError(Trouble.MISSING, f"{path} is missing") from error
     except OSError as error:
         raise PublishedError(Trouble.UNREADABLE, f"{path} cannot be read: {error.strerror or error}") from error
+
+
+def _kind(mode: int) -> str:
+    kinds = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device"}
+    return kinds.get(stat.S_IFMT(mode), "a special file")
 
 
 def decoded(

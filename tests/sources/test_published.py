@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import subprocess
+import sys
+import threading
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -235,6 +238,71 @@ async def test_a_read_that_failed_is_tried_again_until_it_works(path: Path, monk
         assert reader.source.stale is None
 
 
+async def test_a_pipe_in_its_place_is_refused_and_the_file_read_when_it_is_back(path: Path) -> None:
+    os.mkfifo(path)
+    async with following(PublishedSource(path)) as reader:
+        assert "is a pipe" in await reader.until_stale("not a regular file")
+        put(path, text(world(1)))
+        await reader.until(1)
+        assert reader.source.stale is None
+
+
+_ENDS = """
+import asyncio, sys, threading
+from pathlib import Path
+from lbctl.sources import published
+
+def hang(path):
+    print("reading", flush=True)
+    threading.Event().wait()
+
+setattr(published, sys.argv[2], hang)
+
+async def main():
+    async for _ in published.PublishedSource(Path(sys.argv[1])).worlds():
+        pass
+
+async def some():
+    task = asyncio.create_task(main())
+    await asyncio.sleep(0.5)
+    task.cancel()
+    await asyncio.wait([task])
+
+asyncio.run(some())
+print("ended", flush=True)
+"""
+
+
+@pytest.mark.parametrize("where", ["content_of", "_stamp"])
+def test_a_read_that_never_comes_back_does_not_hold_up_the_end(path: Path, where: str) -> None:
+    """As with a file server that is gone."""
+    put(path, text(world(1)))
+    done = subprocess.run(
+        [sys.executable, "-c", _ENDS, str(path), where], capture_output=True, text=True, timeout=20, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "reading\nended\n", "")
+
+
+async def test_a_read_that_takes_long_is_a_trouble(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    released = threading.Event()
+
+    def slow(of: Path) -> bytes:
+        released.wait(30)
+        return content_of(of)
+
+    monkeypatch.setattr("lbctl.sources.published._HUNG_TIME", 0.2)
+    monkeypatch.setattr("lbctl.sources.published.content_of", slow)
+    put(path, text(world(1)))
+    try:
+        async with following(PublishedSource(path)) as reader:
+            await reader.until_stale("no answer")
+            released.set()
+            await reader.until(1)
+            assert reader.source.stale is None
+    finally:
+        released.set()
+
+
 async def test_a_restart_finds_the_last_good_one_again(path: Path, tmp_path: Path) -> None:
     kept = tmp_path / "speakers" / "n1" / "published.json"
     put(path, text(world(5)))
@@ -278,5 +346,10 @@ def test_reading_once(path: Path) -> None:
             read_published(wrong)
         assert caught.value.trouble is trouble
         assert str(wrong) in str(caught.value)
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for _ in range(20):
+        with pytest.raises(PublishedError, match="is a folder, not a regular file"):
+            read_published(path.parent)
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
     with pytest.raises(PublishedError, match="belongs to cluster 'c', this is 'x'"):
         read_published(path, cluster="x")
