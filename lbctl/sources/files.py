@@ -7,7 +7,7 @@ What is broken, missing or forbidden never takes anything away: a file keeps its
 and before it ever was, what `last_good` knew stays. Only a file that is really gone takes its objects with it.
 """
 
-# ruff: noqa: PTH100, PTH116
+# ruff: noqa: PTH100, PTH114, PTH116
 
 from __future__ import annotations
 
@@ -158,7 +158,10 @@ class FilesSource:
         for path, what in changes:
             folder, _, name = path.rpartition("/")
             # What happens to a link on the way to a file, or to the folder that it leads to, says nothing by name.
-            ours = path in self._listing.files or (is_manifest(name) and self._listing.watch.get(folder, ()) is None)
+            below = self._listing.watch.get(folder, ()) is None
+            ours = path in self._listing.files or (is_manifest(name) and below)
+            if below and not ours and what is not What.EVERYTHING and not self._is_link(path):
+                continue  # the hidden file that a careful writer renames when it is complete
             if what is What.EVERYTHING or not ours or (what is What.GONE and path in self._roots):
                 look = look or what is not What.BEING_WRITTEN
             elif what is What.BEING_WRITTEN:
@@ -168,6 +171,9 @@ class FilesSource:
                 self._open_until.pop(path, None)
                 dirty.add(path)
         return dirty, look
+
+    def _is_link(self, path: str) -> bool:
+        return path in self._listing.links or os.path.islink(path)
 
     def _look_at(self, paths: set[str]) -> None:
         """Brings the listing up to date for these files only."""

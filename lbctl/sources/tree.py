@@ -43,7 +43,7 @@ class Listing:
     """Files in the order of their names, and where to look for changes.
 
     `watch`: folders and the names in them that matter (None: all names). `folders` are the roots that are folders, with
-    device and inode, and `below` how many files each of them holds.
+    device and inode, and `below` how many files each of them holds. `links` are the links that were followed.
     """
 
     files: dict[str, Stamp] = field(default_factory=dict)
@@ -51,6 +51,7 @@ class Listing:
     watch: dict[str, frozenset[str] | None] = field(default_factory=dict)
     folders: dict[str, tuple[int, int]] = field(default_factory=dict)
     below: dict[str, int] = field(default_factory=dict)
+    links: set[str] = field(default_factory=set)
 
 
 def is_manifest(name: str) -> bool:
@@ -138,7 +139,9 @@ def _watch_way_to(path: str, listing: Listing) -> None:
         known = listing.watch.get(folder, frozenset())
         if known is not None:
             listing.watch[folder] = known | {name}
+        link = os.path.join(folder, name)
         try:
-            path = os.path.join(folder, os.readlink(os.path.join(folder, name)))
+            path = os.path.join(folder, os.readlink(link))
         except OSError:
             return
+        listing.links.add(link)

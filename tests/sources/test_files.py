@@ -13,7 +13,9 @@ from asyncinotify import Mask
 
 from lbctl.model.service import ServiceKey
 from lbctl.model.snapshot import World
+from lbctl.sources import files
 from lbctl.sources.files import FilesSource
+from lbctl.sources.tree import Listing, list_manifests
 from lbctl.sources.watch import Change, FolderWatch, What, is_remote
 from tests.sources.test_files_manifests import service
 
@@ -184,6 +186,27 @@ async def test_what_is_no_manifest_is_no_matter(etc: Path) -> None:
         (etc / ".a.yaml.swp").write_text(service("c"))
         (etc / "a.yaml").touch()
         await followed.stays()
+
+
+async def test_a_careful_writer_costs_one_file_and_not_a_look_at_all(
+    etc: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Among 30,000 files a look takes longer than everything else that a change takes."""
+    looks: list[Listing] = []
+
+    def look(paths: Sequence[Path]) -> Listing:
+        looks.append(list_manifests(paths))
+        return looks[-1]
+
+    monkeypatch.setattr(files, "list_manifests", look)
+    async with following(etc) as followed:
+        before = len(looks)
+        for name in ("b", "a", "c"):
+            part = etc / f".{name}.yaml.part"
+            part.write_text(service(name, 8000))
+            part.replace(etc / f"{name}.yaml")
+            await followed.until(lambda name=name: name in followed.services and followed.port(name) == 8000)  # type: ignore[misc]
+        assert len(looks) == before
 
 
 async def test_a_config_map_is_swapped_as_a_whole(tmp_path: Path) -> None:
