@@ -100,6 +100,7 @@ def run_controller(
     from lbctl.controller.launch import Heartbeats, serve
     from lbctl.net.key_file import KeyFileError, read_keys
     from lbctl.sources.base import SourceError
+    from lbctl.telemetry.loop import settled
 
     assert source is SourceName.FILES
     configure(log_format, level=log_level.value)
@@ -107,7 +108,7 @@ def run_controller(
     try:
         keys = read_keys(key_file) if key_file is not None else ()
         heartbeats = None if no_heartbeat else Heartbeats(interfaces=tuple(interface or ()), keys=keys)
-        asyncio.run(serve(settings, tuple(config), heartbeats, on_ready=_say_ready))
+        asyncio.run(settled(serve(settings, tuple(config), heartbeats, on_ready=_say_ready)))
     except (StartError, SourceError, KeyFileError) as error:
         print(f"lbctl run-controller: {error}", file=sys.stderr)
         return ExitStatus.UNAVAILABLE

@@ -131,6 +131,7 @@ def run_speaker(
     from lbctl.speaker.capabilities import how_to_give, read_capabilities
     from lbctl.speaker.daemon import run
     from lbctl.speaker.settings import Preset, Settings, StartError, default_node
+    from lbctl.telemetry.loop import settled
 
     configure(log_format, level=log_level.value)
     capabilities = read_capabilities()
@@ -154,7 +155,7 @@ def run_speaker(
             port=port,
             proxy=proxy is Proxy.NFTABLES,
         )
-        status = asyncio.run(run(settings, capabilities, on_ready=_say_ready))
+        status = asyncio.run(settled(run(settings, capabilities, on_ready=_say_ready)))
         # The interpreter would look for garbage among all modules once more, which can take half of our 2 s.
         gc.freeze()
         return status

@@ -86,11 +86,13 @@ class Nft:
                 stderr=asyncio.subprocess.PIPE,
                 env={**os.environ, "LC_ALL": "C"},
             )
-        except OSError as error:
+        except FileNotFoundError as error:
             raise ProxyError(
                 ProxyTrouble.NFT_MISSING,
                 f"cannot run {command[0]}: {error.strerror}; install nftables, or run without a proxy (--proxy none)",
             ) from error
+        except OSError as error:
+            raise ProxyError(ProxyTrouble.REFUSED, f"cannot run {command[0]}: {error.strerror or error}") from error
         try:
             output, complaint = await asyncio.wait_for(process.communicate(text.encode()), _TIME)
         except TimeoutError:

@@ -9,6 +9,7 @@ and a path: `"POST /v1/drain"`.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import socket
@@ -20,6 +21,8 @@ from typing import Any
 
 import msgspec
 from aiohttp import web
+
+from lbctl.net.status_gate import Gate
 
 # A long poll must not hold up the end of the daemon, which has 2 s.
 _SHUTDOWN_TIME = 0.2
@@ -55,19 +58,24 @@ class StatusServer:
         self._listen = listen
         self._runner: web.AppRunner | None = None
         self._inode: int | None = None
+        self._tcp: asyncio.Server | None = None
+        self._gate: Gate | None = None
 
     async def start(self) -> None:
         app = web.Application()
         for route, handler in self._routes.items():
             method, _, path = route.rpartition(" ")
-            app.router.add_route(method or "GET", path, _adapted(handler))
+            app.router.add_route(method or "GET", path, self._adapted(handler))
         runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=_SHUTDOWN_TIME)
         await runner.setup()
         self._runner = runner
         try:
             await web.SockSite(runner, self._bound(), backlog=_BACKLOG).start()
             if self._listen is not None:
-                await web.TCPSite(runner, *self._listen, backlog=_BACKLOG).start()
+                assert runner.server is not None
+                self._gate = Gate(runner.server)
+                loop = asyncio.get_running_loop()
+                self._tcp = await loop.create_server(self._gate, *self._listen, backlog=_BACKLOG, reuse_address=True)
         except BaseException:
             await self.close()
             raise
@@ -92,8 +100,20 @@ class StatusServer:
             raise
         return sock
 
+    def _adapted(self, handler: Handler) -> Callable[[web.Request], Awaitable[web.Response]]:
+        async def handle(request: web.Request) -> web.Response:
+            with self._gate.busy(request.protocol) if self._gate is not None else contextlib.nullcontext():
+                answer = await handler(dict(request.query))
+                body = msgspec.json.encode(answer.body, enc_hook=str)
+                return web.Response(body=body, status=answer.status, content_type="application/json")
+
+        return handle
+
     async def close(self) -> None:
         """Stops; a successor's socket of the same name is left alone."""
+        tcp, self._tcp = self._tcp, None
+        if tcp is not None:
+            tcp.close()
         runner, self._runner = self._runner, None
         if runner is not None:
             await runner.cleanup()
@@ -120,12 +140,3 @@ def _answers(path: Path) -> bool:
         except OSError:
             return False
         return True
-
-
-def _adapted(handler: Handler) -> Callable[[web.Request], Awaitable[web.Response]]:
-    async def handle(request: web.Request) -> web.Response:
-        answer = await handler(dict(request.query))
-        body = msgspec.json.encode(answer.body, enc_hook=str)
-        return web.Response(body=body, status=answer.status, content_type="application/json")
-
-    return handle

@@ -439,7 +439,10 @@ def test_what_nft_cannot_do_is_said_in_one_line(lan: ProxyLan) -> None:
     with pytest.raises(ProxyError, match="--proxy none") as missing:
         lan.do("n1", Proxy(Nft(["/nowhere/nft"])).apply(rules))
     assert missing.value.reason is ProxyTrouble.NFT_MISSING
-    for complaint in (refusal, missing):
+    with pytest.raises(ProxyError, match=r"cannot run /etc/passwd: Permission denied$") as other:
+        lan.do("n1", Proxy(Nft(["/etc/passwd"])).apply(rules))
+    assert other.value.reason is not ProxyTrouble.NFT_MISSING
+    for complaint in (refusal, missing, other):
         assert "\n" not in str(complaint.value)
 
 

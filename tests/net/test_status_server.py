@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import json
 import socket
 import stat
 from ipaddress import IPv4Address
@@ -11,7 +13,8 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from lbctl.net import systemd
+from lbctl.net import status_gate, systemd
+from lbctl.net.status_gate import LIMIT
 from lbctl.net.status_server import Answer, Query, SocketInUse, StatusServer
 
 
@@ -98,6 +101,97 @@ async def test_listens_on_tcp_only_when_asked(tmp_path: Path) -> None:
         client.get(f"http://127.0.0.1:{port}/v1/echo?a=2") as answer,
     ):
         assert (await answer.json())["got"] == {"a": "2"}
+
+
+def _free_port() -> int:
+    with socket.socket() as finder:
+        finder.bind(("127.0.0.1", 0))
+        port: int = finder.getsockname()[1]
+        return port
+
+
+_HALF = b"GET /v1/echo?a=1 HTTP/1.1\r\nHost: x\r\n"
+
+
+async def test_no_stranger_uses_up_our_descriptors(tmp_path: Path) -> None:
+    """Whoever is idle for longest goes; a request that is being answered stays; a new one is still answered."""
+    port = _free_port()
+    going, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slow(query: Query) -> Answer:
+        going.set()
+        await go_on.wait()
+        return Answer({"slow": True})
+
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    writers: list[asyncio.StreamWriter] = []
+    async with StatusServer({"/v1/echo": _echo, "/v1/slow": slow}, tmp_path / "x.sock", ("127.0.0.1", port)):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writers.append(writer)
+        writer.write(b"GET /v1/slow HTTP/1.1\r\nHost: x\r\n\r\n")
+        await going.wait()
+        for _ in range(3 * LIMIT):
+            _, half = await asyncio.open_connection("127.0.0.1", port)
+            half.write(_HALF)
+            writers.append(half)
+        async with (
+            aiohttp.ClientSession() as client,
+            client.get(f"http://127.0.0.1:{port}/v1/echo?a=2") as answer,
+        ):
+            assert answer.status == 200
+        held = len(list(Path("/proc/self/fd").iterdir())) - before - len(writers)
+        assert held <= LIMIT + 5
+        go_on.set()
+        assert b"200" in await reader.readline()
+        for each in writers:
+            each.transport.abort()
+
+
+async def test_with_everybody_busy_one_more_is_told_so(tmp_path: Path) -> None:
+    port = _free_port()
+    count, all_in = 0, asyncio.Event()
+
+    async def forever(query: Query) -> Answer:
+        nonlocal count
+        count += 1
+        if count == LIMIT:
+            all_in.set()
+        await asyncio.Event().wait()
+        return Answer({})
+
+    async with StatusServer({"/v1/moves": forever}, tmp_path / "x.sock", ("127.0.0.1", port)):
+        writers: list[asyncio.StreamWriter] = []
+        for _ in range(LIMIT):
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(b"GET /v1/moves HTTP/1.1\r\nHost: x\r\n\r\n")
+            writers.append(writer)
+        await all_in.wait()
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 503 ")
+        assert f"Content-Length: {len(body)}".encode() in head
+        assert json.loads(body) == {"error": "too many connections"}
+        for each in (*writers, writer):
+            each.transport.abort()
+
+
+async def test_a_request_that_does_not_come_to_its_end_is_cut_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(status_gate, "IDLE_TIME", 0.3)
+    port = _free_port()
+    async with StatusServer({"/v1/echo": _echo}, tmp_path / "x.sock", ("127.0.0.1", port)):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        with contextlib.suppress(ConnectionError):
+            async with asyncio.timeout(20):
+                while not reader.at_eof():
+                    writer.write(b"X")  # A byte now and then does not help.
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(reader.read(100), 0.05)
+        assert loop.time() - began < 5
+        writer.transport.abort()
 
 
 def test_systemd_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
