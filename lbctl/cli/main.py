@@ -6,12 +6,14 @@ finding), Ctrl-C is 130, and a reader that goes away ends us without a traceback
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn, TextIO
 
 import typer
 import typer.core
@@ -194,15 +196,74 @@ def main() -> NoReturn:
     """Entry of the console script."""
     # A short command ends before its garbage matters, and looking for it costs a tenth of its time.
     gc.disable()
+    arguments = sys.argv[1:]
+    _settle_streams(daemon=bool(arguments) and arguments[0] in DAEMONS)
     try:
-        status = run(sys.argv[1:])
+        status = run(arguments)
         sys.stdout.flush()
     except KeyboardInterrupt:
         status = ExitStatus.INTERRUPTED
     except BrokenPipeError:
         _discard_stdout()
         status = ExitStatus.BROKEN_PIPE
+    except OSError as error:
+        if not isinstance(sys.stdout, _Stdout) or not sys.stdout.failed:
+            raise
+        _discard_stdout()
+        _say(f"cannot write to stdout: {error.strerror or error}")
+        status = ExitStatus.UNAVAILABLE
     sys.exit(int(status))
+
+
+class _Stdout(io.TextIOWrapper):
+    """Remembers that it could not be written to, which tells its errors from others."""
+
+    failed = False
+
+    def write(self, text: str) -> int:
+        try:
+            return super().write(text)
+        except OSError:
+            self.failed = True
+            raise
+
+    def flush(self) -> None:
+        try:
+            super().flush()
+        except OSError:
+            self.failed = True
+            raise
+
+
+def _settle_streams(*, daemon: bool) -> None:
+    """Python has None for a stream that was closed before it began; a path need not be text in our encoding."""
+    if sys.stderr is None:
+        sys.stderr = _nowhere(2)
+    if sys.stdout is None:
+        if not daemon:
+            _say("cannot write to stdout: it is closed")
+            sys.exit(int(ExitStatus.UNAVAILABLE))
+        # A daemon has little to say there, but must not get a socket of that number.
+        sys.stdout = _nowhere(1)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        before = sys.stdout
+        encoding, lines, through = before.encoding, before.line_buffering, before.write_through
+        sys.stdout = _Stdout(
+            before.detach(), encoding, errors="backslashreplace", line_buffering=lines, write_through=through
+        )
+
+
+def _nowhere(number: int) -> TextIO:
+    opened = os.open(os.devnull, os.O_WRONLY)
+    if opened != number:
+        os.dup2(opened, number)
+        os.close(opened)
+    return os.fdopen(number, "w", closefd=False)
+
+
+def _say(line: str) -> None:
+    with contextlib.suppress(OSError):
+        print(f"lbctl: {line}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -180,6 +180,50 @@ def test_a_reader_that_goes_away_gets_no_traceback() -> None:
     assert (done.returncode, done.stderr) == (ExitStatus.BROKEN_PIPE, "")
 
 
+_SHORT = (
+    ["--help"],
+    ["version"],
+    ["--version"],
+    ["where-is", "--help"],
+    ["completion", "bash"],
+    ["status"],
+    ["services"],
+    ["validate", "."],
+    ["where-is", "192.0.2.1", "--interface", "lo", "--state", "/nonexistent"],
+    ["lab", "--help"],
+)
+
+
+@pytest.mark.parametrize("arguments", _SHORT, ids=" ".join)
+def test_output_that_cannot_be_written_is_one_line_and_2(arguments: list[str], tmp_path: Path) -> None:
+    (tmp_path / "empty.yaml").write_text("---\n")
+    command = f"cd {tmp_path}; exec {sys.executable} -m lbctl.cli.main {' '.join(arguments)}"
+    full = "No space left on device"
+    for where, why, unbuffered in ((">&-", "it is closed", ""), (">/dev/full", full, ""), (">/dev/full", full, "1")):
+        done = subprocess.run(
+            ["bash", "-c", f"{command} {where}"],
+            stderr=subprocess.PIPE, text=True, timeout=60, check=False,
+            env={**os.environ, "PYTHONUNBUFFERED": unbuffered, "PYTHONPATH": str(Path(main.__file__).parents[2])},
+        )  # fmt: skip
+        assert done.returncode == ExitStatus.UNAVAILABLE, (where, done.stderr)
+        (line,) = done.stderr.splitlines()
+        if arguments[0] not in ("status", "services"):  # Here no daemon runs, which is their line.
+            assert line == f"lbctl: cannot write to stdout: {why}"
+
+
+def test_what_is_no_text_is_shown_escaped(tmp_path: Path) -> None:
+    broken = tmp_path / os.fsdecode(b"\xff.yaml")
+    broken.write_text("a: [")
+    for output in ("text", "json"):
+        done = subprocess.run(
+            [sys.executable, "-m", "lbctl.cli.main", "validate", str(broken), *(["-o", output] * (output == "json"))],
+            capture_output=True, timeout=60, check=False,
+        )  # fmt: skip
+        assert done.returncode == ExitStatus.FOUND, done.stderr
+        assert b"\\udcff.yaml" in done.stdout
+        assert b"Traceback" not in done.stderr
+
+
 def test_ctrl_c_is_130_and_quiet(tmp_path: Path) -> None:
     """Interrupted while it waits for a daemon that accepts and never answers."""
     with socket.socket(socket.AF_UNIX) as silent:
