@@ -104,7 +104,7 @@ class StatusServer:
         async def handle(request: web.Request) -> web.Response:
             with self._gate.busy(request.protocol) if self._gate is not None else contextlib.nullcontext():
                 answer = await handler(dict(request.query))
-                body = msgspec.json.encode(answer.body, enc_hook=str)
+                body = _encoded(answer.body)
                 return web.Response(body=body, status=answer.status, content_type="application/json")
 
         return handle
@@ -140,3 +140,26 @@ def _answers(path: Path) -> bool:
         except OSError:
             return False
         return True
+
+
+def _encoded(body: Any) -> bytes:
+    try:
+        return msgspec.json.encode(body, enc_hook=str)
+    except UnicodeEncodeError:
+        # A file name need not be UTF-8; its other bytes are shown as \xff.
+        return msgspec.json.encode(_as_text(msgspec.to_builtins(body, enc_hook=str, str_keys=True)))
+
+
+def _as_text(value: Any) -> Any:
+    match value:
+        case str():
+            try:
+                return value.encode(errors="surrogateescape").decode(errors="backslashreplace")
+            except UnicodeEncodeError:
+                return value.encode(errors="backslashreplace").decode()
+        case dict():
+            return {_as_text(key): _as_text(each) for key, each in value.items()}
+        case list() | tuple():
+            return [_as_text(each) for each in value]
+        case _:
+            return value

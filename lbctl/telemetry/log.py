@@ -66,7 +66,14 @@ def _plain(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.3f}"
     text = ",".join(map(str, value)) if isinstance(value, (list, tuple, set, frozenset)) else str(value)
-    return json.dumps(text, ensure_ascii=False) if not text or any(c.isspace() or c == '"' for c in text) else text
+    if text and text.isprintable() and not any(c.isspace() or c == '"' for c in text):
+        return text
+    # JSON leaves some control characters and lone surrogates as they are.
+    return "".join(map(_shown, json.dumps(text, ensure_ascii=False)))
+
+
+def _shown(character: str) -> str:
+    return character if character.isprintable() else character.encode("unicode_escape").decode()
 
 
 def configure(log_format: LogFormat, *, level: str = "info", stream: TextIO | None = None) -> None:

@@ -194,6 +194,16 @@ async def test_a_request_that_does_not_come_to_its_end_is_cut_off(
         writer.transport.abort()
 
 
+async def test_a_file_name_that_is_no_text_does_not_break_the_answer(tmp_path: Path) -> None:
+    async def troubles(query: Query) -> Answer:
+        return Answer({"troubles": ["\udcff.yaml: broken", "Zoë"], "address": IPv4Address("192.0.2.1")})
+
+    path = tmp_path / "x.sock"
+    async with StatusServer({"/v1/status": troubles}, path):
+        said = {"troubles": ["\\xff.yaml: broken", "Zoë"], "address": "192.0.2.1"}
+        assert await _get(path, "/v1/status") == (200, said)
+
+
 def test_systemd_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
         listener.bind(str(tmp_path / "notify"))

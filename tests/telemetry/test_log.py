@@ -43,6 +43,17 @@ def test_console_lines_are_for_people() -> None:
     assert "speaker" in text
 
 
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [("\x1b[31mx", '"\\u001b[31mx"'), ("\x9bx", '"\\x9bx"'), ("\udcff.yaml", '"\\udcff.yaml"'), ("Zoë", "Zoë")],
+)
+def test_what_is_not_printable_never_reaches_a_terminal(value: str, shown: str) -> None:
+    out = io.StringIO()
+    configure(LogFormat.CONSOLE, stream=out)
+    event(logging.getLogger("lbctl.x"), "found", path=value)
+    assert out.getvalue().endswith(f"found path={shown}\n")
+
+
 def test_below_the_level_nothing_is_said() -> None:
     out = io.StringIO()
     configure(LogFormat.CONSOLE, level="warning", stream=out)
