@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -101,6 +102,14 @@ Via = Annotated[
         show_default=False,
     ),
 ]
+
+
+_NODE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?(\.[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)*")
+
+
+def is_node_name(name: str) -> bool:
+    """Whether Kubernetes would take it as a node's name: a subdomain of RFC 1123, in lower case."""
+    return len(name) <= 253 and _NODE.fullmatch(name) is not None
 
 
 def published_file(published: Path | None, state: Path) -> Path:

@@ -22,6 +22,7 @@ from lbctl.cli.options import (
     LogFormatOption,
     PublishedPath,
     StateDir,
+    is_node_name,
 )
 from lbctl.model.address import IPAddress
 from lbctl.telemetry.log import LogFormat, configure
@@ -122,6 +123,12 @@ def run_speaker(
       lbctl run-speaker --published /mnt/lbctl --peer 192.168.3.104
     """
     peers = tuple(_address(text, "--peer") for text in peer or ())
+    if node and not is_node_name(node):
+        shown = node if len(node) <= 40 else node[:40] + "..."
+        raise typer.BadParameter(
+            f"{shown!r} is not a node's name: a-z, 0-9, - and ., at most 63 between dots, 253 in all",
+            param_hint="--node",
+        )
     where = _listen(listen) if listen is not None else None
     # Everything below costs half a second to import; --help and typing errors need none of it.
     import asyncio
@@ -137,9 +144,9 @@ def run_speaker(
     capabilities = read_capabilities()
     if capabilities.missing:
         return _cannot_start(how_to_give(capabilities.missing))
-    name = node or default_node()
-    if "/" in name or name in (".", "..") or name != name.strip():
-        raise typer.BadParameter(f"{name!r} is not a node's name", param_hint="--node")
+    name = node or default_node().lower()
+    if not is_node_name(name):
+        return _cannot_start(f"the host's name {name!r} is not fit for a node; give one with --node")
     try:
         settings = Settings(
             node=name,

@@ -8,6 +8,7 @@ moment is none.
 from __future__ import annotations
 
 import ipaddress
+import math
 import re
 import socket
 from pathlib import Path
@@ -71,6 +72,8 @@ def where_is(
       lbctl where-is 192.168.3.170 --via 192.168.3.103 --wait 0.5
       lbctl where-is 192.168.3.170 --watch
     """
+    if math.isnan(wait):
+        raise typer.BadParameter("'nan' is not a time", param_hint="--wait")
     address = _checked(target)
     daemon = _daemon(via)
     path = published_file(published, state)
