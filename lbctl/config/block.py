@@ -25,7 +25,7 @@ _LINE = re.compile(
     rf"( *)(- +)?(?:({_KEY}):(?: +|\Z))?"
     rf"(?:({_PLAIN})|\"([^\"\\]*)\"|'([^']*)'|([\[{{].*[\]}}]))? *(?:(?<![^ ])#.*)?\Z"
 )
-_FLOW_PLAIN = r"(?:[A-Za-z0-9_./+(~]|-(?=[A-Za-z0-9.]))[^ :#,\[\]{}]*(?:(?::+| +)[^ :#,\[\]{}]+)*"
+_FLOW_PLAIN = r"(?:[A-Za-z0-9_./+(~]|-(?=[A-Za-z0-9.]))[^ :#,?\[\]{}]*(?:(?::+| +)[^ :#,?\[\]{}]+)*"
 _FLOW_TOKEN = re.compile(rf" *(?:([\[\]{{}},])|({_KEY}): +|({_FLOW_PLAIN})|\"([^\"\\]*)\"|'([^']*)') *")
 _BRACKET = re.compile(r"[\[\]{}]")
 _NOT_TEXT = frozenset(("null", "Null", "NULL", "true", "True", "TRUE", "false", "False", "FALSE"))

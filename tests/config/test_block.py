@@ -95,6 +95,11 @@ def slow(text: str) -> Value | NotSimple:
     return NotSimple("no document") if composed.root is None else value_of(composed.root)
 
 
+def once(pairs: list[tuple[str, Value]]) -> dict[str, Value]:
+    assert len(dict(pairs)) == len(pairs), "a key twice"
+    return dict(pairs)
+
+
 def compare(text: str) -> bool:
     """Checks the fast parser against libyaml; whether the fast parser took the text."""
     if isinstance(decode(text.encode()), BadText):
@@ -104,8 +109,9 @@ def compare(text: str) -> bool:
     except NotSimple:
         return False
     exact = slow(text)
-    if isinstance(exact, NotSimple) and "\t" in text:
-        return same(fast, json.loads(text.removeprefix("---")))  # JSON allows tabs where YAML does not
+    if isinstance(exact, NotSimple) and text.removeprefix("---").lstrip().startswith("{"):
+        # JSON allows tabs, and line ends before a colon, where libyaml does not.
+        return same(fast, json.loads(text.removeprefix("---"), object_pairs_hook=once))
     assert not isinstance(exact, NotSimple), f"took {text!r} as {fast!r}, which is not YAML: {exact}"
     assert same(fast, exact), f"{text!r}: {fast!r} is not {exact!r}"
     return True
@@ -130,7 +136,8 @@ WORDS = """1 ¦0777 ¦0x1F ¦0o17 ¦1.5 ¦.5 ¦1. ¦-1 ¦+1 ¦1e3 ¦.inf ¦-.INF
 [] ¦{} ¦[a, b] ¦[a,b] ¦{a: b} ¦{a: b, c: [1, 2]} ¦[{a: 1}, {b: 2}] ¦[a, ] ¦{a} ¦{a: } ¦[a: b] ¦{a:1} ¦[::1] ¦[a:] ¦|
 >- ¦&x y ¦*x ¦!t x
 - ¦- x ¦? ¦? x ¦: ¦, ¦] ¦} ¦%x ¦@x ¦`x ¦x: ¦(a) ¦/a ¦2026-01-01 ¦a,b ¦a] ¦a} ¦a'b ¦a"b ¦a	b ¦'a ¦"a
-... ¦--- ¦é ¦= ¦<< ¦[a b, "c d"] ¦[1] # x ¦[1]#x ¦"x" y ¦"x"#y ¦{"a": 1} ¦{a : 1} ¦[a , b] ¦~x ¦+ ¦. ¦-- ¦-.5"""
+... ¦--- ¦é ¦= ¦<< ¦[a b, "c d"] ¦[1] # x ¦[1]#x ¦"x" y ¦"x"#y ¦{"a": 1} ¦{a : 1} ¦[a , b]
+[a?, b] ¦[a::? b] ¦~x ¦+ ¦. ¦-- ¦-.5"""
 scalars = st.one_of(
     st.sampled_from([word.strip() for word in WORDS.replace("\n", "¦").split("¦")]),
     st.text(alphabet="ab01 .:-#,[]{}'\"\\&*!|>%@`~/+eExo\t", max_size=8),

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import copy
 import random
+from collections.abc import Mapping
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from lbctl.config import assemble
 from lbctl.config import reader as reader_module
+from lbctl.config.assemble import FileReading
 from lbctl.config.block import BlockParser
 from lbctl.config.parse import Parsed, parse
 from lbctl.config.reader import Reader
@@ -219,36 +222,71 @@ def test_damaged_manifests_give_findings_and_no_traceback(seeds: list[str], data
     assert Reader().read(files).diagnostics == found.diagnostics
 
 
-names = st.sampled_from(["a.yaml", "b.yaml", "c.yaml", "d.yaml", "e.yaml", "f.yaml", "g.yaml", "h.yaml"])
-bodies = st.lists(
+LETTERS = "abcdefgh"
+own = st.lists(
     st.sampled_from(
-        [service("  ports: [{port: 80}]", name=f"s{n}") for n in range(4)]
-        + [service("  loadBalancerIP: 10.0.0.9", name=f"s{n}") for n in range(3)]
-        + [pool(f"  addresses: [10.0.{n}.0/24]", name=f"p{n}") for n in range(4)]
-        + [pool("  addresses: [10.0.1.0/25]", name="half"), COVER, "a: b: c\n", pool("  adresses: []")]
-        + [obj("L2Advertisement", "  ipAddressPools: [p1]", name=f"l{n}") for n in range(3)]
+        [
+            service("  ports: [{port: 80}]", name="s-F"),
+            service("  loadBalancerIP: 10.1.0.9", name="t-F"),
+            pool("  addresses: [10.N.0.0/24]", name="p-F"),
+            pool("  addresses: [10.N.0.0/25]", name="p-F"),
+            pool("  adresses: []", name="bad-F"),
+            obj("L2Advertisement", "  ipAddressPools: [p-F, p-a]", name="l-F"),
+            "a: b: c\n",
+        ]
     ),
     max_size=3,
-).map("---\n".join)
+    unique=True,
+)
+shared = st.sampled_from(
+    [[]] * 6 + [[pool("  addresses: [10.1.0.128/25]", name="other")], [service("  {}", name="s-a")]]
+)
+bodies = st.tuples(own, shared).map(lambda parts: "---\n".join([*parts[0], *parts[1]]))
+
+
+def named(letter: str, body: str) -> str:
+    """The body as it stands in the file with this letter: most of what it defines is its own."""
+    return body.replace("-F", f"-{letter}").replace("10.N", f"10.{LETTERS.index(letter)}")
 
 
 @settings(max_examples=150, deadline=None)
 @given(
-    st.dictionaries(names, bodies, min_size=8, max_size=8),
-    st.lists(st.tuples(names, st.none() | bodies), min_size=1, max_size=6),
+    st.tuples(*[bodies] * len(LETTERS)),
+    st.lists(st.tuples(st.sampled_from(LETTERS), st.none() | bodies), min_size=1, max_size=6),
 )
 def test_one_change_after_another_gives_what_a_fresh_start_gives(
-    files: dict[str, str], edits: list[tuple[str, str | None]]
+    first: tuple[str, ...], edits: list[tuple[str, str | None]]
 ) -> None:
     reader = Reader()
-    reader.read({name: text.encode() for name, text in files.items()})
-    for name, text in edits:
-        if text is None:
-            files.pop(name, None)
-        else:
-            files[name] = text
-        raw = {name: text.encode() for name, text in files.items()}
-        patched, fresh = reader.read(raw), Reader().read(raw)
+    files = {f"{letter}.yaml": named(letter, body).encode() for letter, body in zip(LETTERS, first, strict=True)}
+    readings = {name: reader.read_file(name, raw) for name, raw in files.items()}
+    reader.assemble(readings)
+    for letter, body in edits:
+        name = f"{letter}.yaml"
+        files.pop(name, None)
+        readings.pop(name, None)
+        if body is not None:
+            files[name] = named(letter, body).encode()
+            readings[name] = reader.read_file(name, files[name])
+        patched, fresh = reader.assemble(readings), Reader().read(files)
         assert patched.world == fresh.world
         assert patched.diagnostics == fresh.diagnostics
         assert set(patched.conflicts) == set(fresh.conflicts)
+
+
+def test_one_change_among_many_files_does_not_put_everything_together_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    filled: list[int] = []
+    real = assemble._fill
+
+    def counted(maps: dict[str, dict[object, object]], files: Mapping[str, FileReading]) -> list[tuple[str, int]]:
+        filled.append(len(files))
+        return real(maps, files)
+
+    monkeypatch.setattr(assemble, "_fill", counted)
+    reader = Reader()
+    texts = {f"{n}.yaml": service("  ports: [{port: 80}]", name=f"s{n}").encode() for n in range(20)}
+    readings = {name: reader.read_file(name, raw) for name, raw in texts.items()}
+    reader.assemble(readings)
+    readings["7.yaml"] = reader.read_file("7.yaml", service("  ports: [{port: 81}]", name="s7").encode())
+    assert reader.assemble(readings).world.services[ServiceKey("default", "s7")].ports[0].port == 81
+    assert filled == [20]

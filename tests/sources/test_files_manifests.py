@@ -103,6 +103,16 @@ def test_objects_of_all_files(disk: Disk) -> None:
     assert world.generation == 1
 
 
+def test_a_file_with_two_names_is_read_once(disk: Disk) -> None:
+    path = disk.write("a.yaml", service("a"))
+    (disk.folder / "b.yaml").symlink_to("a.yaml")
+    (disk.folder / "more").mkdir()
+    (disk.folder / "more/c.yaml").hardlink_to(path)
+    disk.look()
+    assert disk.services == {"a"}
+    assert disk.troubles() == ()
+
+
 def test_what_does_not_change_stays_the_very_same(disk: Disk) -> None:
     disk.write("a.yaml", service("a") + "---\n" + service("b"))
     disk.write("p.yaml", pool("p", "10.0.0.0/24"))
