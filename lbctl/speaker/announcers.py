@@ -110,8 +110,11 @@ def pieces(items: Sequence[_T]) -> Iterator[list[_T]]:
         yield list(items[start : start + PIECE])
 
 
-def segments_message(interfaces: Iterable[Interface]) -> Message:
-    """For pulse: where to speak heartbeats. An interface without any address cannot carry one."""
+def segments_message(interfaces: Iterable[Interface], unheard: frozenset[str] = frozenset()) -> Message:
+    """For pulse: where to speak heartbeats. An interface without any address cannot carry one.
+
+    On those `unheard` the others would not hear what it could say there.
+    """
     return {
         "op": "segments",
         "segments": [
@@ -120,7 +123,7 @@ def segments_message(interfaces: Iterable[Interface]) -> Message:
                 "name": interface.name,
                 "address": str(interface.speaking_address),
                 "mac": interface.mac,
-                "usable": interface.usable,
+                "usable": interface.usable and interface.name not in unheard,
             }
             for interface in interfaces
             if interface.speaking_address is not None

@@ -32,7 +32,7 @@ from lbctl.speaker.owners import Owners, remembered
 from lbctl.speaker.proxy import ServiceProxy
 from lbctl.speaker.settings import GROUP4, GROUP6, Preset, Settings, StartError
 from lbctl.speaker.status import Facts, Moves, routes
-from lbctl.speaker.step import Situation, own_interfaces, own_member, step
+from lbctl.speaker.step import Situation, own_interfaces, own_member, step, unheard_interfaces
 from lbctl.speaker.view import Hearing
 from lbctl.telemetry.log import event
 
@@ -106,6 +106,7 @@ class _Speaker:
         self._leaving = False
         self._look_again_at: float | None = None
         self._guard = Guard(_logger)
+        self._unheard: frozenset[str] = frozenset()
         self._ends: list[str] = []
         self._noted: dict[str, tuple[int, int]] = {}
         self._remembered: Owners | None = None
@@ -365,6 +366,7 @@ class _Speaker:
         self._pulse.send(made.to_pulse)
         self._wire.send(made.to_wire_after)
         self._facts.told = made.told
+        self._unheard = unheard_interfaces(situation)
         self._facts.snapshot = situation.snapshot
         self._look_again_at = made.look_again_at
         self._moves.add(made.moves)
@@ -394,6 +396,12 @@ class _Speaker:
             found.append("no interface to announce on")
         elif not any(interface.usable for interface in self._interfaces):
             found.append("no interface has carrier")
+        elif not any(interface.speaking_address is not None for interface in self._interfaces):
+            found.append("no interface has an address: the other speakers cannot hear this node, it answers nothing")
+        found += [
+            f"{name} has no IPv4 address, by which the other speakers speak: this node is silent on it; add the address"
+            for name in sorted(self._unheard)
+        ]
         return tuple(found)
 
     # Memory

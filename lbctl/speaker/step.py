@@ -109,7 +109,7 @@ def step(situation: Situation, told: Told, *, now: float, now_unix: float) -> St
     """Compares what should be with what was told. `now` is monotonic, `now_unix` for the record."""
     view = situation.snapshot.view
     assert view is not None, "a speaker always has a view of its own"
-    segments = segments_message(situation.interfaces)
+    segments = segments_message(situation.interfaces, unheard_interfaces(situation))
     interfaces = interfaces_message(situation.interfaces)
     peers = peers_message(situation)
     friends = friends_message(view, situation.node)
@@ -173,6 +173,27 @@ def step(situation: Situation, told: Told, *, now: float, now_unix: float) -> St
         moves=moves,
         events=_events(moves),
         look_again_at=_earliest(decision.look_again_at, claims_asked, releases_asked),
+    )
+
+
+def unheard_interfaces(situation: Situation) -> frozenset[str]:
+    """Interfaces with no IPv4 address left, while a speaker is known that speaks IPv4 and nothing else.
+
+    Over IPv6 it would not hear us and take what we hold; we must fall silent then, and answer nothing.
+    """
+    view = situation.snapshot.view
+    known = [*situation.remembered.values(), *((address,) for address in situation.peers)]
+    known += [
+        member.addresses
+        for name, member in (view.members.items() if view is not None else ())
+        if name != situation.node and member.role is Role.SPEAKER
+    ]
+    if not any(addresses and all(address.version == 4 for address in addresses) for addresses in known):
+        return frozenset()
+    return frozenset(
+        interface.name
+        for interface in situation.interfaces
+        if (address := interface.speaking_address) is not None and address.version == 6
     )
 
 

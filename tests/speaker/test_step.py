@@ -178,6 +178,22 @@ def test_a_segment_without_ipv4_speaks_by_link_local_and_one_without_address_not
     assert [s["address"] for s in of(made.to_pulse, "segments")[0]["segments"]] == ["fe80::2"]
 
 
+def test_who_lost_its_ipv4_address_is_silent_where_others_speak_ipv4() -> None:
+    lost = replace(ETH0, addresses=addresses("fe80::1"))
+
+    def usable(seen: View, **more: Any) -> bool:
+        made = working(vip_world([]), seen, interfaces=(lost,), **more).step()
+        return bool(of(made.to_pulse, "segments")[0]["segments"][0]["usable"])
+
+    assert usable(ALONE)
+    assert usable(view("a", member("b", addresses=addresses("fe80::b"))))
+    assert not usable(view("a", member("b", addresses=addresses("198.51.100.2"))))
+    assert not usable(ALONE, remembered={"b": addresses("198.51.100.2")})
+    assert not usable(ALONE, peers=addresses("198.51.100.2"))
+    work = working(vip_world([]), ALONE, remembered={"b": addresses("198.51.100.2")})
+    assert of(work.step().to_pulse, "segments")[0]["segments"][0]["usable"]
+
+
 def test_peers_are_configured_remembered_and_named_ones() -> None:
     nodes = [Node(name="a", addresses=addresses("198.51.100.1")), Node(name="b", addresses=addresses("198.51.100.2"))]
     work = working(

@@ -91,8 +91,13 @@ class Heartbeat:
             else:
                 lanes[segment.ifindex] = Lane(segment, self.settings)
                 fresh = fresh or (old is None and not segment.local)
-        self._voice.lanes = lanes
+        could_speak, self._voice.lanes = self._can_speak, lanes
         self._rebuild = True
+        if not self._can_speak:
+            # Nobody hears us: within a detection time another holds what we held, and two must not answer for it.
+            self.lease = 0.0
+        elif not could_speak and self._ready:
+            self._suspend(now)
         if fresh or self._hold_until is None:
             self._hold(now)
         if self._beat_at is None:
@@ -147,8 +152,7 @@ class Heartbeat:
         if self._hold_until is not None:
             self._hold(now)
         if self._ready and self.lease <= now:
-            self.lease = 0.0
-            self._suspended = now + self.settings.detection, now + 4 * self.settings.detection
+            self._suspend(now)
         self._beat_at = now
         self._discover_at = now
         self.counters["pauses"] += 1
@@ -313,7 +317,17 @@ class Heartbeat:
             self._ready = True
             self._voice.report("ready", {"interval": self.settings.interval, "multiplier": self.settings.multiplier})
             self._renew_lease(now)
-        return None if any(not lane.segment.local for lane in self._voice.lanes.values()) else Refusal.NO_SEGMENT
+        return None if self._can_speak else Refusal.NO_SEGMENT
+
+    @property
+    def _can_speak(self) -> bool:
+        """Whether there is a segment on which other nodes can hear me."""
+        return any(not lane.segment.local for lane in self._voice.lanes.values())
+
+    def _suspend(self, now: float) -> None:
+        """No lease until others had the time to say what they hold by now."""
+        self.lease = 0.0
+        self._suspended = now + self.settings.detection, now + 4 * self.settings.detection
 
     def _hold(self, now: float) -> None:
         self._hold_until = now + self.settings.detection
@@ -325,7 +339,7 @@ class Heartbeat:
             quiet_until, at_last = self._suspended
             if now >= at_last or (now >= quiet_until and self.ownership.synced):
                 self._suspended = None
-        if self._ready and self._suspended is None:
+        if self._ready and self._suspended is None and self._can_speak:
             self.lease = now + self.settings.detection
 
     def _beat(self, now: float, *, regular: bool) -> None:

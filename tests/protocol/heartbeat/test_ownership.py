@@ -7,7 +7,8 @@ import pytest
 from lbctl.protocol.heartbeat.changes import Claim, encode_claim, pack_changes
 from lbctl.protocol.heartbeat.identity import cluster_hash
 from lbctl.protocol.heartbeat.packet import Header, Kind, encode_header
-from tests.support.lan import Lan, order, vips
+from lbctl.protocol.heartbeat.segments import LOOPBACK, Segment
+from tests.support.lan import VIA, Lan, order, vips
 
 INTERVAL, D = 0.05, 0.15
 VIP = "192.0.2.1"
@@ -429,3 +430,27 @@ def test_the_lease_ends_no_later_than_anybody_can_take_over() -> None:
         taken = lan.now + lan.until(lambda lan=lan: lan["b"].states["a"] == "gone", within=1)  # type: ignore[misc]
         assert ends <= taken
         lan.run(1, no_two)
+
+
+def test_a_node_that_lost_its_addresses_answers_no_more_and_yields_when_it_has_one_again() -> None:
+    lan, addresses = cluster()
+    node, owned_before = lan["a"], set(lan["a"].mine)
+    assert owned_before
+    lan.cut("a")
+    node.machine.set_segments([LOOPBACK], lan.now)
+    lan._pump(node)
+    assert node.machine.lease == 0.0
+
+    def one_at_most() -> None:
+        for address in addresses:
+            assert len(lan.answerers(address)) <= 1
+
+    lan.run(1.0, one_at_most)
+    assert all(lan.answerers(address) and "a" not in lan.answerers(address) for address in addresses)
+    lan.heal()
+    node.machine.set_segments([Segment(ifindex=VIA, name="eth0", address=node.address)], lan.now)
+    lan._pump(node)
+    lan.run(1.0, one_at_most)
+    assert not owned_before & set(node.mine)
+    assert node.machine.lease > lan.now
+    assert all(len(lan.answerers(address)) == 1 for address in addresses)
