@@ -109,8 +109,10 @@ class Assembler:
         for name in changed:
             if name in files:
                 for map_name, key, value in files[name].objects:
-                    if maps[map_name].setdefault(key, value) is not value:
+                    # By key, not by value: the same text in two files is the very same object.
+                    if key in maps[map_name]:
                         return None
+                    maps[map_name][key] = value
         return maps
 
 

@@ -274,6 +274,18 @@ def test_one_change_after_another_gives_what_a_fresh_start_gives(
         assert set(patched.conflicts) == set(fresh.conflicts)
 
 
+def test_the_same_document_in_two_files_is_an_object_defined_twice() -> None:
+    reader = Reader()
+    readings = {f"{n}.yaml": reader.read_file(f"{n}.yaml", service("  {}", name=f"s{n}").encode()) for n in range(20)}
+    reader.assemble(readings)
+    readings["20.yaml"] = reader.read_file("20.yaml", service("  {}", name="s7").encode())
+    assert [found.code for found in reader.assemble(readings).conflicts] == ["LB0113"]
+    del readings["20.yaml"]
+    again = reader.assemble(readings)
+    assert not again.conflicts
+    assert len(again.world.services) == 20
+
+
 def test_one_change_among_many_files_does_not_put_everything_together_again(monkeypatch: pytest.MonkeyPatch) -> None:
     filled: list[int] = []
     real = assemble._fill
