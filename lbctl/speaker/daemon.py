@@ -227,6 +227,10 @@ class _Speaker:
                         self._wire.send([{"op": "repeat", "addresses": message["addresses"]}])
                     fields = {"node": message["node"], "count": len(message["addresses"])}
                     self._note("pulse", "claims_contested", fields)
+                case "uncontested":
+                    # Whoever gave in may have been the last to announce them.
+                    if self._wire is not None:
+                        self._wire.send([{"op": "repeat", "addresses": message["addresses"]}])
                 case "left":
                     self._left.set()
                 case "refused":

@@ -179,6 +179,12 @@ class CopiedClaims:
             return None
         return put, gone
 
+    def news_of_drops(self, changes: Changes) -> list[str]:
+        """The addresses a packet says are dropped, as far as that is new; also those whose claim never came here."""
+        if changes.upto <= self.upto:
+            return []
+        return [address for number, address in changes.drops if number > self._newest(address)]
+
     def missing(self) -> tuple[tuple[int, int], ...]:
         """The spans to ask for, oldest first; none when the copy is complete."""
         if self.digest is None or self.complete:

@@ -50,9 +50,11 @@ class Exchange:
             return False
         self._voice.counters["rx_claims"] += 1
         copy = self._ownership.table.copy(instance.key)
+        dropped = copy.news_of_drops(changes)
         applied = copy.apply(changes)
         if applied is not None:
             self._ownership.learned(instance, *applied)
+            self._ownership.yielded(instance, dropped)
             return changes.final
         self._throw_away(instance)
         if copy.digest is not None:

@@ -147,6 +147,12 @@ class Ownership:
             rows = [self._row(copy.claims[address], owner) for address in put if address in copy.claims]
             self._report_claims(owner, rows, gone, complete=False)
 
+    def yielded(self, owner: Instance, dropped: list[str]) -> None:
+        """A member claims these no longer: of mine, what it announced last may still be what clients believe."""
+        mine = [address for address in dropped if address in self.table.own.claims]
+        if mine:
+            self.reports.append(Report("uncontested", {"node": owner.name, "addresses": mine}))
+
     def counts(self, member: Instance) -> None:
         """A member is heard both ways from now on: its claims bind."""
         copy = self.table.copies.get(member.key)

@@ -35,8 +35,10 @@ class _Form(Enum):
     SECOND = 2  # the reply form
 
 
-_Turn = tuple[Place, int, int | None, _Form]
-"""A frame to send: place, serial of its schedule, round (None = an extra repeat), form."""
+_Turn = tuple[Place, int, int, int, _Form]
+"""A frame to send: place, serial of its schedule, number of the repeat (0 = the schedule), round, form."""
+REPEATS = 2
+"""Rounds after the first one of a repeat, by the same gaps: a client may not take a change for a second."""
 
 
 class Gratuitous:
@@ -57,8 +59,10 @@ class Gratuitous:
         self._active: dict[Place, int] = {}
         self._urgent: deque[_Turn] = deque()
         self._ready: deque[_Turn] = deque()
-        self._repeating: set[Place] = set()
-        self._later: list[tuple[float, int, int, Place]] = []
+        self._repeats = 0
+        self._repeating: dict[Place, int] = {}
+        self._queued: set[Place] = set()
+        self._later: list[tuple[float, int, int, int, Place]] = []
         self._not_before = 0.0
         self._outputs: list[Send | Report] = []
         self.sent = 0
@@ -73,21 +77,24 @@ class Gratuitous:
         for place in places:
             self._serial += 1
             self._active[place] = self._serial
-            self._urgent.append((place, self._serial, 0, _Form.FIRST))
+            self._urgent.append((place, self._serial, 0, 0, _Form.FIRST))
 
     def stop(self, places: Iterable[Place]) -> None:
         for place in places:
             self._active.pop(place, None)
+            self._repeating.pop(place, None)
 
     def repeat(self, addresses: Iterable[bytes]) -> None:
-        """One extra round now for each address that is being announced; the schedule goes on as it was."""
+        """Extra rounds, at 0, 0.3 and 1.2 s, for each address being announced; the schedule goes on as it was."""
         for address in addresses:
             for ifindex in sorted(self._table.answering.get(address, ())):
                 place = (address, ifindex)
                 serial = self._active.get(place)
-                if serial is not None and place not in self._repeating:
-                    self._repeating.add(place)
-                    self._ready.append((place, serial, None, _Form.FIRST))
+                if serial is not None and place not in self._queued:
+                    self._repeats += 1
+                    self._repeating[place] = self._repeats
+                    self._queued.add(place)
+                    self._ready.append((place, serial, self._repeats, 0, _Form.FIRST))
 
     def next_timeout(self) -> float | None:
         if self._urgent or self._ready:
@@ -97,8 +104,8 @@ class Gratuitous:
     def handle_timeout(self, now: float) -> None:
         later = self._later
         while later and later[0][0] <= now:
-            _, serial, round_, place = heapq.heappop(later)
-            self._ready.append((place, serial, round_, _Form.FIRST))
+            _, serial, repeat, round_, place = heapq.heappop(later)
+            self._ready.append((place, serial, repeat, round_, _Form.FIRST))
         if not self.pending or now < self._not_before:
             return
         if now >= self._table.lease_at:
@@ -123,9 +130,14 @@ class Gratuitous:
         left = 1 if self._gap else self._at_once
         while left and (self._urgent or self._ready):
             turn = self._urgent.popleft() if self._urgent else self._ready.popleft()
-            place, serial, round_, form = turn
-            if round_ is None and form is _Form.FIRST:
-                self._repeating.discard(place)
+            place, serial, repeat, round_, form = turn
+            if repeat and form is _Form.FIRST:
+                if round_ == 0:
+                    self._queued.discard(place)
+                if self._repeating.get(place) != repeat:
+                    continue
+                if round_ == REPEATS:
+                    del self._repeating[place]
             if self._active.get(place) != serial or not self._table.answered(place):
                 continue
             address, ifindex = place
@@ -134,10 +146,10 @@ class Gratuitous:
             if form is _Form.SECOND:
                 continue
             if len(address) == 4:
-                self._ready.append((place, serial, None, _Form.SECOND))
-            if round_ is not None:
-                heapq.heappush(self._later, (now + self._until_next(round_), serial, round_ + 1, place))
-            if round_ == 0:
+                self._ready.append((place, serial, repeat, round_, _Form.SECOND))
+            if not repeat or round_ < REPEATS:
+                heapq.heappush(self._later, (now + self._until_next(round_), serial, repeat, round_ + 1, place))
+            if round_ == 0 and not repeat:
                 announced.append(address)
         sent = len(self._outputs)
         self.sent += sent

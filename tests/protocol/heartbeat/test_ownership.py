@@ -454,3 +454,21 @@ def test_a_node_that_lost_its_addresses_answers_no_more_and_yields_when_it_has_o
     assert not owned_before & set(node.mine)
     assert node.machine.lease > lan.now
     assert all(len(lan.answerers(address)) == 1 for address in addresses)
+
+
+def test_the_winner_is_told_when_the_loser_gave_in() -> None:
+    """The loser's announcement may have been the last one on the wire."""
+    lan, addresses = cluster("ab", 4)
+    lan.cut("a")
+    lan.run(1.0)
+    lan.heal()
+    lan.run(1.0)
+    for address in addresses:
+        (winner,) = lan.owners(address)
+        loser = "b" if winner == "a" else "a"
+        fell = [seen.at for seen in lan[loser].seen if seen.name == "answer" and address in seen.fields["drop"]]
+        told = [
+            seen.at for seen in lan[winner].seen if seen.name == "uncontested" and address in seen.fields["addresses"]
+        ]
+        assert not fell or told[-1] >= fell[-1]
+    assert any(lan[name].told("uncontested") for name in "ab")

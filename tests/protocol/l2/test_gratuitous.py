@@ -133,16 +133,22 @@ def test_a_restart_does_not_double_the_schedule() -> None:
     assert all(output.payload[6:12] == STRANGER for _, output in said if isinstance(output, Send))
 
 
-def test_repeat_is_one_round_more_and_does_not_move_the_schedule() -> None:
+def test_repeat_is_three_rounds_more_and_does_not_move_the_schedule() -> None:
     gratuitous = _started(answering(VIP4, VIP6), VIP4)
     _run(gratuitous, 6.0)
     gratuitous.repeat([VIP4, VIP6, VIP4])  # VIP6 is answered and was not started: not announced; twice is once
     said = _run(gratuitous, 70.0, start=10.0)
     frames = [(round(at, 6), output.payload) for at, output in said if isinstance(output, Send)]
-    assert frames == [(10.0, REQUEST), (10.0, REPLY), (65.0, REQUEST), (65.0, REPLY)]
+    assert frames == [(at, form) for at in (10.0, 10.3, 11.2, 65.0) for form in (REQUEST, REPLY)]
     assert reports([output for _, output in said]) == []
     gratuitous.repeat([VIP4])
     assert len(_run(gratuitous, 70.5, start=70.5)) == 2
+    gratuitous.repeat([VIP4])  # the newest repeat takes the place of the one before
+    assert len(_run(gratuitous, 75.0, start=70.6)) == 6
+    gratuitous.repeat([VIP4])
+    _run(gratuitous, 75.0, start=75.0)
+    gratuitous.stop([(VIP4, ETH0)])
+    assert _run(gratuitous, 80.0, start=75.0) == []
 
 
 def test_without_lease_nothing_is_said_and_nothing_is_lost() -> None:
