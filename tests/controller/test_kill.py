@@ -126,16 +126,32 @@ def _change(home: Home, watch: Watch, chance: random.Random) -> None:
         home.service(name)
 
 
+def _await_commit(home: Home, watch: Watch, chance: random.Random) -> None:
+    """Changes something and returns when the ledger's log grows, which is before that is published."""
+    log = home.state / "controller" / "ledger.sqlite-wal"
+
+    def written() -> int:
+        return log.stat().st_mtime_ns if log.exists() else 0
+
+    before, until = written(), time.monotonic() + 0.5
+    _change(home, watch, chance)
+    while written() == before and time.monotonic() < until:
+        pass
+
+
 def _kills(home: Home, count: int, seed: int) -> Watch:
+    """Every other kill comes at any moment, the others are aimed at the time between a commit and its publication."""
     chance = random.Random(seed)
     watch = Watch(home)
-    for _ in range(count):
+    for number in range(count):
         child = _start(home)
         try:
             until = time.monotonic() + chance.uniform(0.0, 0.8)
             while time.monotonic() < until:
                 _change(home, watch, chance)
                 time.sleep(chance.uniform(0.0, 0.1))
+            if number % 2:
+                _await_commit(home, watch, chance)
         finally:
             os.kill(child, signal.SIGKILL)
             _, status = os.waitpid(child, 0)
