@@ -76,7 +76,8 @@ def test_the_others_take_over_from_a_killed_pulse_within_three_intervals(
         print(f"\n  takeover of 20 addresses after SIGKILL: {first * 1000:.0f} to {last * 1000:.0f} ms", end="")
     assert first >= D - INTERVAL - 0.01
     assert last <= D + MARGIN
-    assert pulses["b"].members["a"]["state"] == pulses["c"].members["a"]["state"] == "gone"
+    # c, who takes nothing, may hear the last vote a moment after b has acted on it.
+    pulses.until(lambda: all(pulses[name].members["a"]["state"] == "gone" for name in ("b", "c")))
     pulses.until(lambda: {row[4] for row in pulses["b"].mine.values()} == {"started", "owner_gone"})
     assert all(row[2] for row in pulses["b"].mine.values())
     # Its first heir is b; c has taken nothing.
