@@ -17,9 +17,9 @@ from lbctl.config.diagnostic import Diagnostic, Label, Severity, Span
 from lbctl.config.kind import Object
 from lbctl.config.parse import Parsed
 from lbctl.config.schema import Path
-from lbctl.model.snapshot import MAPS, World
+from lbctl.model.snapshot import SOURCE_MAPS, World
 
-_NAMES = (*(name for name in MAPS if name != "allocations"), "secrets")
+_NAMES = (*SOURCE_MAPS, "secrets")
 _Maps = dict[str, dict[Any, Any]]
 
 

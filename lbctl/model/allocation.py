@@ -13,7 +13,7 @@ class Allocation:
     """A service's addresses, IPv4 first where it has both.
 
     `id` grows by one with every grant the ledger ever made, so that of two who say they hold an address the newer
-    grant is known without a clock.
+    grant is known without a clock. `second_pool`: the pool of the second address where it is not that of the first.
     """
 
     service: ServiceKey
@@ -21,3 +21,8 @@ class Allocation:
     pool: str
     id: int
     since_unix: float
+    second_pool: str = ""
+
+    def pool_of(self, address: IPAddress) -> str:
+        """The pool that one of the addresses comes from."""
+        return self.second_pool if self.second_pool and address != self.addresses[0] else self.pool

@@ -8,6 +8,7 @@ from ipaddress import IPv4Network, IPv6Network
 from typing import NamedTuple
 
 from lbctl.model.address import Family, IPAddress
+from lbctl.model.pool import OnConflict
 from lbctl.model.selector import Labels
 
 
@@ -58,11 +59,18 @@ class Port:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadBalancerSpec:
-    """What a service asks of the load balancer, from its spec and its annotations (MetalLB section 2.1)."""
+    """What a service asks of the load balancer, from its spec and its annotations (MetalLB section 2.1).
+
+    `pools_by_family` (annotation lbctl.io/address-pools): the pools its families may come from, in order, each from
+    another if need be; MetalLB's `requested_pool` takes one pool for both. `on_conflict` (lbctl.io/on-conflict)
+    overrides the pool's.
+    """
 
     load_balancer_class: str | None = None
     requested: tuple[IPAddress, ...] = ()
     requested_pool: str | None = None
+    pools_by_family: tuple[str, ...] = ()
+    on_conflict: OnConflict | None = None
     sharing_key: str | None = None
     allocate_node_ports: bool = True
 

@@ -21,6 +21,7 @@ from lbctl.model.member import Member
 from lbctl.model.node import Namespace, Node
 from lbctl.model.peer import BFDProfile, BGPPeer, CommunityAliases
 from lbctl.model.pool import Pool
+from lbctl.model.reservation import Quarantine
 from lbctl.model.service import Service, ServiceKey
 
 _K = TypeVar("_K")
@@ -49,6 +50,7 @@ class World:
     bfd_profiles: Mapping[str, BFDProfile] = field(default_factory=_empty)
     communities: Mapping[str, CommunityAliases] = field(default_factory=_empty)
     allocations: Mapping[ServiceKey, Allocation] = field(default_factory=_empty)
+    quarantined: Mapping[IPAddress, Quarantine] = field(default_factory=_empty)
 
     def changes_since(self, old: World) -> Changes:
         """The keys, map by map, whose object is not the very same one as in `old`."""
@@ -61,6 +63,8 @@ class World:
 
 MAPS: tuple[str, ...] = tuple(f.name for f in fields(World) if f.name not in ("generation", "made_unix"))
 """The names of World's maps, in the order they are declared."""
+SOURCE_MAPS: tuple[str, ...] = tuple(name for name in MAPS if name not in ("allocations", "quarantined"))
+"""Those that a source brings; the controller writes the others."""
 
 
 @dataclass(frozen=True, slots=True)

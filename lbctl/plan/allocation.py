@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 from lbctl.model.address import IPAddress
 from lbctl.model.allocation import Allocation
+from lbctl.model.reservation import Freed, Quarantine, Reservation
 from lbctl.model.service import ServiceKey
 from lbctl.plan.reason import GrantCause, Reason, Refusal
 
@@ -24,10 +25,14 @@ class Remembered:
 
     `terms`: on which terms each holder was let in (`Terms.text`), so that of two who stopped agreeing on a shared
     address the one who changed goes. `first_seen`: seconds since 1970, for services without creationTimestamp.
+    `reserved`, `quarantined` and `freed` are kept of addresses that may have no holder at all.
     """
 
     terms: Mapping[ServiceKey, str] = field(default_factory=dict)
     first_seen: Mapping[ServiceKey, float] = field(default_factory=dict)
+    reserved: Mapping[ServiceKey, Reservation] = field(default_factory=dict)
+    quarantined: Mapping[IPAddress, Quarantine] = field(default_factory=dict)
+    freed: Mapping[IPAddress, Freed] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,7 +18,7 @@ from typing import Any
 from lbctl.config.assemble import FileReading, Reading
 from lbctl.config.diagnostic import Diagnostic, Severity
 from lbctl.config.reader import Reader
-from lbctl.model.snapshot import MAPS, World, evolve
+from lbctl.model.snapshot import SOURCE_MAPS, World, evolve
 from lbctl.sources.tree import Listing, Stamp, stamp
 from lbctl.telemetry.log import event
 
@@ -27,7 +27,6 @@ _log = logging.getLogger("lbctl.files")
 GONE_TIME = 0.1
 """Seconds for which a missing file is not missed: editors take the old one away before they put the new one there."""
 _MOST_LOGGED = 20
-_MAPS = tuple(name for name in MAPS if name != "allocations")
 
 
 @dataclass(slots=True)
@@ -238,7 +237,7 @@ class Manifests:
 
     def _was_published(self, published: World, path: str) -> bool:
         wanted = self.files[path].wanted
-        objects = [each for each in wanted.objects if each.map in _MAPS] if wanted is not None else []
+        objects = [each for each in wanted.objects if each.map in SOURCE_MAPS] if wanted is not None else []
         return bool(objects) and all(getattr(published, each.map).get(each.key) == each.value for each in objects)
 
     def _put_in_force(self, path: str, file: ManifestFile) -> None:
@@ -268,7 +267,7 @@ class Manifests:
             self._last_good = None  # from now on what is in no manifest does not exist
         old_world = self.state.world
         changed: dict[str, Mapping[Any, Any]] = {}
-        for name in _MAPS:
+        for name in SOURCE_MAPS:
             new: Mapping[Any, Any] = getattr(reading.world, name)
             if self._last_good is not None:
                 new = {**getattr(self._last_good, name), **new}

@@ -11,9 +11,7 @@ from lbctl.config.codes import CODES, Code, as_markdown
 
 ROOT = Path(__file__).parents[2]
 SOURCE = "\n".join(
-    path.read_text()
-    for path in sorted([*(ROOT / "lbctl/config").glob("*.py"), ROOT / "lbctl/cli/validate.py"])
-    if path.name != "codes.py"
+    path.read_text() for path in sorted([*(ROOT / "lbctl/config").glob("*.py"), ROOT / "lbctl/cli/validate.py"])
 )
 TESTS = "\n".join(
     path.read_text() for folder in ("config", "cli", "sources") for path in (ROOT / "tests" / folder).glob("*.py")

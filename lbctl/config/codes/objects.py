@@ -1,0 +1,112 @@
+"""LB01: codes of findings about objects."""
+
+from __future__ import annotations
+
+from lbctl.config.codes.code import ERROR, NOTE, WARNING, Code
+
+OBJECTS: tuple[Code, ...] = (
+    Code(
+        "LB0101",
+        ERROR,
+        "document is not an object",
+        "Each document of a manifest is a mapping with apiVersion, kind and metadata. This one is a list or a "
+        "single value.",
+    ),
+    Code(
+        "LB0102",
+        ERROR,
+        "apiVersion or kind missing",
+        "Without both, nobody can tell what the object is. For lbctl's own kinds write apiVersion: "
+        "metallb.io/v1beta1 and, for example, kind: IPAddressPool.",
+    ),
+    Code(
+        "LB0103",
+        ERROR,
+        "unknown kind in metallb.io",
+        "The group metallb.io has a small set of kinds, and this is none of them in that version. Objects in "
+        "metallb.io configure the load balancer, so an unknown one is an error and not passed over.",
+    ),
+    Code(
+        "LB0104",
+        NOTE,
+        "kind is not read",
+        "lbctl reads Services, EndpointSlices, Nodes, Namespaces and Secrets beside the kinds of metallb.io. Other "
+        "objects may lie in the same file; they are passed over.",
+    ),
+    Code(
+        "LB0105",
+        ERROR,
+        "unknown field",
+        "An object in metallb.io has a field that its kind does not have. A misspelt field would otherwise leave "
+        "its default in force without a word.",
+    ),
+    Code(
+        "LB0106",
+        WARNING,
+        "unknown field in a Kubernetes object",
+        "The kind does not have this field as of Kubernetes 1.36. A newer Kubernetes may have it; more often it is "
+        "misspelt or stands at the wrong indentation.",
+    ),
+    Code(
+        "LB0107",
+        ERROR,
+        "wrong type",
+        "The field takes another type of value. Text that looks like a number or a boolean (64512, true, null) "
+        "must be quoted where text is wanted. YAML 1.2 rules apply: on, yes and 64512:10 are text.",
+    ),
+    Code("LB0108", ERROR, "number out of range", "The field takes numbers of a certain range only."),
+    Code("LB0109", ERROR, "not one of the allowed values", "The field takes one of a few values, written exactly so."),
+    Code("LB0110", ERROR, "required field missing", "The object means nothing without this field."),
+    Code(
+        "LB0111",
+        ERROR,
+        "not a valid name",
+        "Names of objects are lower-case letters, digits, '-' and '.', beginning and ending with a letter or "
+        "digit, 253 characters at most (RFC 1123).",
+    ),
+    Code(
+        "LB0112",
+        WARNING,
+        "apiVersion looks wrong for this kind",
+        "The kind is one that lbctl reads, but in another group or version, so the object is passed over. That is "
+        "right if it belongs to another program and a mistake if the apiVersion is misspelt or old.",
+    ),
+    Code(
+        "LB0113",
+        ERROR,
+        "object defined twice",
+        "Two objects of one kind have the same name (and namespace). Which of them should count cannot be told. "
+        "The first, in the order of file names and lines, is used.",
+        "P6",
+    ),
+    Code(
+        "LB0114",
+        ERROR,
+        "value given twice",
+        "A list that means a set holds the same value twice.",
+        "P8, P9, B1",
+    ),
+    Code(
+        "LB0115",
+        ERROR,
+        "invalid selector",
+        "A label selector's expression needs values with In and NotIn and must not have any with Exists and "
+        "DoesNotExist.",
+        "P9",
+    ),
+    Code("LB0116", ERROR, "not an IP address", "The field takes one IPv4 or IPv6 address, without prefix length."),
+    Code("LB0117", ERROR, "not a CIDR", "The field takes an address and a prefix length, such as 192.0.2.0/24."),
+    Code(
+        "LB0118",
+        ERROR,
+        "not a duration",
+        "Durations are numbers with units, such as 90s, 1m30s or 500ms (units ns, us, ms, s, m, h).",
+    ),
+    Code(
+        "LB0119",
+        WARNING,
+        "not a time stamp",
+        "metadata.creationTimestamp is a time of RFC 3339 such as 2026-01-31T12:00:00Z. It decides who comes first "
+        "when addresses are short; without it the order of first sight does.",
+    ),
+)

@@ -1,0 +1,52 @@
+"""LB02: codes of findings about pools."""
+
+from __future__ import annotations
+
+from lbctl.config.codes.code import ERROR, NOTE, WARNING, Code
+
+POOLS: tuple[Code, ...] = (
+    Code(
+        "LB0201",
+        ERROR,
+        "pool without addresses",
+        "A pool needs at least one CIDR or range to give addresses from.",
+        "P2",
+    ),
+    Code(
+        "LB0202",
+        ERROR,
+        "not a CIDR or a range",
+        "An item of a pool is a CIDR such as 192.0.2.0/24 or a range such as 192.0.2.10-192.0.2.20. A single "
+        "address is written with /32 (IPv4) or /128 (IPv6).",
+        "P3, P4",
+    ),
+    Code("LB0203", ERROR, "range ends before it starts", "The first address of a range is the lower one.", "P5"),
+    Code(
+        "LB0204",
+        ERROR,
+        "range of two families",
+        "Both ends of a range are IPv4 or both are IPv6. A pool may hold ranges of both families, as separate items.",
+    ),
+    Code(
+        "LB0205",
+        ERROR,
+        "pools overlap",
+        "An address lies in two items, of one pool or of two. It could be given away twice, or by rules that "
+        "contradict each other.",
+        "P7",
+    ),
+    Code(
+        "LB0206",
+        NOTE,
+        "bits behind the prefix length",
+        "198.51.100.10/24 means the whole of 198.51.100.0/24, as in MetalLB. Write the network address to make "
+        "that clear, or a range if it was not meant.",
+    ),
+    Code(
+        "LB0207",
+        WARNING,
+        "pool that nothing announces",
+        "Services get addresses from this pool, but no L2Advertisement or BGPAdvertisement covers it, so that no "
+        "client ever reaches them.",
+    ),
+)

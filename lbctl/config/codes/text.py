@@ -1,0 +1,78 @@
+"""LB00: codes of findings about text."""
+
+from __future__ import annotations
+
+from lbctl.config.codes.code import ERROR, NOTE, Code
+
+TEXT: tuple[Code, ...] = (
+    Code(
+        "LB0001",
+        ERROR,
+        "not UTF-8 text",
+        "Manifests are UTF-8. The file starts with the mark of another encoding, or holds bytes that are no UTF-8 "
+        "text at all (a binary file under a manifest's name). Save it as UTF-8.",
+    ),
+    Code(
+        "LB0002",
+        ERROR,
+        "forbidden character",
+        "YAML allows printable characters, line ends and tabs. A NUL or another control character usually means "
+        "that the file is damaged or was cut off while being written. Line separators such as U+2028 are refused "
+        "because YAML 1.1 and 1.2 disagree on them; write them as \\u2028 in double quotes.",
+    ),
+    Code(
+        "LB0003",
+        ERROR,
+        "tab used for indentation",
+        "YAML indents with spaces only, since the width of a tab is not defined. Replace the tabs at the beginning "
+        "of the line by spaces; most editors can do it for the whole file.",
+    ),
+    Code(
+        "LB0004",
+        ERROR,
+        "not valid YAML",
+        "The text cannot be understood as YAML. The position is where reading failed; the mistake is there or "
+        "just before it. Other documents of the file are still read and checked.",
+    ),
+    Code(
+        "LB0005",
+        ERROR,
+        "key given twice",
+        "A mapping holds the same key twice. Many readers silently keep one of the two; lbctl refuses, because the "
+        "other one was written with an intention as well.",
+    ),
+    Code(
+        "LB0006",
+        ERROR,
+        "alias that cannot be followed",
+        "A YAML alias (*name) must name an anchor (&name) that stands before it, must not contain itself, and must "
+        "not multiply the document beyond reason. Write the value out instead.",
+    ),
+    Code(
+        "LB0007",
+        ERROR,
+        "nested too deeply",
+        "The document nests lists and mappings deeper than any manifest does. lbctl stops reading there, so that "
+        "no text can exhaust its memory.",
+    ),
+    Code(
+        "LB0008",
+        ERROR,
+        "YAML feature that manifests do not use",
+        "Custom tags (!name), mappings as keys and merge keys (<<) have no meaning in a manifest or differ between "
+        "YAML versions. Write the value out plainly.",
+    ),
+    Code(
+        "LB0009",
+        NOTE,
+        "nothing in it",
+        "The file holds no document, or the folder no manifest (*.yaml, *.yml, *.json). That is allowed, and often "
+        "a file that was cut off.",
+    ),
+    Code(
+        "LB0010",
+        ERROR,
+        "cannot be read",
+        "The file or folder is missing or may not be read. Check the path and its permissions.",
+    ),
+)
