@@ -126,7 +126,7 @@ def test_it_follows_a_takeover(lan: Lan, pulses: Pulses, where: str) -> None:
         await until(complete)
         pulses["a"].process.kill()
         await until(lambda view: holders(view) == {"b": VIPS})
-        assert observer.view.members["a"].state is Liveness.GONE
+        await until(lambda view: view.members["a"].state is Liveness.GONE)
 
     views = observe(lan[where], story)
     # What did not change keeps its identity.
