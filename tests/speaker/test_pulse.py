@@ -237,7 +237,8 @@ def test_without_real_time_it_relaxes_unless_told_otherwise(lan: Segment, pulses
         if realtime:
             pulses.until(lambda node=node: node.notes("no_realtime") and node.notes("relaxed_interval"))  # type: ignore[misc]
         else:
-            assert not node.notes("no_realtime") and not node.notes("relaxed_interval")
+            assert not node.notes("no_realtime")
+            assert not node.notes("relaxed_interval")
         node.end()
 
 
