@@ -22,6 +22,7 @@ from lbctl.model.service import ServiceKey
 from lbctl.model.snapshot import World
 from lbctl.plan.reason import Refusal
 from lbctl.sources import published_bgp as bgp
+from lbctl.sources import published_pool as pool
 from lbctl.sources import published_schema as schema
 from lbctl.sources.base import SourceError
 from lbctl.sources.published_schema import SCHEMA
@@ -72,15 +73,18 @@ class Kind:
     to_wire: Callable[[Any], Any]
     to_model: Callable[[Any], Any]
     key: Callable[[Any], Any]
+    order: Callable[[Any], Any] | None = None
+    """What sorts the keys, where they do not sort by themselves."""
 
     def encode(self, _key: Any, value: Any) -> bytes:
         return _encoder.encode(self.to_wire(value))
 
 
 _by_name, _by_key = attrgetter("name"), attrgetter("key")
+_by_service, _by_address = attrgetter("service"), attrgetter("address")
 
 KINDS: tuple[Kind, ...] = (
-    Kind("pools", "pools", schema.PoolWire, schema.pool_wire, schema.pool_of, _by_name),
+    Kind("pools", "pools", pool.PoolWire, pool.pool_wire, pool.pool_of, _by_name),
     Kind("l2Advertisements", "l2_advertisements", bgp.L2Wire, bgp.l2_wire, bgp.l2_of, _by_name),
     Kind("bgpAdvertisements", "bgp_advertisements", bgp.BGPWire, bgp.bgp_wire, bgp.bgp_of, _by_name),
     Kind("bgpPeers", "bgp_peers", bgp.PeerWire, bgp.peer_wire, bgp.peer_of, _by_name),
@@ -88,13 +92,15 @@ KINDS: tuple[Kind, ...] = (
     Kind("communities", "communities", bgp.CommunityWire, bgp.community_wire, bgp.community_of, _by_name),
     Kind("nodes", "nodes", schema.NodeWire, schema.node_wire, schema.node_of, _by_name),
     Kind("namespaces", "namespaces", schema.NamespaceWire, schema.namespace_wire, schema.namespace_of, _by_name),
+    Kind("allocations", "allocations", pool.AllocationWire, pool.allocation_wire, pool.allocation_of, _by_service),
     Kind(
-        "allocations",
-        "allocations",
-        schema.AllocationWire,
-        schema.allocation_wire,
-        schema.allocation_of,
-        attrgetter("service"),
+        "quarantined",
+        "quarantined",
+        pool.QuarantineWire,
+        pool.quarantine_wire,
+        pool.quarantine_of,
+        _by_address,
+        order=lambda address: (address.version, int(address)),
     ),
     Kind("services", "services", schema.ServiceWire, schema.service_wire, schema.service_of, _by_key),
     Kind("endpointSlices", "slices", schema.SliceWire, schema.slice_wire, schema.slice_of, _by_key),
@@ -110,7 +116,8 @@ def _encode_pending(key: ServiceKey, refusals: tuple[Refusal, ...]) -> bytes:
 class _Section:
     """What was said of one map last time: the map itself, each key's bytes in order of keys, and all of it joined."""
 
-    def __init__(self) -> None:
+    def __init__(self, order: Callable[[Any], Any] | None = None) -> None:
+        self._sort_by = order
         self._source: Mapping[Any, Any] = MappingProxyType({})
         self._order: list[Any] = []
         self._fragments: dict[Any, bytes] = {}
@@ -131,7 +138,7 @@ class _Section:
             self._order = [key for key in self._order if key not in removed]
         # In order already but for the end, which sorting makes use of.
         self._order += added
-        self._order.sort()
+        self._order.sort(key=self._sort_by)
         self._source = source
         self._joined = b",\n".join(map(fragments.__getitem__, self._order))
         return self._joined
@@ -143,7 +150,7 @@ class DocumentEncoder:
     def __init__(self, *, cluster: str, ledger: str) -> None:
         self._cluster = cluster
         self._ledger = ledger
-        self._sections = {member: _Section() for member in (*(kind.member for kind in KINDS), PENDING)}
+        self._sections = {PENDING: _Section(), **{kind.member: _Section(kind.order) for kind in KINDS}}
 
     def encode(self, world: World, pending: Mapping[ServiceKey, tuple[Refusal, ...]]) -> tuple[bytes, ...]:
         """The document's bytes, in parts to be written one after the other."""

@@ -11,11 +11,10 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 import msgspec
 
-from lbctl.model.address import AddressRange, Family, IPAddress
-from lbctl.model.allocation import Allocation
+from lbctl.model.address import Family, IPAddress
 from lbctl.model.endpoint import Endpoint, EndpointPort, EndpointSlice, SliceKey
 from lbctl.model.node import Namespace, Node
-from lbctl.model.pool import Pool, ServiceAllocation
+from lbctl.model.pool import OnConflict
 from lbctl.model.selector import Labels, LabelSelector, Operator, Requirement
 from lbctl.model.service import (
     FamilyPolicy,
@@ -109,6 +108,8 @@ class ServiceWire(Wire):
     load_balancer_class: str | None = None
     requested: list[str] = []
     requested_pool: str | None = None
+    pools_by_family: list[str] = []
+    on_conflict: OnConflict | None = None
     sharing_key: str | None = None
     allocate_node_ports: bool = True
     cluster_ips: list[str] = []
@@ -146,6 +147,8 @@ def service_wire(service: Service) -> ServiceWire:
         load_balancer_class=asked.load_balancer_class,
         requested=texts_of(asked.requested),
         requested_pool=asked.requested_pool,
+        pools_by_family=list(asked.pools_by_family),
+        on_conflict=asked.on_conflict,
         sharing_key=asked.sharing_key,
         allocate_node_ports=asked.allocate_node_ports,
         cluster_ips=list(family.cluster_ips),
@@ -183,6 +186,8 @@ def service_of(wire: ServiceWire) -> Service:
             load_balancer_class=wire.load_balancer_class,
             requested=addresses_of(wire.requested),
             requested_pool=wire.requested_pool,
+            pools_by_family=tuple(wire.pools_by_family),
+            on_conflict=wire.on_conflict,
             sharing_key=wire.sharing_key,
             allocate_node_ports=wire.allocate_node_ports,
         ),
@@ -311,99 +316,6 @@ def namespace_wire(namespace: Namespace) -> NamespaceWire:
 
 def namespace_of(wire: NamespaceWire) -> Namespace:
     return Namespace(name=wire.name, labels=labels_of(wire.labels))
-
-
-class RangeWire(Wire):
-    first: str
-    last: str
-    text: str
-
-
-class ServiceAllocationWire(Wire):
-    priority: int = 0
-    namespaces: list[str] = []
-    namespace_selectors: list[SelectorWire] = []
-    service_selectors: list[SelectorWire] = []
-
-
-class PoolWire(Wire):
-    name: str
-    ranges: list[RangeWire]
-    auto_assign: bool = True
-    avoid_buggy_ips: bool = False
-    service_allocation: ServiceAllocationWire | None = None
-    labels: dict[str, str] = {}
-    annotations: dict[str, str] = {}
-
-
-def pool_wire(pool: Pool) -> PoolWire:
-    pinned = pool.service_allocation
-    return PoolWire(
-        name=pool.name,
-        ranges=[RangeWire(first=str(item.first), last=str(item.last), text=item.text) for item in pool.ranges],
-        auto_assign=pool.auto_assign,
-        avoid_buggy_ips=pool.avoid_buggy_ips,
-        service_allocation=None
-        if pinned is None
-        else ServiceAllocationWire(
-            priority=pinned.priority,
-            namespaces=list(pinned.namespaces),
-            namespace_selectors=selector_wires(pinned.namespace_selectors),
-            service_selectors=selector_wires(pinned.service_selectors),
-        ),
-        labels=dict(pool.labels),
-        annotations=dict(pool.annotations),
-    )
-
-
-def pool_of(wire: PoolWire) -> Pool:
-    pinned = wire.service_allocation
-    return Pool(
-        name=wire.name,
-        ranges=tuple(AddressRange(address_of(item.first), address_of(item.last), item.text) for item in wire.ranges),
-        auto_assign=wire.auto_assign,
-        avoid_buggy_ips=wire.avoid_buggy_ips,
-        service_allocation=None
-        if pinned is None
-        else ServiceAllocation(
-            priority=pinned.priority,
-            namespaces=tuple(pinned.namespaces),
-            namespace_selectors=selectors_of(pinned.namespace_selectors),
-            service_selectors=selectors_of(pinned.service_selectors),
-        ),
-        labels=labels_of(wire.labels),
-        annotations=labels_of(wire.annotations),
-    )
-
-
-class AllocationWire(Wire):
-    namespace: str
-    name: str
-    addresses: list[str]
-    pool: str
-    id: int
-    since_unix: float
-
-
-def allocation_wire(allocation: Allocation) -> AllocationWire:
-    return AllocationWire(
-        namespace=allocation.service.namespace,
-        name=allocation.service.name,
-        addresses=texts_of(allocation.addresses),
-        pool=allocation.pool,
-        id=allocation.id,
-        since_unix=allocation.since_unix,
-    )
-
-
-def allocation_of(wire: AllocationWire) -> Allocation:
-    return Allocation(
-        service=ServiceKey(wire.namespace, wire.name),
-        addresses=addresses_of(wire.addresses),
-        pool=wire.pool,
-        id=wire.id,
-        since_unix=wire.since_unix,
-    )
 
 
 class RefusalWire(Wire):

@@ -18,7 +18,8 @@ from lbctl.model.peer import (
     PeerTimers,
     SecretReference,
 )
-from lbctl.model.pool import Pool, ServiceAllocation
+from lbctl.model.pool import Choice, OnConflict, Pool, PoolOptions, ServiceAllocation
+from lbctl.model.reservation import Quarantine
 from lbctl.model.selector import LabelSelector, Operator, Requirement
 from lbctl.model.service import (
     FamilyPolicy,
@@ -52,6 +53,8 @@ SERVICE = Service(
         load_balancer_class="example.com/lb",
         requested=(ip_address("192.0.2.1"), ip_address("2001:db8::1")),
         requested_pool="pool",
+        pools_by_family=("pool", "other"),
+        on_conflict=OnConflict.REALLOCATE,
         sharing_key="key",
         allocate_node_ports=False,
     ),
@@ -92,6 +95,14 @@ POOL = Pool(
     avoid_buggy_ips=True,
     service_allocation=ServiceAllocation(
         priority=7, namespaces=("ns",), namespace_selectors=(SELECTOR,), service_selectors=(SELECTOR, SELECTOR)
+    ),
+    options=PoolOptions(
+        excluded=(AddressRange(ip_address("192.0.2.13"), ip_address("192.0.2.14"), "192.0.2.13-192.0.2.14"),),
+        cooling_time=2.5,
+        choice=Choice.LEAST_RECENTLY_USED,
+        protected=True,
+        on_conflict=OnConflict.REALLOCATE,
+        probe=False,
     ),
     labels=LABELS,
     annotations=LABELS,
@@ -161,6 +172,10 @@ ALLOCATION = Allocation(
     pool="pool",
     id=12345678901,
     since_unix=1700000001.5,
+    second_pool="other",
+)
+QUARANTINE = Quarantine(
+    address=ip_address("192.0.2.7"), mac="02:00:00:00:00:07", node="n1", interface="eth1", since_unix=1700000001.75
 )
 WORLD = World(
     generation=42,
@@ -184,6 +199,7 @@ WORLD = World(
     bfd_profiles={"fast": BFD},
     communities={"names": CommunityAliases(name="names", aliases=(("gold", "64512:1"), ("iron", "large:1:2:3")))},
     allocations={KEY: ALLOCATION},
+    quarantined={QUARANTINE.address: QUARANTINE},
 )
 PENDING = {
     ServiceKey("ns", "waits"): (

@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from ipaddress import ip_address
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lbctl.model.peer import PeerSession
+from lbctl.model.pool import PoolOptions
 from lbctl.model.service import Service, ServiceKey
 from lbctl.model.snapshot import MAPS, World
 from lbctl.plan.reason import Reason, Refusal
@@ -23,7 +25,7 @@ from lbctl.sources.published_document import (
     PublishedError,
     Trouble,
 )
-from tests.sources.published_worlds import KEY, PEER, PENDING, SERVICE, WORLD
+from tests.sources.published_worlds import ALLOCATION, KEY, PEER, PENDING, QUARANTINE, SERVICE, WORLD
 
 
 def document(world: World = WORLD, pending: Any = PENDING) -> bytes:
@@ -58,6 +60,28 @@ def test_the_example_leaves_no_field_out() -> None:
     """A field that is added to the model and forgotten here, or in the schema, is found."""
     left_out = [path for name in MAPS for item in getattr(WORLD, name).values() for path in _at_default(item, name)]
     assert left_out == ["bgp_peers.session.password"]
+
+
+def test_a_file_of_before_the_options_is_read() -> None:
+    """What an older controller did not know has its default."""
+    body = json.loads(document())["body"]
+    del body["quarantined"], body["allocations"][0]["secondPool"]
+    for member in ("excluded", "coolingTime", "choice", "protected", "onConflict", "probe"):
+        del body["pools"][0][member]
+    for member in ("poolsByFamily", "onConflict"):
+        del body["services"][0][member]
+    world = DocumentDecoder().decode(sealed(json.dumps(body).encode())).world
+    assert (world.quarantined, world.pools["pool"].options) == ({}, PoolOptions())
+    assert world.allocations[KEY] == replace(ALLOCATION, second_pool="")
+    asked = replace(SERVICE.load_balancer, pools_by_family=(), on_conflict=None)
+    assert world.services[KEY] == replace(SERVICE, load_balancer=asked)
+
+
+def test_addresses_of_both_families_are_in_one_order() -> None:
+    texts = ["2001:db8::1", "192.0.2.10", "192.0.2.9"]
+    found = {item: replace(QUARANTINE, address=item) for item in map(ip_address, texts)}
+    read = json.loads(document(World(quarantined=found)))
+    assert [item["address"] for item in read["body"]["quarantined"]] == texts[::-1]
 
 
 @settings(max_examples=50, deadline=None)
