@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from lbctl.config.codes import CODES, Code, as_markdown
+from lbctl.config.diagnostic import Diagnostic
+from lbctl.config.reader import Reader
 
 ROOT = Path(__file__).parents[2]
 SOURCE = "\n".join(
@@ -35,3 +37,27 @@ def test_every_code_that_is_said_is_registered() -> None:
 def test_the_page_of_codes_is_up_to_date() -> None:
     """Write it anew: python -c 'from lbctl.config.codes import as_markdown as m; print(m(), end="")'"""
     assert (ROOT / "docs/diagnostics.md").read_text() == as_markdown()
+
+
+@pytest.mark.parametrize("code", CODES.values(), ids=lambda code: code.code)
+def test_the_example_shows_the_code_and_the_fix_mends_it(code: Code) -> None:
+    assert code.fix, "nobody says what to do"
+    if code.code in SHOWN_BY_NO_TEXT:
+        assert not code.example
+        return
+    assert code.example.endswith("\n")
+    assert len(code.example.splitlines()) <= 30
+    assert {found.code for found in _read(code.example)} == {code.code}
+    if code.mended:
+        assert _read(code.mended) == ()
+    else:
+        assert len(code.advice) > 20
+        assert code.advice.endswith(".")
+
+
+SHOWN_BY_NO_TEXT = {"LB0010"}
+"""What is wrong with a path, not with a text."""
+
+
+def _read(text: str) -> tuple[Diagnostic, ...]:
+    return Reader().read({"example.yaml": text.encode("utf-8", "surrogateescape")}).diagnostics

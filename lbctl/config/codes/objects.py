@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lbctl.config.codes.code import ERROR, NOTE, WARNING, Code
+from lbctl.config.codes.example import COVER, manifest, peer, pool, service, together
 
 OBJECTS: tuple[Code, ...] = (
     Code(
@@ -11,6 +12,8 @@ OBJECTS: tuple[Code, ...] = (
         "document is not an object",
         "Each document of a manifest is a mapping with apiVersion, kind and metadata. This one is a list or a "
         "single value.",
+        example="- apiVersion: v1\n  kind: Namespace\n  metadata: {name: web}\n",
+        fix=manifest("Namespace", name="web", version="v1"),
     ),
     Code(
         "LB0102",
@@ -18,6 +21,8 @@ OBJECTS: tuple[Code, ...] = (
         "apiVersion or kind missing",
         "Without both, nobody can tell what the object is. For lbctl's own kinds write apiVersion: "
         "metallb.io/v1beta1 and, for example, kind: IPAddressPool.",
+        example="kind: Namespace\nmetadata: {name: web}\n",
+        fix=manifest("Namespace", name="web", version="v1"),
     ),
     Code(
         "LB0103",
@@ -25,6 +30,8 @@ OBJECTS: tuple[Code, ...] = (
         "unknown kind in metallb.io",
         "The group metallb.io has a small set of kinds, and this is none of them in that version. Objects in "
         "metallb.io configure the load balancer, so an unknown one is an error and not passed over.",
+        example=manifest("IPAdressPool", "addresses: [192.0.2.0/24]"),
+        fix=together(pool(), COVER),
     ),
     Code(
         "LB0104",
@@ -32,6 +39,8 @@ OBJECTS: tuple[Code, ...] = (
         "kind is not read",
         "lbctl reads Services, EndpointSlices, Nodes, Namespaces and Secrets beside the kinds of metallb.io. Other "
         "objects may lie in the same file; they are passed over.",
+        example=manifest("ConfigMap", version="v1"),
+        fix="Nothing, if the object belongs to another program. Otherwise check its kind and apiVersion.",
     ),
     Code(
         "LB0105",
@@ -39,6 +48,8 @@ OBJECTS: tuple[Code, ...] = (
         "unknown field",
         "An object in metallb.io has a field that its kind does not have. A misspelt field would otherwise leave "
         "its default in force without a word.",
+        example=pool("adresses: [192.0.2.0/24]"),
+        fix=together(pool(), COVER),
     ),
     Code(
         "LB0106",
@@ -46,6 +57,8 @@ OBJECTS: tuple[Code, ...] = (
         "unknown field in a Kubernetes object",
         "The kind does not have this field as of Kubernetes 1.36. A newer Kubernetes may have it; more often it is "
         "misspelt or stands at the wrong indentation.",
+        example=service("loadBalancerClas: lbctl.io/lbctl"),
+        fix=service("loadBalancerClass: lbctl.io/lbctl"),
     ),
     Code(
         "LB0107",
@@ -53,16 +66,41 @@ OBJECTS: tuple[Code, ...] = (
         "wrong type",
         "The field takes another type of value. Text that looks like a number or a boolean (64512, true, null) "
         "must be quoted where text is wanted. YAML 1.2 rules apply: on, yes and 64512:10 are text.",
+        example=pool("addresses: [192.0.2.0/24]\nautoAssign: no"),
+        fix=together(pool("addresses: [192.0.2.0/24]\nautoAssign: false"), COVER),
     ),
-    Code("LB0108", ERROR, "number out of range", "The field takes numbers of a certain range only."),
-    Code("LB0109", ERROR, "not one of the allowed values", "The field takes one of a few values, written exactly so."),
-    Code("LB0110", ERROR, "required field missing", "The object means nothing without this field."),
+    Code(
+        "LB0108",
+        ERROR,
+        "number out of range",
+        "The field takes numbers of a certain range only.",
+        example=manifest("BFDProfile", "detectMultiplier: 1"),
+        fix=manifest("BFDProfile", "detectMultiplier: 3"),
+    ),
+    Code(
+        "LB0109",
+        ERROR,
+        "not one of the allowed values",
+        "The field takes one of a few values, written exactly so.",
+        example=service("externalTrafficPolicy: local"),
+        fix=service("externalTrafficPolicy: Local"),
+    ),
+    Code(
+        "LB0110",
+        ERROR,
+        "required field missing",
+        "The object means nothing without this field.",
+        example=pool("autoAssign: true"),
+        fix=together(pool("addresses: [192.0.2.0/24]\nautoAssign: true"), COVER),
+    ),
     Code(
         "LB0111",
         ERROR,
         "not a valid name",
         "Names of objects are lower-case letters, digits, '-' and '.', beginning and ending with a letter or "
         "digit, 253 characters at most (RFC 1123).",
+        example=pool(name="First_Pool"),
+        fix=together(pool(name="first-pool"), COVER),
     ),
     Code(
         "LB0112",
@@ -70,6 +108,8 @@ OBJECTS: tuple[Code, ...] = (
         "apiVersion looks wrong for this kind",
         "The kind is one that lbctl reads, but in another group or version, so the object is passed over. That is "
         "right if it belongs to another program and a mistake if the apiVersion is misspelt or old.",
+        example=pool().replace("metallb.io", "metalb.io"),
+        fix=together(pool(), COVER),
     ),
     Code(
         "LB0113",
@@ -78,6 +118,13 @@ OBJECTS: tuple[Code, ...] = (
         "Two objects of one kind have the same name (and namespace). Which of them should count cannot be told. "
         "The first, in the order of file names and lines, is used.",
         "P6",
+        example=together(
+            manifest("L2Advertisement", "interfaces: [eth1]"), manifest("L2Advertisement", "interfaces: [eth2]")
+        ),
+        fix=together(
+            manifest("L2Advertisement", "interfaces: [eth1]"),
+            manifest("L2Advertisement", "interfaces: [eth2]", name="second"),
+        ),
     ),
     Code(
         "LB0114",
@@ -85,6 +132,8 @@ OBJECTS: tuple[Code, ...] = (
         "value given twice",
         "A list that means a set holds the same value twice.",
         "P8, P9, B1",
+        example=pool("addresses: [192.0.2.0/24]\nserviceAllocation:\n  namespaces: [web, web]"),
+        fix=together(pool("addresses: [192.0.2.0/24]\nserviceAllocation:\n  namespaces: [web]"), COVER),
     ),
     Code(
         "LB0115",
@@ -93,14 +142,34 @@ OBJECTS: tuple[Code, ...] = (
         "A label selector's expression needs values with In and NotIn and must not have any with Exists and "
         "DoesNotExist.",
         "P9",
+        example=manifest("L2Advertisement", "nodeSelectors:\n- matchExpressions:\n  - {key: rack, operator: In}"),
+        fix=manifest(
+            "L2Advertisement", "nodeSelectors:\n- matchExpressions:\n  - {key: rack, operator: In, values: [a]}"
+        ),
     ),
-    Code("LB0116", ERROR, "not an IP address", "The field takes one IPv4 or IPv6 address, without prefix length."),
-    Code("LB0117", ERROR, "not a CIDR", "The field takes an address and a prefix length, such as 192.0.2.0/24."),
+    Code(
+        "LB0116",
+        ERROR,
+        "not an IP address",
+        "The field takes one IPv4 or IPv6 address, without prefix length.",
+        example=peer("myASN: 64512\npeerASN: 64513\npeerAddress: 192.0.2.256"),
+        fix=peer("myASN: 64512\npeerASN: 64513\npeerAddress: 192.0.2.254"),
+    ),
+    Code(
+        "LB0117",
+        ERROR,
+        "not a CIDR",
+        "The field takes an address and a prefix length, such as 192.0.2.0/24.",
+        example=service("loadBalancerSourceRanges: [198.51.100.7]"),
+        fix=service("loadBalancerSourceRanges: [198.51.100.7/32]"),
+    ),
     Code(
         "LB0118",
         ERROR,
         "not a duration",
         "Durations are numbers with units, such as 90s, 1m30s or 500ms (units ns, us, ms, s, m, h).",
+        example=peer("myASN: 64512\npeerASN: 64513\npeerAddress: 192.0.2.1\nholdTime: 90 seconds"),
+        fix=peer("myASN: 64512\npeerASN: 64513\npeerAddress: 192.0.2.1\nholdTime: 90s"),
     ),
     Code(
         "LB0119",
@@ -108,5 +177,7 @@ OBJECTS: tuple[Code, ...] = (
         "not a time stamp",
         "metadata.creationTimestamp is a time of RFC 3339 such as 2026-01-31T12:00:00Z. It decides who comes first "
         "when addresses are short; without it the order of first sight does.",
+        example=manifest("Namespace", version="v1", metadata="creationTimestamp: yesterday"),
+        fix=manifest("Namespace", version="v1", metadata="creationTimestamp: 2026-01-31T12:00:00Z"),
     ),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lbctl.config.codes.code import ERROR, NOTE, WARNING, Code
+from lbctl.config.codes.example import COVER, pool, together
 
 POOLS: tuple[Code, ...] = (
     Code(
@@ -11,6 +12,8 @@ POOLS: tuple[Code, ...] = (
         "pool without addresses",
         "A pool needs at least one CIDR or range to give addresses from.",
         "P2",
+        example=pool("addresses: []"),
+        fix=together(pool(), COVER),
     ),
     Code(
         "LB0202",
@@ -19,13 +22,25 @@ POOLS: tuple[Code, ...] = (
         "An item of a pool is a CIDR such as 192.0.2.0/24 or a range such as 192.0.2.10-192.0.2.20. A single "
         "address is written with /32 (IPv4) or /128 (IPv6).",
         "P3, P4",
+        example=pool("addresses: [192.0.2.7]"),
+        fix=together(pool("addresses: [192.0.2.7/32]"), COVER),
     ),
-    Code("LB0203", ERROR, "range ends before it starts", "The first address of a range is the lower one.", "P5"),
+    Code(
+        "LB0203",
+        ERROR,
+        "range ends before it starts",
+        "The first address of a range is the lower one.",
+        "P5",
+        example=pool("addresses: [192.0.2.20-192.0.2.10]"),
+        fix=together(pool("addresses: [192.0.2.10-192.0.2.20]"), COVER),
+    ),
     Code(
         "LB0204",
         ERROR,
         "range of two families",
         "Both ends of a range are IPv4 or both are IPv6. A pool may hold ranges of both families, as separate items.",
+        example=pool('addresses: ["192.0.2.10-2001:db8::20"]'),
+        fix=together(pool('addresses: [192.0.2.10-192.0.2.20, "2001:db8::10-2001:db8::20"]'), COVER),
     ),
     Code(
         "LB0205",
@@ -34,6 +49,8 @@ POOLS: tuple[Code, ...] = (
         "An address lies in two items, of one pool or of two. It could be given away twice, or by rules that "
         "contradict each other.",
         "P7",
+        example=together(pool(), pool("addresses: [192.0.2.128/25]", name="second"), COVER),
+        fix=together(pool("addresses: [192.0.2.0/25]"), pool("addresses: [192.0.2.128/25]", name="second"), COVER),
     ),
     Code(
         "LB0206",
@@ -41,6 +58,8 @@ POOLS: tuple[Code, ...] = (
         "bits behind the prefix length",
         "198.51.100.10/24 means the whole of 198.51.100.0/24, as in MetalLB. Write the network address to make "
         "that clear, or a range if it was not meant.",
+        example=together(pool("addresses: [198.51.100.10/24]"), COVER),
+        fix=together(pool("addresses: [198.51.100.0/24]"), COVER),
     ),
     Code(
         "LB0207",
@@ -48,5 +67,7 @@ POOLS: tuple[Code, ...] = (
         "pool that nothing announces",
         "Services get addresses from this pool, but no L2Advertisement or BGPAdvertisement covers it, so that no "
         "client ever reaches them.",
+        example=pool(),
+        fix=together(pool(), COVER),
     ),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lbctl.config.codes.code import ERROR, NOTE, Code
+from lbctl.config.codes.example import COVER, manifest, pool
 
 TEXT: tuple[Code, ...] = (
     Code(
@@ -11,6 +12,8 @@ TEXT: tuple[Code, ...] = (
         "not UTF-8 text",
         "Manifests are UTF-8. The file starts with the mark of another encoding, or holds bytes that are no UTF-8 "
         "text at all (a binary file under a manifest's name). Save it as UTF-8.",
+        example=pool() + "# caf\udce9\n",
+        fix=pool() + "# café\n" + "---\n" + COVER,
     ),
     Code(
         "LB0002",
@@ -19,6 +22,8 @@ TEXT: tuple[Code, ...] = (
         "YAML allows printable characters, line ends and tabs. A NUL or another control character usually means "
         "that the file is damaged or was cut off while being written. Line separators such as U+2028 are refused "
         "because YAML 1.1 and 1.2 disagree on them; write them as \\u2028 in double quotes.",
+        example=pool() + "# a form feed: \f\n",
+        fix=pool() + "---\n" + COVER,
     ),
     Code(
         "LB0003",
@@ -26,6 +31,8 @@ TEXT: tuple[Code, ...] = (
         "tab used for indentation",
         "YAML indents with spaces only, since the width of a tab is not defined. Replace the tabs at the beginning "
         "of the line by spaces; most editors can do it for the whole file.",
+        example=manifest("L2Advertisement", "interfaces:\n\t- eth1").replace("  \t", "\t"),
+        fix=manifest("L2Advertisement", "interfaces:\n  - eth1"),
     ),
     Code(
         "LB0004",
@@ -33,6 +40,8 @@ TEXT: tuple[Code, ...] = (
         "not valid YAML",
         "The text cannot be understood as YAML. The position is where reading failed; the mistake is there or "
         "just before it. Other documents of the file are still read and checked.",
+        example="apiVersion: v1\nkind: Namespace\nmetadata:\n  name: web\n  labels: team: a\n",
+        fix="apiVersion: v1\nkind: Namespace\nmetadata:\n  name: web\n  labels:\n    team: a\n",
     ),
     Code(
         "LB0005",
@@ -40,6 +49,8 @@ TEXT: tuple[Code, ...] = (
         "key given twice",
         "A mapping holds the same key twice. Many readers silently keep one of the two; lbctl refuses, because the "
         "other one was written with an intention as well.",
+        example=manifest("L2Advertisement", "interfaces: [eth1]\ninterfaces: [eth2]"),
+        fix=manifest("L2Advertisement", "interfaces: [eth1, eth2]"),
     ),
     Code(
         "LB0006",
@@ -47,6 +58,8 @@ TEXT: tuple[Code, ...] = (
         "alias that cannot be followed",
         "A YAML alias (*name) must name an anchor (&name) that stands before it, must not contain itself, and must "
         "not multiply the document beyond reason. Write the value out instead.",
+        example=manifest("L2Advertisement", "interfaces: *uplinks"),
+        fix=manifest("L2Advertisement", "interfaces: [eth1]"),
     ),
     Code(
         "LB0007",
@@ -54,6 +67,8 @@ TEXT: tuple[Code, ...] = (
         "nested too deeply",
         "The document nests lists and mappings deeper than any manifest does. lbctl stops reading there, so that "
         "no text can exhaust its memory.",
+        example=manifest("L2Advertisement", "interfaces: " + 70 * "[" + 70 * "]"),
+        fix=manifest("L2Advertisement", "interfaces: []"),
     ),
     Code(
         "LB0008",
@@ -61,6 +76,8 @@ TEXT: tuple[Code, ...] = (
         "YAML feature that manifests do not use",
         "Custom tags (!name), mappings as keys and merge keys (<<) have no meaning in a manifest or differ between "
         "YAML versions. Write the value out plainly.",
+        example=manifest("L2Advertisement", "interfaces: !uplinks [eth1]"),
+        fix=manifest("L2Advertisement", "interfaces: [eth1]"),
     ),
     Code(
         "LB0009",
@@ -68,11 +85,14 @@ TEXT: tuple[Code, ...] = (
         "nothing in it",
         "The file holds no document, or the folder no manifest (*.yaml, *.yml, *.json). That is allowed, and often "
         "a file that was cut off.",
+        example="---\n",
+        fix=COVER,
     ),
     Code(
         "LB0010",
         ERROR,
         "cannot be read",
         "The file or folder is missing or may not be read. Check the path and its permissions.",
+        fix="Check the path with ls -l, and run lbctl as a user who may read it.",
     ),
 )
