@@ -25,7 +25,8 @@ class Remembered:
 
     `terms`: on which terms each holder was let in (`Terms.text`), so that of two who stopped agreeing on a shared
     address the one who changed goes. `first_seen`: seconds since 1970, for services without creationTimestamp.
-    `reserved`, `quarantined` and `freed` are kept of addresses that may have no holder at all.
+    `reserved`, `quarantined` and `freed` are kept of addresses that may have no holder at all. `freed` has the last time
+    an address lost its last user; of one in use it says nothing.
     """
 
     terms: Mapping[ServiceKey, str] = field(default_factory=dict)
@@ -51,13 +52,19 @@ ALL_READ = Unread()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grant:
-    """These addresses, IPv4 first, are the service's from now on; what it held before is released in the same plan."""
+    """These addresses, IPv4 first, are the service's from now on; what it held before is released in the same plan.
+
+    `second_pool`: the pool of the second address where it is not that of the first.
+    """
 
     service: ServiceKey
     addresses: tuple[IPAddress, ...]
     pool: str
     cause: GrantCause
     terms: str
+    second_pool: str = ""
+    second_pool: str = ""
+    """The pool of the second address, where it is not that of the first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,25 +78,29 @@ class Release:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Amendment:
-    """The allocation stands, and its pool (renamed, split) or its terms are these now."""
+    """The allocation stands, and its pools (renamed, split) or its terms are these now."""
 
     allocation: Allocation
     pool: str
     terms: str
+    second_pool: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AllocationPlan:
     """What to write into the ledger, releases first; and who waits and why.
 
-    `pending` names each thing tried. It has the services without address, and those that hold one family and would
-    like two.
+    `pending` names each thing tried. It has the services without address, those that hold one family and would like
+    two, and those that would leave an address in quarantine and find no other. `cooled` are addresses whose entry in
+    `Remembered.freed` changes nothing any more and may be dropped; at `next_at_unix` there will be more of them.
     """
 
     grants: tuple[Grant, ...] = ()
     releases: tuple[Release, ...] = ()
     amendments: tuple[Amendment, ...] = ()
     pending: Mapping[ServiceKey, tuple[Refusal, ...]] = field(default_factory=_nobody)
+    cooled: tuple[IPAddress, ...] = ()
+    next_at_unix: float | None = None
 
     @property
     def settled(self) -> bool:
