@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from types import MappingProxyType
 from typing import Any, TypeVar
 
 from lbctl.model.address import IPAddress
 from lbctl.model.allocation import Allocation
+from lbctl.model.frozen_map import FrozenMap, frozen
 from lbctl.model.node import Node
 from lbctl.model.service import ServiceKey
 from lbctl.plan.allocate import Amendment, Grant, Release, Remembered
 
 _K = TypeVar("_K")
 _V = TypeVar("_V")
-_EMPTY: Mapping[Any, Any] = MappingProxyType({})
+_EMPTY: Mapping[Any, Any] = FrozenMap()
 
 
 def _empty() -> Mapping[Any, Any]:
@@ -63,6 +63,7 @@ class Batch:
                 pool=grant.pool,
                 id=number,
                 since_unix=self.at_unix,
+                second_pool=grant.second_pool,
             )
             for number, grant in enumerate(self.grants, self.first_grant)
         )
@@ -86,9 +87,9 @@ class LedgerState:
         granted = batch.allocations()
         released = {release.allocation.service: "" for release in batch.releases}
         amended = {
-            item.allocation.service: replace(item.allocation, pool=item.pool)
+            item.allocation.service: replace(item.allocation, pool=item.pool, second_pool=item.second_pool)
             for item in batch.amendments
-            if item.pool != item.allocation.pool
+            if (item.pool, item.second_pool) != (item.allocation.pool, item.allocation.second_pool)
         }
         terms = {item.allocation.service: item.terms for item in batch.amendments}
         terms |= {grant.service: grant.terms for grant in batch.grants}
@@ -116,20 +117,9 @@ class LedgerState:
         return before if after.terms is before.terms and after.first_seen is before.first_seen else after
 
 
-def _with(before: Mapping[Any, Any], changed: Mapping[Any, Any], dropped: Any) -> Mapping[Any, Any]:
+def _with(before: Mapping[_K, _V], changed: Mapping[_K, _V], dropped: Iterable[_K]) -> Mapping[_K, _V]:
     """`before` without what is dropped and then with what changed; the very same map where that is nothing."""
-    if not changed and not dropped:
-        return before
-    after = _thawed(before)
-    for key in dropped:
-        after.pop(key, None)
-    after.update(changed)
-    return MappingProxyType(after)
-
-
-def _thawed(frozen: Mapping[_K, _V]) -> dict[_K, _V]:
-    """A dict to change. `copy` clones the table; dict(...) of a proxy would hash every key again."""
-    return frozen.copy() if isinstance(frozen, MappingProxyType) else dict(frozen)
+    return frozen(before).having(changed, dropped) if changed or dropped else before
 
 
 def users_of(allocations: Mapping[ServiceKey, Allocation]) -> Mapping[IPAddress, tuple[ServiceKey, ...]]:
@@ -138,7 +128,7 @@ def users_of(allocations: Mapping[ServiceKey, Allocation]) -> Mapping[IPAddress,
     for key, allocation in allocations.items():
         for address in allocation.addresses:
             users[address] = (*users.get(address, ()), key)
-    return MappingProxyType(users)
+    return FrozenMap(users)
 
 
 def _users_after(
@@ -151,22 +141,22 @@ def _users_after(
     """
     if not granted and not batch.releases:
         return state.users
-    users = _thawed(state.users)
+    users: dict[IPAddress, tuple[ServiceKey, ...]] = {}
     for release in batch.releases:
         key = release.allocation.service
         for address in release.allocation.addresses:
-            left = tuple(user for user in users[address] if user != key)
-            if left:
-                users[address] = left
-            else:
-                del users[address]
+            before = users[address] if address in users else state.users[address]
+            users[address] = tuple(user for user in before if user != key)
     for allocation in granted:
         key = allocation.service
         for address in allocation.addresses:
-            others = users.get(address, ())
+            others = users[address] if address in users else state.users.get(address, ())
             assert key not in others, f"{key} holds {address} already"
             assert not others or (terms.get(key) and all(map(terms.get, others))), (
                 f"the plan gives {address} of {', '.join(map(str, others))} to {key}"
             )
             users[address] = (*others, key)
-    return MappingProxyType(users)
+    unused = [address for address, left in users.items() if not left]
+    for address in unused:
+        del users[address]
+    return frozen(state.users).having(users, unused)

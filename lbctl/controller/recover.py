@@ -44,6 +44,7 @@ def recover(state: LedgerState, published: Published, now_unix: float) -> Batch:
                 pool=allocation.pool,
                 cause=GrantCause.ADOPTED,
                 terms=terms,
+                second_pool=allocation.second_pool,
             )
         )
     return Batch(

@@ -100,7 +100,7 @@ def step(inputs: Inputs, memo: StepMemo | None = None) -> tuple[Decision, StepMe
     seen, forgotten = _first_seen(inputs, memo)
     noted = state.after(Batch(at_unix=now, first_grant=state.next_grant, seen=seen, forgotten=forgotten))
     world = replace(inputs.world, allocations=state.allocations)
-    plan, memo.allocation = allocate(world, noted.remembered, memo.allocation, unread=inputs.unread)
+    plan, memo.allocation = allocate(world, noted.remembered, memo.allocation, now_unix=now, unread=inputs.unread)
     nodes, nodes_dropped = _registrations(inputs)
     planned = Batch(
         at_unix=now,

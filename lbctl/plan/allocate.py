@@ -1,6 +1,6 @@
 """Which service gets which addresses: the whole of it, decided anew each time from the world and the ledger.
 
-    plan, memo = allocate(world, remembered, memo)
+    plan, memo = allocate(world, remembered, memo, now_unix=now)
 
 `world.allocations` is what the ledger holds. First those who hold addresses are looked at: they keep them while their
 service, the pools and their neighbours on a shared address allow it. Then a service that holds one family and wants two
@@ -75,13 +75,15 @@ def allocate(
     remembered: Remembered,
     memo: AllocationMemo | None = None,
     *,
+    now_unix: float = 0.0,
     load_balancer_class: str | None = None,
     unread: Unread | None = None,
 ) -> tuple[AllocationPlan, AllocationMemo]:
     """The plan for this world and ledger.
 
-    `load_balancer_class`: the one class that is ours; None: services without. `unread` names what may exist though it
-    is not in the world, because something could not be read yet: nobody loses anything by that.
+    `now_unix`: seconds since 1970, by which a freed address still cools or does not. `load_balancer_class`: the one
+    class that is ours; None: services without. `unread` names what may exist though it is not in the world, because
+    something could not be read yet: nobody loses anything by that.
 
     The memo is that of an earlier call, for whatever world; it is used up. It changes the time this takes and nothing
     else.

@@ -30,11 +30,16 @@ class Reason(StrEnum):
     NO_CLUSTER_IP = "no_cluster_ip"
     NOT_ENOUGH_FAMILIES = "not_enough_families"
     ADDRESSES_IN_DIFFERENT_POOLS = "addresses_in_different_pools"
+    EXCLUDED = "excluded"
+    RESERVED = "reserved_for_another"
+    QUARANTINED = "quarantined"
+    POOL_PROTECTED = "pool_protected"
     # allocation: why a service lost what it had
     SERVICE_DELETED = "service_deleted"
     REQUESTED_ADDRESS_CHANGED = "requested_address_changed"
     REQUESTED_POOL_CHANGED = "requested_pool_changed"
     FAMILIES_CHANGED = "families_changed"
+    ADDRESS_CONFLICT = "address_conflict"
     SUPERSEDED = "superseded"
     OTHER = "other"
     # announcement: why a node may not announce a group
@@ -63,6 +68,8 @@ class GrantCause(StrEnum):
 
     REQUESTED_ADDRESS = "requested_address"
     REQUESTED_POOL = "requested_pool"
+    RESERVED = "reserved"
+    RETURNED = "returned"
     PINNED_POOL = "pinned_pool"
     AUTOMATIC = "automatic"
     SECOND_FAMILY = "second_family"
