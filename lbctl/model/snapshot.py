@@ -2,7 +2,8 @@
 
 World is what is wanted and granted (config, objects, allocations); it comes from one source. View is what is known of
 the speakers (members, claims, drains, pins); it comes from heartbeats. Maps are read-only; unchanged objects keep their
-identity from one generation to the next, so that "what changed" is a walk over identities at worst and free at best.
+identity from one generation to the next, and maps remember what they were made from (`frozen_map`), so that "what
+changed" costs what changed, and a walk over identities at worst.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from lbctl.model.advertisement import BGPAdvertisement, L2Advertisement
 from lbctl.model.allocation import Allocation
 from lbctl.model.claim import Claim
 from lbctl.model.endpoint import EndpointSlice, SliceKey
+from lbctl.model.frozen_map import FrozenMap, changed_keys
 from lbctl.model.member import Member
 from lbctl.model.node import Namespace, Node
 from lbctl.model.peer import BFDProfile, BGPPeer, CommunityAliases
@@ -26,7 +28,7 @@ from lbctl.model.service import Service, ServiceKey
 
 _K = TypeVar("_K")
 _V = TypeVar("_V")
-_EMPTY: Mapping[Any, Any] = MappingProxyType({})
+_EMPTY: Mapping[Any, Any] = FrozenMap()
 
 
 def _empty() -> Mapping[Any, Any]:
@@ -56,7 +58,7 @@ class World:
         """The keys, map by map, whose object is not the very same one as in `old`."""
         return Changes(
             maps=tuple(
-                (name, changed) for name in MAPS if (changed := _changed(getattr(old, name), getattr(self, name)))
+                (name, changed) for name in MAPS if (changed := changed_keys(getattr(old, name), getattr(self, name)))
             )
         )
 
@@ -78,15 +80,6 @@ class Changes:
 
     def __bool__(self) -> bool:
         return bool(self.maps)
-
-
-def _changed(old: Mapping[Any, Any], new: Mapping[Any, Any]) -> frozenset[Any]:
-    if old is new:
-        return frozenset()
-    missing = object()
-    changed = {key for key, value in new.items() if old.get(key, missing) is not value}
-    changed.update(key for key in old if key not in new)
-    return frozenset(changed)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,8 +133,14 @@ class Snapshot:
 
 def evolve(world: World, *, made_unix: float, **maps: Mapping[Any, Any]) -> World:
     """The next generation, with some maps replaced. The maps not named keep their identity."""
-    frozen: dict[str, Any] = {name: MappingProxyType(dict(value)) for name, value in maps.items()}
-    return replace(world, generation=world.generation + 1, made_unix=made_unix, **frozen)
+    made: dict[str, Any] = {name: _next(getattr(world, name), value) for name, value in maps.items()}
+    return replace(world, generation=world.generation + 1, made_unix=made_unix, **made)
+
+
+def _next(before: Mapping[Any, Any], content: Mapping[Any, Any]) -> FrozenMap[Any, Any]:
+    if isinstance(content, FrozenMap):
+        return content
+    return before.become(content) if isinstance(before, FrozenMap) and before else FrozenMap(content)
 
 
 def thawed(mapping: Mapping[_K, _V]) -> dict[_K, _V]:

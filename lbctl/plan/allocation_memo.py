@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from lbctl.model.allocation import Allocation
+from lbctl.model.frozen_map import changed_keys
 from lbctl.model.service import Service, ServiceKey
 from lbctl.model.snapshot import World
 from lbctl.plan.allocation import ALL_READ, Remembered, Unread
@@ -69,22 +70,14 @@ class AllocationMemo:
         self.pending: Mapping[ServiceKey, tuple[Refusal, ...]] = MappingProxyType({})
 
 
-def _changed(old: Mapping[ServiceKey, object], new: Mapping[ServiceKey, object]) -> set[ServiceKey]:
-    if old is new:
-        return set()
-    changed = {key for key, value in new.items() if old.get(key) is not value}
-    changed.update(key for key in old if key not in new)
-    return changed
-
-
 def catch_up(
     memo: AllocationMemo, world: World, remembered: Remembered, options: tuple[str | None, Unread]
 ) -> set[ServiceKey]:
     """Takes over the new world; returns the services that have to be looked at again."""
     before, before_remembered = memo.world, memo.remembered
     afresh = (
-        _differ(before.pools, world.pools)
-        or (memo.matcher.reads_namespaces and _differ(before.namespaces, world.namespaces))
+        bool(changed_keys(before.pools, world.pools))
+        or (memo.matcher.reads_namespaces and bool(changed_keys(before.namespaces, world.namespaces)))
         or options != (memo.load_balancer_class, memo.unread)
     )
     memo.world, memo.remembered = world, remembered
@@ -96,21 +89,17 @@ def catch_up(
             index.clear()
         memo.queue.clear()
         return {*world.services, *world.allocations}
-    dirty = _changed(before.services, world.services)
-    dirty |= _changed(before_remembered.first_seen, remembered.first_seen)
+    dirty = set(changed_keys(before.services, world.services))
+    dirty |= changed_keys(before_remembered.first_seen, remembered.first_seen)
     dirty |= {
         key
-        for key in _changed(before.allocations, world.allocations)
-        | _changed(before_remembered.terms, remembered.terms)
+        for key in changed_keys(before.allocations, world.allocations)
+        | changed_keys(before_remembered.terms, remembered.terms)
         | memo.expected.keys()
         if not _as_expected(memo, key)
     }
     memo.expected.clear()
     return _with_neighbours(memo, dirty)
-
-
-def _differ(old: Mapping[str, object], new: Mapping[str, object]) -> bool:
-    return old is not new and (old.keys() != new.keys() or any(old[key] is not value for key, value in new.items()))
 
 
 def _as_expected(memo: AllocationMemo, key: ServiceKey) -> bool:
