@@ -25,8 +25,8 @@ class Remembered:
 
     `terms`: on which terms each holder was let in (`Terms.text`), so that of two who stopped agreeing on a shared
     address the one who changed goes. `first_seen`: seconds since 1970, for services without creationTimestamp.
-    `reserved`, `quarantined` and `freed` are kept of addresses that may have no holder at all. `freed` has the last time
-    an address lost its last user; of one in use it says nothing.
+    `reserved`, `quarantined` and `freed` are kept of addresses that may have no holder at all. `freed`: when an address
+    lost its last user; what it has of one in use counts once that one is gone without a word.
     """
 
     terms: Mapping[ServiceKey, str] = field(default_factory=dict)
@@ -63,8 +63,6 @@ class Grant:
     cause: GrantCause
     terms: str
     second_pool: str = ""
-    second_pool: str = ""
-    """The pool of the second address, where it is not that of the first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
