@@ -13,6 +13,7 @@ _lbctl() {
             "lbctl services") path="lbctl services" ;;
             "lbctl status") path="lbctl status" ;;
             "lbctl validate") path="lbctl validate" ;;
+            "lbctl explain") path="lbctl explain" ;;
             "lbctl lab") path="lbctl lab" ;;
             "lbctl completion") path="lbctl completion" ;;
             "lbctl version") path="lbctl version" ;;
@@ -35,6 +36,7 @@ _lbctl() {
             "lbctl services -n"|"lbctl services --namespace"|"lbctl services --via"|"lbctl services --socket"|"lbctl services -o"|"lbctl services --output"|"lbctl services --state"|"lbctl services --published") skip=1 ;;
             "lbctl status --via"|"lbctl status --socket"|"lbctl status -o"|"lbctl status --output") skip=1 ;;
             "lbctl validate -o"|"lbctl validate --output") skip=1 ;;
+            "lbctl explain -o"|"lbctl explain --output") skip=1 ;;
             "lbctl lab up --name"|"lbctl lab up --nodes"|"lbctl lab up -o"|"lbctl lab up --output") skip=1 ;;
             "lbctl lab down --name") skip=1 ;;
             "lbctl lab status --name"|"lbctl lab status -o"|"lbctl lab status --output") skip=1 ;;
@@ -91,6 +93,7 @@ _lbctl() {
         "lbctl status --socket") compopt -o filenames; COMPREPLY=($(compgen -f -- "$cur")); return ;;
         "lbctl status -o"|"lbctl status --output") COMPREPLY=($(compgen -W "table wide json yaml" -- "$cur")); return ;;
         "lbctl validate -o"|"lbctl validate --output") COMPREPLY=($(compgen -W "human json" -- "$cur")); return ;;
+        "lbctl explain -o"|"lbctl explain --output") COMPREPLY=($(compgen -W "human json" -- "$cur")); return ;;
         "lbctl lab up --name") return ;;
         "lbctl lab up --nodes") return ;;
         "lbctl lab up -o"|"lbctl lab up --output") COMPREPLY=($(compgen -W "table json" -- "$cur")); return ;;
@@ -115,7 +118,7 @@ _lbctl() {
     case "$path" in
         "lbctl")
             if [[ $cur == -* ]]; then COMPREPLY=($(compgen -W "--version -h --help" -- "$cur"))
-            else COMPREPLY=($(compgen -W "run-controller run-speaker where-is services status validate lab completion version" -- "$cur"))
+            else COMPREPLY=($(compgen -W "run-controller run-speaker where-is services status validate explain lab completion version" -- "$cur"))
             fi ;;
         "lbctl run-controller")
             if [[ $cur == -* ]]; then COMPREPLY=($(compgen -W "-c --config --source --state --cluster --key-file --interface --no-heartbeat --socket --listen --log-format --log-level -h --help" -- "$cur"))
@@ -136,6 +139,9 @@ _lbctl() {
         "lbctl validate")
             if [[ $cur == -* ]]; then COMPREPLY=($(compgen -W "-o --output --strict -h --help" -- "$cur"))
             else compopt -o filenames; COMPREPLY=($(compgen -f -- "$cur"))
+            fi ;;
+        "lbctl explain")
+            if [[ $cur == -* ]]; then COMPREPLY=($(compgen -W "-o --output -h --help" -- "$cur"))
             fi ;;
         "lbctl lab")
             if [[ $cur == -* ]]; then COMPREPLY=($(compgen -W "-h --help" -- "$cur"))

@@ -150,6 +150,13 @@ _lbctl_lab() {
     esac
 }
 
+_lbctl_explain() {
+    _arguments -S \
+        '(-o --output)'{-o,--output}'[Form of the answer]:human|json:(human json)' \
+        '(-h --help)'{-h,--help}'[Show this message and exit]' \
+        '*:(CODE)...: '
+}
+
 _lbctl_validate() {
     _arguments -S \
         '(-o --output)'{-o,--output}'[Form of the findings]:human|json:(human json)' \
@@ -242,6 +249,7 @@ _lbctl() {
                 'services:Services, their addresses and who announces them.'
                 'status:How the daemon on this host is, and whom it hears.'
                 'validate:Check manifests; every finding with its line.'
+                'explain:What a code of a finding means, an example, the fix.'
                 'lab:A cluster in network namespaces, to try things out.'
                 'completion:Print the completion script for a shell.'
                 'version:Print the version.'
@@ -255,6 +263,7 @@ _lbctl() {
                 services) _lbctl_services ;;
                 status) _lbctl_status ;;
                 validate) _lbctl_validate ;;
+                explain) _lbctl_explain ;;
                 lab) _lbctl_lab ;;
                 completion) _lbctl_completion ;;
                 version) _lbctl_version ;;

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from lbctl.cli.render import Style, paint, wrap
 from lbctl.config.diagnostic import Diagnostic, Label, Severity, Span
 
-_STYLES = {Severity.ERROR: Style.BAD, Severity.WARNING: Style.DOUBT, Severity.NOTE: Style.STRONG}
+STYLES = {Severity.ERROR: Style.BAD, Severity.WARNING: Style.DOUBT, Severity.NOTE: Style.STRONG}
 _TAB = "    "
 _UNSEEN = "\N{REPLACEMENT CHARACTER}"
 _WIDEST = 160
@@ -20,7 +20,7 @@ Lines = Callable[[str], Sequence[str]]
 
 def human(diagnostic: Diagnostic, lines: Lines, *, width: int | None = None) -> str:
     """One finding in several lines, without a line end at its end. Sentences are wrapped at `width`, source is not."""
-    style = _STYLES[diagnostic.severity]
+    style = STYLES[diagnostic.severity]
     name = f"{diagnostic.severity}[{diagnostic.code}]"
     message = _wrapped(diagnostic.message, behind=len(name) + 2, indent=2, width=width)
     head = paint(name, style) + paint(f": {message}", Style.STRONG)
@@ -92,10 +92,10 @@ def _window(text: str, start: int, end: int) -> tuple[str, int, int]:
     head = "…" if begin else ""
     tail = "…" if stop < len(text) else ""
     before, inside = _cells(text[begin:start]), _cells(text[start:end]) or 1
-    return head + _plain(text[begin:stop]) + tail, len(head) + before, inside
+    return head + literal(text[begin:stop]) + tail, len(head) + before, inside
 
 
-def _plain(text: str) -> str:
+def literal(text: str) -> str:
     """Text that a terminal takes literally: no control characters, nothing that reorders or hides."""
     if text.isascii() and text.isprintable():
         return text
@@ -108,14 +108,14 @@ def _cells(text: str) -> int:
         return len(text)
     from rich.cells import cell_len  # 20 ms, and only wide characters need it
 
-    return cell_len(_plain(text))
+    return cell_len(literal(text))
 
 
 def summary(diagnostics: Sequence[Diagnostic], files: int, objects: int) -> str:
     """The last line: how many of what in how many files."""
     counts = {severity: sum(d.severity is severity for d in diagnostics) for severity in Severity}
     found = [
-        paint(_count(counts[severity], severity.value), _STYLES[severity]) for severity in Severity if counts[severity]
+        paint(_count(counts[severity], severity.value), STYLES[severity]) for severity in Severity if counts[severity]
     ]
     where = f"{_count(files, 'file')}, {_count(objects, 'object')}"
     if not found:

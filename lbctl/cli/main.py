@@ -35,6 +35,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "services": ("lbctl.cli.services:app", "Services, their addresses and who announces them."),
     "status": ("lbctl.cli.status:app", "How the daemon on this host is, and whom it hears."),
     "validate": ("lbctl.cli.validate:app", "Check manifests; every finding with its line."),
+    "explain": ("lbctl.cli.explain:app", "What a code of a finding means, an example, the fix."),
     "lab": ("lbctl.cli.lab:app", "A cluster in network namespaces, to try things out."),
     "completion": ("lbctl.cli.completion:app", "Print the completion script for a shell."),
     "version": ("lbctl.cli.main:version_app", "Print the version."),

@@ -13,7 +13,7 @@ TEXT: tuple[Code, ...] = (
         "Manifests are UTF-8. The file starts with the mark of another encoding, or holds bytes that are no UTF-8 "
         "text at all (a binary file under a manifest's name). Save it as UTF-8.",
         example=pool() + "# caf\udce9\n",
-        fix=pool() + "# café\n" + "---\n" + COVER,
+        fix=pool() + "# café\n",
     ),
     Code(
         "LB0002",
@@ -23,7 +23,7 @@ TEXT: tuple[Code, ...] = (
         "that the file is damaged or was cut off while being written. Line separators such as U+2028 are refused "
         "because YAML 1.1 and 1.2 disagree on them; write them as \\u2028 in double quotes.",
         example=pool() + "# a form feed: \f\n",
-        fix=pool() + "---\n" + COVER,
+        fix=pool(),
     ),
     Code(
         "LB0003",
