@@ -23,10 +23,23 @@ class Role(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Conflict:
+    """What a speaker found when it probed an address: the MAC that answered, lower-case text with colons.
+
+    `mac` empty: nobody answers any more, an address that was quarantined is free again.
+    """
+
+    address: IPAddress
+    mac: str
+    interface: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
     """One member of the heartbeat group. `two_way`: it says that it hears us too.
 
-    `macs` are pairs (MAC address, interface name) on the segments it speaks on.
+    `macs` are pairs (MAC address, interface name) that it speaks from. `conflicts`: what its probes found that the
+    World does not say yet; a few at a time.
     """
 
     node: str
@@ -40,3 +53,4 @@ class Member:
     interval: float = 0.05
     multiplier: int = 3
     cause: str = ""
+    conflicts: tuple[Conflict, ...] = ()
