@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from lbctl.config.cluster import BASIC_AUTH, Password
 from lbctl.config.endpoint import SERVICE_LABEL
-from lbctl.config.pool import ranges_overlap
+from lbctl.config.ranges import ranges_overlap
 from lbctl.config.schema import Path
 from lbctl.config.spelling import did_you_mean
 from lbctl.model.address import AddressRange

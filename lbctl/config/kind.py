@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
+from lbctl.config.extension import NONE, Table, check_extensions
 from lbctl.config.metadata import METADATA
 from lbctl.config.schema import AnyValue, Fields, Record, Rule, Text, Type
 
@@ -36,8 +38,9 @@ def kind(
     *,
     required: Sequence[str] = (),
     rules: Sequence[Rule] = (),
+    extensions: Table = NONE,
 ) -> Kind:
-    """A kind whose objects have `fields` beside apiVersion, kind, metadata and status."""
+    """A kind whose objects have `fields` beside apiVersion, kind, metadata and status; `extensions` under lbctl.io/."""
     known: dict[str, Type] = {
         "apiVersion": Text(),
         "kind": Text(),
@@ -45,5 +48,6 @@ def kind(
         "status": AnyValue(),
         **fields,
     }
-    record = Record(name, known, required=("metadata", *required), rules=rules, build=build)
+    every: tuple[Rule, ...] = (partial(check_extensions, extensions), *rules)
+    record = Record(name, known, required=("metadata", *required), rules=every, build=build)
     return Kind(api_version, name, record, strict=api_version.startswith("metallb.io/"))

@@ -1,28 +1,19 @@
-"""metallb.io IPAddressPool (MetalLB rules P1-P10 but for those between pools, which are in `check`)."""
+"""metallb.io IPAddressPool (MetalLB rules P1-P10 but for those between pools, which are in `checks`)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from ipaddress import IPv4Network, IPv6Network, ip_network
 
+from lbctl.config import extension
 from lbctl.config.block import Value
 from lbctl.config.kind import Kind, Object, kind
-from lbctl.config.schema import (
-    Boolean,
-    Fields,
-    Integer,
-    Many,
-    Problem,
-    Record,
-    Text,
-    Walk,
-    Wrong,
-    kind_of,
-    parse_address,
-)
+from lbctl.config.metadata import OWN_PREFIX, Metadata
+from lbctl.config.ranges import covers, ranges_overlap, read_cidr, read_range
+from lbctl.config.schema import Boolean, Fields, Integer, Many, Problem, Record, Text, Walk, Wrong, kind_of
 from lbctl.config.selectors import SELECTORS
-from lbctl.model.address import AddressRange, family_of
-from lbctl.model.pool import Pool, ServiceAllocation
+from lbctl.model.address import AddressRange
+from lbctl.model.pool import COOLING_TIME, Choice, OnConflict, Pool, PoolOptions, ServiceAllocation
+from lbctl.model.selector import Labels
 
 
 class PoolItem:
@@ -31,87 +22,12 @@ class PoolItem:
     def read(self, value: Value, walk: Walk) -> AddressRange:
         if type(value) is not str:
             raise Wrong("LB0107", f"a CIDR or a range of addresses is wanted here, not {kind_of(value)}")
-        return _range(value) if "-" in value else _cidr(value, walk)
-
-
-def _range(text: str) -> AddressRange:
-    start, _, end = text.partition("-")
-    first, last = parse_address(start.strip()), parse_address(end.strip())
-    if first is None:
-        raise _bad_end(start, 0, "first")
-    if last is None:
-        raise _bad_end(end, len(start) + 1, "last")
-    if first.version != last.version:
-        raise Wrong(
-            "LB0204",
-            f"the range begins with {family_of(first)} and ends with {family_of(last)}",
-            "write one item for each family",
-        )
-    if int(first) > int(last):
-        raise Wrong("LB0203", f"the range ends before it starts: {first} is above {last}", f"write {last}-{first}")
-    return AddressRange(first, last, text)
-
-
-def _bad_end(text: str, at: int, which: str) -> Wrong:
-    """What is wrong with one end of a range that stands `at` characters into the item."""
-    help = "write a range like 192.0.2.10-192.0.2.20"
-    word = text.strip()
-    if not word:
-        return Wrong("LB0202", f"the {which} address of the range is missing", help)
-    begin = at + text.index(word)
-    return Wrong("LB0202", f'"{word}" is not an IP address', help, part=(begin, begin + len(word)))
-
-
-def _cidr(text: str, walk: Walk) -> AddressRange:
-    address = parse_address(text.strip())
-    if address is not None:
-        raise Wrong(
-            "LB0202", f"{address} is a single address", f"write {address}/{address.max_prefixlen} for this one address"
-        )
-    before, slash, length = text.strip().partition("/")
-    network: IPv4Network | IPv6Network | None = None
-    base = parse_address(before)
-    if base is not None and length.isascii() and length.isdigit():
-        try:
-            network = ip_network(f"{base}/{int(length)}", strict=False)
-        except ValueError:
-            raise Wrong(
-                "LB0202",
-                f"/{length} is no prefix length of {family_of(base)}",
-                f"it must be from 0 to {base.max_prefixlen}",
-                part=(text.index("/"), len(text.rstrip())),
-            ) from None
-    if network is None or base is None or not slash:
-        raise Wrong(
-            "LB0202",
-            f'"{text}" is neither a CIDR nor a range',
-            "write 192.0.2.0/24 or 192.0.2.10-192.0.2.20",
-        )
-    if base != network.network_address:
-        walk.add(
-            Problem(
-                "LB0206",
-                (),
-                f"{text.strip()} means the whole of {network}, {network.num_addresses} addresses",
-                f"write {network}, or a range if only some of them are meant",
-            )
-        )
-    return AddressRange(network.network_address, network.broadcast_address, text)
-
-
-def ranges_overlap(ranges: list[tuple[AddressRange, int]]) -> Iterator[tuple[int, int]]:
-    """P7: pairs of places whose ranges overlap, the later place first. In O(n log n) and one pair a range."""
-    order = sorted(ranges, key=lambda item: (item[0].first.version, int(item[0].first), item[1]))
-    widest: tuple[AddressRange, int] | None = None
-    for item in order:
-        if widest is not None and widest[0].overlaps(item[0]):
-            yield (max(widest[1], item[1]), min(widest[1], item[1]))
-        if (
-            widest is None
-            or widest[0].first.version != item[0].first.version
-            or int(item[0].last) > int(widest[0].last)
-        ):
-            widest = item
+        if "-" in value:
+            return read_range(value)
+        item, note = read_cidr(value)
+        if note is not None:
+            walk.add(note)
+        return item
 
 
 def _no_overlap_within(fields: Fields) -> Iterator[Problem]:
@@ -158,6 +74,47 @@ _SPEC = Record(
 )
 
 
+def _exclusion_fits(fields: Fields) -> Iterator[Problem]:
+    """Whether what is excluded lies in the pool, and leaves something of it."""
+    metadata: Metadata | None = fields.get("metadata")
+    key = OWN_PREFIX + "exclude"
+    text = dict(metadata.annotations).get(key) if metadata and metadata.annotations else None
+    spec: Fields = fields.get("spec") or Fields()
+    if text is None or "addresses" not in spec:
+        return
+    path = ("metadata", "annotations", key)
+    try:
+        excluded = list(extension.excluded_words(text))
+    except Wrong:
+        return
+    ranges = [item for _, item in spec["addresses"]]
+    for at, word, item in excluded:
+        if not any(item.overlaps(other) for other in ranges):
+            message = f"{word} is not in the pool, so excluding it changes nothing"
+            help = "remove it, or mend it if an address of the pool was meant"
+            yield Problem("LB0208", path, message, help, part=(at, at + len(word)))
+    if ranges and covers(ranges, [item for _, _, item in excluded]):
+        message = "every address of the pool is excluded"
+        yield Problem("LB0209", path, message, "leave some addresses, or remove the pool", at_key=True)
+
+
+_NO_OPTIONS = PoolOptions()
+
+
+def _options(annotations: Labels) -> PoolOptions:
+    given = extension.read_extensions(extension.POOL, annotations)
+    if not given:
+        return _NO_OPTIONS
+    return PoolOptions(
+        excluded=given.get("exclude", ()),
+        cooling_time=given.get("cooling-time", COOLING_TIME),
+        choice=given.get("choice", Choice.LOWEST),
+        protected=given.get("protect", False),
+        on_conflict=given.get("on-conflict", OnConflict.QUARANTINE),
+        probe=given.get("probe", True),
+    )
+
+
 def _build(fields: Fields) -> Object:
     metadata, spec = fields["metadata"], fields["spec"]
     pool = Pool(
@@ -166,10 +123,19 @@ def _build(fields: Fields) -> Object:
         auto_assign=spec.get("autoAssign", True),
         avoid_buggy_ips=spec.get("avoidBuggyIPs", False),
         service_allocation=spec.get("serviceAllocation"),
+        options=_options(metadata.annotations),
         labels=metadata.labels,
         annotations=metadata.annotations,
     )
     return Object("pools", pool.name, pool)
 
 
-POOL: Kind = kind("metallb.io/v1beta1", "IPAddressPool", {"spec": _SPEC}, _build, required=("spec",))
+POOL: Kind = kind(
+    "metallb.io/v1beta1",
+    "IPAddressPool",
+    {"spec": _SPEC},
+    _build,
+    required=("spec",),
+    rules=(_exclusion_fits,),
+    extensions=extension.POOL,
+)

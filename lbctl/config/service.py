@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
+from lbctl.config import extension
 from lbctl.config.block import Value
 from lbctl.config.kind import Kind, Object, kind
-from lbctl.config.metadata import OLD_PREFIX, PREFIX, Metadata
+from lbctl.config.metadata import OLD_PREFIX, OWN_PREFIX, PREFIX, Metadata
 from lbctl.config.schema import (
     Address,
     AnyValue,
@@ -41,7 +42,6 @@ from lbctl.model.service import (
     Transport,
 )
 
-_KNOWN_ANNOTATIONS = ("address-pool", "loadBalancerIPs", "allow-shared-ip", "ip-allocated-from-pool")
 _REQUESTED = "loadBalancerIPs"
 
 
@@ -167,11 +167,38 @@ def _annotations_known(fields: Fields) -> Iterator[Problem]:
                 continue
             name = key.removeprefix(prefix)
             path = ("metadata", "annotations", key)
-            if name not in _KNOWN_ANNOTATIONS:
-                help = did_you_mean(name, _KNOWN_ANNOTATIONS)
-                yield Problem("LB0509", path, f'the annotation "{key}" is not known', help, at_key=True)
+            if name not in extension.METALLB_ANNOTATIONS:
+                yield Problem("LB0509", path, f'the annotation "{key}" is not known', _meant(name), at_key=True)
+            elif prefix == OLD_PREFIX and PREFIX + name in dict(metadata.annotations if metadata else ()):
+                new = ("metadata", "annotations", PREFIX + name)
+                message = f"{key} is the old name, and {PREFIX}{name} is given too"
+                other = (new, "this one counts")
+                yield Problem("LB0508", path, message, "remove the old one", at_key=True, other=other)
             elif prefix == OLD_PREFIX:
                 yield Problem("LB0508", path, f"{key} is the old name", f"write {PREFIX}{name}", at_key=True)
+
+
+def _meant(name: str) -> str:
+    if name in extension.SERVICE:
+        return f"write {OWN_PREFIX}{name}"
+    return did_you_mean(name, extension.METALLB_ANNOTATIONS)
+
+
+def _one_way_to_name_pools(fields: Fields) -> Iterator[Problem]:
+    metadata: Metadata | None = fields.get("metadata")
+    if metadata is None or not metadata.annotations:
+        return
+    key = OWN_PREFIX + "address-pools"
+    one = metadata.annotation("address-pool")
+    if one is not None and one[1] and key in dict(metadata.annotations):
+        yield Problem(
+            "LB0510",
+            ("metadata", "annotations", key),
+            f"{key} and {one[0]} both name pools",
+            f"keep {key} if each family is to have a pool of its own, else the other",
+            at_key=True,
+            other=(("metadata", "annotations", one[0]), "a pool is named here"),
+        )
 
 
 def _request_is_clear(fields: Fields) -> Iterator[Problem]:
@@ -222,10 +249,13 @@ def _load_balancer(metadata: Metadata, spec: Mapping[str, Any]) -> LoadBalancerS
         requested = tuple(sorted((a for a in addresses if a is not None), key=lambda a: a.version))
     pool = metadata.annotation("address-pool") if metadata.annotations else None
     sharing = metadata.annotation("allow-shared-ip") if metadata.annotations else None
+    own = extension.read_extensions(extension.SERVICE, metadata.annotations) if metadata.annotations else {}
     made = LoadBalancerSpec(
         load_balancer_class=spec.get("loadBalancerClass") or None,
         requested=requested,
         requested_pool=pool[1] or None if pool else None,
+        pools_by_family=own.get("address-pools", ()),
+        on_conflict=own.get("on-conflict"),
         sharing_key=sharing[1] or None if sharing else None,
         allocate_node_ports=spec.get("allocateLoadBalancerNodePorts", True),
     )
@@ -275,4 +305,11 @@ def _build(fields: Fields) -> Object:
     return Object("services", key, service)
 
 
-SERVICE: Kind = kind("v1", "Service", {"spec": _SPEC}, _build, rules=(_annotations_known, _request_is_clear))
+SERVICE: Kind = kind(
+    "v1",
+    "Service",
+    {"spec": _SPEC},
+    _build,
+    rules=(_annotations_known, _request_is_clear, _one_way_to_name_pools),
+    extensions=extension.SERVICE,
+)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lbctl.config.pool import ranges_overlap
+from lbctl.config.ranges import ranges_overlap
 from lbctl.model.address import AddressRange
 from lbctl.model.service import ServiceKey
 from tests.config.manifests import COVER, Found, at, findings, obj, pool, read, service

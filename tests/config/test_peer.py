@@ -6,7 +6,7 @@ from ipaddress import ip_address
 
 import pytest
 
-from lbctl.config.peer import parse_duration
+from lbctl.config.duration import parse_duration
 from lbctl.model.peer import BFDProfile, BGPPeer, PeerAddress, PeerSession, PeerTimers, SecretReference
 from tests.config.manifests import Found, findings, obj, read
 

@@ -138,7 +138,7 @@ def test_everything_a_pool_can_say() -> None:
     serviceSelectors:
     - matchExpressions: [{key: k, operator: NotIn, values: [v2, v1]}]
 status: {assignedIPv4: 3}""",
-        metadata="  labels: {b: '2', a: '1'}\n  annotations: {lbctl.io/x: 'y', other: z}\n",
+        metadata="  labels: {b: '2', a: '1'}\n  annotations: {lbctl.io/protect: in-use, other: z}\n",
     )
     found = read(text, COVER)
     assert not found.diagnostics
@@ -153,7 +153,7 @@ status: {assignedIPv4: 3}""",
         ),
     )
     assert made.labels == (("a", "1"), ("b", "2"))
-    assert made.annotations == (("lbctl.io/x", "y"),)
+    assert made.annotations == (("lbctl.io/protect", "in-use"),)
 
 
 def test_priority_alone_matches_every_service() -> None:

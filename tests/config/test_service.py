@@ -75,7 +75,7 @@ def test_field(spec: str, expected: list[Found]) -> None:
         (["metallb.io/adress-pool: a"], [("LB0509", "metallb.io/adress-pool")]),
         (["metallb.universe.tf/address-pool: a"], [("LB0508", "metallb.universe.tf/address-pool")]),
         (["metallb.universe.tf/foo: a"], [("LB0509", "metallb.universe.tf/foo")]),
-        (["metallb.io/ip-allocated-from-pool: a", "other.io/x: y", "lbctl.io/z: y"], []),
+        (["metallb.io/ip-allocated-from-pool: a", "other.io/x: y"], []),
         (["metallb.io/loadBalancerIPs: 10.0.0.300"], [("LB0505", "10.0.0.300")]),
         (["metallb.io/loadBalancerIPs: '10.0.0.1, x'"], [("LB0505", "x")]),
         (["metallb.io/loadBalancerIPs: '10.0.0.1,10.0.0.2'"], [("LB0505", "10.0.0.2")]),

@@ -31,7 +31,7 @@ OBJECTS: tuple[Code, ...] = (
         "The group metallb.io has a small set of kinds, and this is none of them in that version. Objects in "
         "metallb.io configure the load balancer, so an unknown one is an error and not passed over.",
         example=manifest("IPAdressPool", "addresses: [192.0.2.0/24]"),
-        fix=together(pool(), COVER),
+        fix=pool(),
     ),
     Code(
         "LB0104",
@@ -49,7 +49,7 @@ OBJECTS: tuple[Code, ...] = (
         "An object in metallb.io has a field that its kind does not have. A misspelt field would otherwise leave "
         "its default in force without a word.",
         example=pool("adresses: [192.0.2.0/24]"),
-        fix=together(pool(), COVER),
+        fix=pool(),
     ),
     Code(
         "LB0106",
@@ -67,7 +67,7 @@ OBJECTS: tuple[Code, ...] = (
         "The field takes another type of value. Text that looks like a number or a boolean (64512, true, null) "
         "must be quoted where text is wanted. YAML 1.2 rules apply: on, yes and 64512:10 are text.",
         example=pool("addresses: [192.0.2.0/24]\nautoAssign: no"),
-        fix=together(pool("addresses: [192.0.2.0/24]\nautoAssign: false"), COVER),
+        fix=pool("addresses: [192.0.2.0/24]\nautoAssign: false"),
     ),
     Code(
         "LB0108",
@@ -91,7 +91,7 @@ OBJECTS: tuple[Code, ...] = (
         "required field missing",
         "The object means nothing without this field.",
         example=pool("autoAssign: true"),
-        fix=together(pool("addresses: [192.0.2.0/24]\nautoAssign: true"), COVER),
+        fix=pool("addresses: [192.0.2.0/24]\nautoAssign: true"),
     ),
     Code(
         "LB0111",
@@ -100,7 +100,7 @@ OBJECTS: tuple[Code, ...] = (
         "Names of objects are lower-case letters, digits, '-' and '.', beginning and ending with a letter or "
         "digit, 253 characters at most (RFC 1123).",
         example=pool(name="First_Pool"),
-        fix=together(pool(name="first-pool"), COVER),
+        fix=pool(name="first-pool"),
     ),
     Code(
         "LB0112",
@@ -109,7 +109,7 @@ OBJECTS: tuple[Code, ...] = (
         "The kind is one that lbctl reads, but in another group or version, so the object is passed over. That is "
         "right if it belongs to another program and a mistake if the apiVersion is misspelt or old.",
         example=pool().replace("metallb.io", "metalb.io"),
-        fix=together(pool(), COVER),
+        fix=pool(),
     ),
     Code(
         "LB0113",
@@ -133,7 +133,7 @@ OBJECTS: tuple[Code, ...] = (
         "A list that means a set holds the same value twice.",
         "P8, P9, B1",
         example=pool("addresses: [192.0.2.0/24]\nserviceAllocation:\n  namespaces: [web, web]"),
-        fix=together(pool("addresses: [192.0.2.0/24]\nserviceAllocation:\n  namespaces: [web]"), COVER),
+        fix=pool("addresses: [192.0.2.0/24]\nserviceAllocation:\n  namespaces: [web]"),
     ),
     Code(
         "LB0115",
@@ -179,5 +179,14 @@ OBJECTS: tuple[Code, ...] = (
         "when addresses are short; without it the order of first sight does.",
         example=manifest("Namespace", version="v1", metadata="creationTimestamp: yesterday"),
         fix=manifest("Namespace", version="v1", metadata="creationTimestamp: 2026-01-31T12:00:00Z"),
+    ),
+    Code(
+        "LB0120",
+        ERROR,
+        "invalid value of an annotation",
+        "An annotation under lbctl.io/ holds a text that it does not take. docs/extensions.md lists them all, each "
+        "with its default and an example. A wrong one is an error: it was written to have an effect.",
+        example=together(pool(metadata='annotations: {lbctl.io/choice: "lowset"}'), COVER),
+        fix=together(pool(metadata='annotations: {lbctl.io/choice: "lowest"}'), COVER),
     ),
 )

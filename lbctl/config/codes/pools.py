@@ -13,7 +13,7 @@ POOLS: tuple[Code, ...] = (
         "A pool needs at least one CIDR or range to give addresses from.",
         "P2",
         example=pool("addresses: []"),
-        fix=together(pool(), COVER),
+        fix=pool(),
     ),
     Code(
         "LB0202",
@@ -23,7 +23,7 @@ POOLS: tuple[Code, ...] = (
         "address is written with /32 (IPv4) or /128 (IPv6).",
         "P3, P4",
         example=pool("addresses: [192.0.2.7]"),
-        fix=together(pool("addresses: [192.0.2.7/32]"), COVER),
+        fix=pool("addresses: [192.0.2.7/32]"),
     ),
     Code(
         "LB0203",
@@ -32,7 +32,7 @@ POOLS: tuple[Code, ...] = (
         "The first address of a range is the lower one.",
         "P5",
         example=pool("addresses: [192.0.2.20-192.0.2.10]"),
-        fix=together(pool("addresses: [192.0.2.10-192.0.2.20]"), COVER),
+        fix=pool("addresses: [192.0.2.10-192.0.2.20]"),
     ),
     Code(
         "LB0204",
@@ -40,7 +40,7 @@ POOLS: tuple[Code, ...] = (
         "range of two families",
         "Both ends of a range are IPv4 or both are IPv6. A pool may hold ranges of both families, as separate items.",
         example=pool('addresses: ["192.0.2.10-2001:db8::20"]'),
-        fix=together(pool('addresses: [192.0.2.10-192.0.2.20, "2001:db8::10-2001:db8::20"]'), COVER),
+        fix=pool('addresses: [192.0.2.10-192.0.2.20, "2001:db8::10-2001:db8::20"]'),
     ),
     Code(
         "LB0205",
@@ -69,5 +69,23 @@ POOLS: tuple[Code, ...] = (
         "client ever reaches them.",
         example=pool(),
         fix=together(pool(), COVER),
+    ),
+    Code(
+        "LB0208",
+        WARNING,
+        "excluded range outside the pool",
+        "The annotation lbctl.io/exclude takes addresses out of its own pool. Nothing of this item lies in the pool; "
+        "usually a digit is wrong, and the address that was meant may still be given to a service.",
+        example=together(pool(metadata='annotations: {lbctl.io/exclude: "192.0.3.1"}'), COVER),
+        fix=together(pool(metadata='annotations: {lbctl.io/exclude: "192.0.2.1"}'), COVER),
+    ),
+    Code(
+        "LB0209",
+        ERROR,
+        "whole pool excluded",
+        "The annotation lbctl.io/exclude takes away every address of its pool, so that nothing can be given from it. "
+        "To keep a pool for services that ask for it by name, write autoAssign: false.",
+        example=together(pool(metadata='annotations: {lbctl.io/exclude: "192.0.2.0/24"}'), COVER),
+        fix=together(pool(metadata='annotations: {lbctl.io/exclude: "192.0.2.0/28"}'), COVER),
     ),
 )

@@ -80,4 +80,13 @@ SERVICES: tuple[Code, ...] = (
         example=service(annotation="metallb.io/allow-shared-ips: dns"),
         fix=service(annotation="metallb.io/allow-shared-ip: dns"),
     ),
+    Code(
+        "LB0510",
+        ERROR,
+        "pools named twice",
+        "metallb.io/address-pool names the one pool that all addresses of a service come from; lbctl.io/address-pools "
+        "names several, so that each family may come from another. Only one of the two can be followed.",
+        example=service(annotation="metallb.io/address-pool: first\n    lbctl.io/address-pools: first,second"),
+        fix=service(annotation="lbctl.io/address-pools: first,second"),
+    ),
 )
