@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from types import MappingProxyType
 
 from lbctl.controller.records import Batch, LedgerState
 from lbctl.model.address import IPAddress
+from lbctl.model.frozen_map import FrozenMap
 from lbctl.model.snapshot import World
 from lbctl.plan.allocate import Grant
 from lbctl.plan.reason import GrantCause
@@ -58,4 +58,4 @@ def recover(state: LedgerState, published: Published, now_unix: float) -> Batch:
 def without_ours(world: World) -> World:
     """What a source said of a World that was published: without allocations, and without nodes nobody described."""
     described = {name: node for name, node in world.nodes.items() if not node.registered}
-    return replace(world, allocations=MappingProxyType({}), nodes=MappingProxyType(described))
+    return replace(world, allocations=FrozenMap(), nodes=FrozenMap(described))

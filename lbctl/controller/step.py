@@ -9,15 +9,15 @@ ledger will hold once the batch is committed, and is published only then.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from types import MappingProxyType
 
 from lbctl.controller.records import Batch, LedgerState
 from lbctl.model.allocation import Allocation
+from lbctl.model.frozen_map import changed_keys, frozen
 from lbctl.model.member import Liveness, Member, Role
 from lbctl.model.node import Node
-from lbctl.model.service import ServiceKey, ServiceType
+from lbctl.model.service import Service, ServiceKey, ServiceType
 from lbctl.model.snapshot import World
 from lbctl.plan.allocate import ALL_READ, AllocationMemo, AllocationPlan, Unread, allocate
 from lbctl.plan.reason import Refusal
@@ -81,14 +81,33 @@ def still_unread(before: Unread | None, state: LedgerState, world: World, *, com
     return before if after == before else after
 
 
+class _Untimed:
+    """LoadBalancer services that do not say when they were created, against those whose first sight is noted."""
+
+    def __init__(self) -> None:
+        self._services: Mapping[ServiceKey, Service] = {}
+        self._known: Mapping[ServiceKey, float] = {}
+        self._unnoted: set[ServiceKey] = set()
+        self._needless: set[ServiceKey] = set()
+
+    def differences(self, inputs: Inputs) -> tuple[dict[ServiceKey, float], tuple[ServiceKey, ...]]:
+        """Those to note, with the time; and those to forget, because they are gone."""
+        services, known = inputs.world.services, inputs.state.remembered.first_seen
+        for key in changed_keys(self._services, services) | changed_keys(self._known, known):
+            service = services.get(key)
+            untimed = service is not None and service.created_unix is None and service.type is ServiceType.LOAD_BALANCER
+            (self._unnoted.add if untimed and key not in known else self._unnoted.discard)(key)
+            (self._needless.add if key in known and not untimed else self._needless.discard)(key)
+        self._services, self._known = services, known
+        return dict.fromkeys(self._unnoted, inputs.now_unix), tuple(self._needless - inputs.unread.services)
+
+
 class StepMemo:
     """What the last step worked out and the next one need not. Worth nothing but time."""
 
     def __init__(self) -> None:
         self.allocation: AllocationMemo | None = None
-        self.services: Mapping[ServiceKey, object] = {}
-        self.untimed: set[ServiceKey] = set()
-        """LoadBalancer services that do not say when they were created."""
+        self.untimed = _Untimed()
         self.nodes_from: tuple[Mapping[str, Node], Mapping[str, Node]] | None = None
         self.nodes: Mapping[str, Node] = {}
 
@@ -97,7 +116,7 @@ def step(inputs: Inputs, memo: StepMemo | None = None) -> tuple[Decision, StepMe
     """Decides; changes nothing but the memo, which is used up."""
     memo = memo or StepMemo()
     state, now = inputs.state, inputs.now_unix
-    seen, forgotten = _first_seen(inputs, memo)
+    seen, forgotten = memo.untimed.differences(inputs)
     noted = state.after(Batch(at_unix=now, first_grant=state.next_grant, seen=seen, forgotten=forgotten))
     world = replace(inputs.world, allocations=state.allocations)
     plan, memo.allocation = allocate(world, noted.remembered, memo.allocation, now_unix=now, unread=inputs.unread)
@@ -117,32 +136,19 @@ def step(inputs: Inputs, memo: StepMemo | None = None) -> tuple[Decision, StepMe
         inputs.world, allocations=after.allocations, nodes=_all_nodes(inputs.world.nodes, after.nodes, memo)
     )
     publish: World | None = None
-    if inputs.published is None or plan.pending != inputs.pending or wanted.changes_since(inputs.published):
+    news = [
+        key for key in changed_keys(inputs.pending, plan.pending) if inputs.pending.get(key) != plan.pending.get(key)
+    ]
+    if inputs.published is None or news or wanted.changes_since(inputs.published):
         generation = (inputs.published.generation if inputs.published else state.generation) + 1
         publish = replace(wanted, generation=generation, made_unix=now)
         if generation >= state.generation:
             batch = replace(batch, generation=generation + GENERATIONS_AHEAD)
             after = replace(after, generation=generation + GENERATIONS_AHEAD)
-    events = (*_allocation_events(plan, batch.allocations(), inputs.pending), *_node_events(nodes, nodes_dropped))
+    events = (*_allocation_events(plan, batch.allocations(), news), *_node_events(nodes, nodes_dropped))
     return Decision(
         batch=batch, after=after, world=publish, pending=plan.pending, events=events, again=not plan.settled
     ), memo
-
-
-def _first_seen(inputs: Inputs, memo: StepMemo) -> tuple[dict[ServiceKey, float], tuple[ServiceKey, ...]]:
-    """Services without creationTimestamp that were not seen before, and those that are gone."""
-    services, known = inputs.world.services, inputs.state.remembered.first_seen
-    if services is not memo.services:
-        memo.services = services
-        memo.untimed = {
-            key
-            for key, service in services.items()
-            if service.created_unix is None and service.type is ServiceType.LOAD_BALANCER
-        }
-    if known.keys() == memo.untimed:
-        return {}, ()
-    seen = dict.fromkeys(memo.untimed - known.keys(), inputs.now_unix)
-    return seen, tuple(known.keys() - memo.untimed - inputs.unread.services)
 
 
 def _registrations(inputs: Inputs) -> tuple[tuple[Node, ...], tuple[str, ...]]:
@@ -174,12 +180,12 @@ def _all_nodes(described: Mapping[str, Node], registered: Mapping[str, Node], me
         return described
     if memo.nodes_from is None or memo.nodes_from[0] is not described or memo.nodes_from[1] is not registered:
         memo.nodes_from = (described, registered)
-        memo.nodes = MappingProxyType({**registered, **described})
+        memo.nodes = frozen(memo.nodes).become({**registered, **described})
     return memo.nodes
 
 
 def _allocation_events(
-    plan: AllocationPlan, granted: tuple[Allocation, ...], pending: Mapping[ServiceKey, tuple[Refusal, ...]]
+    plan: AllocationPlan, granted: tuple[Allocation, ...], news_of_pending: Iterable[ServiceKey]
 ) -> list[Event]:
     events = [
         Event(
@@ -214,8 +220,8 @@ def _allocation_events(
     ]
     events += [
         Event(name="pending", fields={"service": str(key), "reasons": "; ".join(map(str, refusals))})
-        for key, refusals in plan.pending.items()
-        if pending.get(key) != refusals
+        for key in sorted(news_of_pending)
+        if (refusals := plan.pending.get(key)) is not None
     ]
     return events
 

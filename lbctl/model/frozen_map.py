@@ -47,9 +47,16 @@ class FrozenMap(dict[_K, _V]):
         return made
 
     def become(self, content: Mapping[_K, _V]) -> FrozenMap[_K, _V]:
-        """The map with just this content, as a descendant of this one. Looks at every key, so that nobody else must."""
-        changed = {key: value for key, value in content.items() if self.get(key, _MISSING) is not value}
-        dropped = [key for key in self if key not in content] if len(content) != len(self) or changed else ()
+        """The map with just this content, as a descendant of this one: what is equal stays the very same object.
+
+        Looks at every key, so that nobody after it must.
+        """
+        changed = {
+            key: value
+            for key, value in content.items()
+            if (before := self.get(key, _MISSING)) is not value and before != value
+        }
+        dropped = [key for key in self if key not in content] if changed or len(content) != len(self) else ()
         return self.having(changed, dropped)
 
     def _next_steps(self, changed: frozenset[_K]) -> _Steps:

@@ -14,7 +14,6 @@ change, a pool that lost one of two families), the address that still fits is ke
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from types import MappingProxyType
 
 from lbctl.model.allocation import Allocation
 from lbctl.model.service import ServiceKey, ServiceType
@@ -95,8 +94,7 @@ def allocate(
     _add_second_families(memo, draft)
     _serve_waiting(memo, draft)
     _remember_expected(memo, draft)
-    if draft.pending != memo.pending:
-        memo.pending = MappingProxyType(draft.pending)
+    memo.pending = memo.pending.become(draft.pending)
     return AllocationPlan(
         grants=tuple(draft.grants),
         releases=tuple(draft.releases),

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 
 from lbctl.model.allocation import Allocation
-from lbctl.model.frozen_map import changed_keys
+from lbctl.model.frozen_map import FrozenMap, changed_keys
 from lbctl.model.service import Service, ServiceKey
 from lbctl.model.snapshot import World
 from lbctl.plan.allocation import ALL_READ, Remembered, Unread
@@ -67,7 +65,7 @@ class AllocationMemo:
         self.queue: list[tuple[Rank, ServiceKey]] = []
         """Those of `waiting` in order, and some that no longer wait."""
         self.expected: dict[ServiceKey, Expected] = {}
-        self.pending: Mapping[ServiceKey, tuple[Refusal, ...]] = MappingProxyType({})
+        self.pending: FrozenMap[ServiceKey, tuple[Refusal, ...]] = FrozenMap()
 
 
 def catch_up(
