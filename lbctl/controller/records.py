@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, TypeVar
 
+from lbctl.controller.kept import NO_CHANGES, AddressChanges, freed_after
 from lbctl.model.address import IPAddress
 from lbctl.model.allocation import Allocation
 from lbctl.model.frozen_map import FrozenMap, frozen
 from lbctl.model.node import Node
+from lbctl.model.reservation import Freed
 from lbctl.model.service import ServiceKey
 from lbctl.plan.allocate import Amendment, Grant, Release, Remembered
 
@@ -40,6 +42,7 @@ class Batch:
     """Services that are gone, so that one of the same name is new again."""
     nodes: tuple[Node, ...] = ()
     nodes_dropped: tuple[str, ...] = ()
+    kept: AddressChanges = NO_CHANGES
     generation: int | None = None
 
     def __bool__(self) -> bool:
@@ -51,6 +54,7 @@ class Batch:
             or self.forgotten
             or self.nodes
             or self.nodes_dropped
+            or self.kept
             or self.generation is not None
         )
 
@@ -93,28 +97,59 @@ class LedgerState:
         }
         terms = {item.allocation.service: item.terms for item in batch.amendments}
         terms |= {grant.service: grant.terms for grant in batch.grants}
-        remembered = self._remembered_after(batch, terms, released)
+        known = self._terms_after(terms, released)
+        users = _users_after(self, batch, granted, known)
         return LedgerState(
             ledger=self.ledger,
-            users=_users_after(self, batch, granted, remembered.terms),
+            users=users,
             allocations=_with(self.allocations, amended | {item.service: item for item in granted}, released),
-            remembered=remembered,
+            remembered=self._remembered_after(batch, known, self.freed_by(batch, users)),
             nodes=_with(self.nodes, {node.name: node for node in batch.nodes}, batch.nodes_dropped),
             next_grant=max(self.next_grant, batch.first_grant + len(granted)),
             generation=self.generation if batch.generation is None else batch.generation,
         )
 
-    def _remembered_after(
-        self, batch: Batch, terms: Mapping[ServiceKey, str], released: Mapping[ServiceKey, str]
-    ) -> Remembered:
-        before = self.remembered
+    def freed_by(
+        self, batch: Batch, users: Mapping[IPAddress, tuple[ServiceKey, ...]]
+    ) -> tuple[Mapping[IPAddress, Freed], Sequence[IPAddress]]:
+        """(freed, no longer remembered) by the batch, after which `users` use the addresses."""
+        if not batch.releases and not batch.grants:
+            return {}, ()
+        granted = (address for grant in batch.grants for address in grant.addresses)
+        return freed_after(self.remembered.freed, batch.releases, granted, users, batch.at_unix)
+
+    def _terms_after(
+        self, terms: Mapping[ServiceKey, str], released: Mapping[ServiceKey, str]
+    ) -> Mapping[ServiceKey, str]:
         # Empty terms are not kept: most services share with nobody, and "" is what is read for them anyway.
-        lost = [key for key in (*released, *terms) if key in before.terms and not terms.get(key)]
+        before = self.remembered.terms
+        lost = [key for key in (*released, *terms) if key in before and not terms.get(key)]
+        return _with(before, {key: text for key, text in terms.items() if text}, lost)
+
+    def _remembered_after(
+        self,
+        batch: Batch,
+        terms: Mapping[ServiceKey, str],
+        freed: tuple[Mapping[IPAddress, Freed], Sequence[IPAddress]],
+    ) -> Remembered:
+        before, kept = self.remembered, batch.kept
         after = Remembered(
-            terms=_with(before.terms, {key: text for key, text in terms.items() if text}, lost),
+            terms=terms,
             first_seen=_with(before.first_seen, batch.seen, batch.forgotten),
+            reserved=_with(
+                before.reserved,
+                {item.service: item for item in kept.reserved},
+                [item.reservation.service for item in kept.unreserved],
+            ),
+            quarantined=_with(
+                before.quarantined,
+                {item.address: item for item in kept.quarantined},
+                [item.quarantine.address for item in kept.cleared],
+            ),
+            freed=_with(before.freed, *freed),
         )
-        return before if after.terms is before.terms and after.first_seen is before.first_seen else after
+        same = all(getattr(after, each.name) is getattr(before, each.name) for each in fields(Remembered))
+        return before if same else after
 
 
 def _with(before: Mapping[_K, _V], changed: Mapping[_K, _V], dropped: Iterable[_K]) -> Mapping[_K, _V]:

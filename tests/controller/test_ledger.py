@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lbctl.controller.errors import StateError, StateTrouble
-from lbctl.controller.ledger import FILE_NAME, SCHEMA_VERSION, Ledger
+from lbctl.controller.ledger import FILE_NAME, Ledger
+from lbctl.controller.ledger_schema import SCHEMA_VERSION
 from lbctl.controller.lock import StateLock
 from lbctl.controller.records import Batch, LedgerState
 from lbctl.model.node import Node

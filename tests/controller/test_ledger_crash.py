@@ -8,7 +8,8 @@ from pathlib import Path
 import apsw
 import pytest
 
-from lbctl.controller.ledger import Connection, Ledger
+from lbctl.controller.ledger import Ledger
+from lbctl.controller.ledger_schema import Connection
 from lbctl.controller.records import Batch, LedgerState
 from tests.controller.recording_vfs import Recorder
 from tests.plan.allocation_worlds import Cluster, pool, service
