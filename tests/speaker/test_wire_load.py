@@ -30,7 +30,8 @@ def _timed(measure: Callable[[], Load], good: Callable[[Load], bool]) -> Load:
             load = measure()
         assert load.lost == 0, load
         assert load.doubled == 0, load
-        if good(load) or not control.too_late:
+        # The control has real-time priority; the asker has none, and where it was late its figures are its own.
+        if good(load) or not (control.too_late or load.behind > TOO_LATE * 1000):
             return load
         print(f"repeated: the machine was late by {control.worst * 1000:.0f} ms: {load}")
     pytest.fail(
