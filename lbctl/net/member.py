@@ -21,7 +21,7 @@ from typing import Any
 from lbctl.model.address import IPAddress
 from lbctl.model.claim import Claim
 from lbctl.model.interface import Interface
-from lbctl.model.member import Liveness, Member, Role
+from lbctl.model.member import Conflict, Liveness, Member, Role
 from lbctl.model.snapshot import View
 from lbctl.net.udp import HOP_LIMIT, SegmentSocket
 from lbctl.protocol.heartbeat.machine import Heartbeat
@@ -280,6 +280,10 @@ def _member(fields: Mapping[str, Any]) -> Member:
         interval=fields["interval"],
         multiplier=fields["multiplier"],
         cause=fields["cause"],
+        conflicts=tuple(
+            Conflict(address=ip_address(address), mac=mac, interface=interface)
+            for address, mac, interface in fields["conflicts"]
+        ),
     )
 
 

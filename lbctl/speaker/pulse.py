@@ -29,6 +29,7 @@ from lbctl.net.realtime import lock_memory, use_fifo
 from lbctl.net.udp import HOP_LIMIT, SegmentSocket
 from lbctl.protocol.heartbeat.machine import Heartbeat
 from lbctl.protocol.heartbeat.segments import LOOPBACK, Segment, Settings
+from lbctl.protocol.heartbeat.stations import Sighting, Station
 from lbctl.protocol.machine import Report
 
 REALTIME_PRIORITY = 10
@@ -338,6 +339,12 @@ class Pulse:
         peers = [(entry["name"], entry["addresses"]) for entry in message["peers"]]
         self._told().set_peers(peers, time.monotonic())
 
+    def _on_say(self, message: Message) -> None:
+        self._told().say(
+            [Station(_mac(mac), interface) for mac, interface in message["stations"]],
+            [Sighting(address, _mac(mac), interface) for address, mac, interface in message["conflicts"]],
+        )
+
     def _on_prepare(self, message: Message) -> None:
         self._told().prepare(
             int(message["generation"]),
@@ -371,12 +378,17 @@ _WORK_SAYS: dict[str, Callable[[Pulse, Message], None]] = {
     "setup": Pulse._setup,
     "segments": Pulse._on_segments,
     "peers": Pulse._on_peers,
+    "say": Pulse._on_say,
     "prepare": Pulse._on_prepare,
     "claim": Pulse._on_claim,
     "release": Pulse._on_release,
     "restore": Pulse._on_restore,
     "leave": Pulse._on_leave,
 }
+
+
+def _mac(text: str) -> bytes:
+    return bytes.fromhex(text.replace(":", ""))
 
 
 def _asleep() -> float:

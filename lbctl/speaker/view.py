@@ -9,7 +9,7 @@ from typing import Any
 
 from lbctl.model.address import IPAddress
 from lbctl.model.claim import Claim
-from lbctl.model.member import Liveness, Member, Role
+from lbctl.model.member import Conflict, Liveness, Member, Role
 from lbctl.model.snapshot import View
 
 Message = Mapping[str, Any]
@@ -89,6 +89,10 @@ class Hearing:
             interval=float(message["interval"]),
             multiplier=int(message["multiplier"]),
             cause=str(message["cause"]),
+            conflicts=tuple(
+                Conflict(address=ip_address(address), mac=str(mac), interface=str(interface))
+                for address, mac, interface in message.get("conflicts", ())
+            ),
         )
 
     def _said(self, node: str, message: Message) -> None:

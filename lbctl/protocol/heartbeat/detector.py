@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from lbctl.protocol.heartbeat.packet import HERE, TWO_WAY, Beat, Header, Link, Role, Saying
+from lbctl.protocol.heartbeat.stations import Sighting, Station
 
 
 class Liveness(StrEnum):
@@ -52,12 +53,13 @@ class Ear:
 class Instance:
     """One incarnation of a node. `hears` is what it said last of every node: (node, incarnation) -> flags.
 
-    `met`: it has heard us at least once.
+    `met`: it has heard us at least once. `news`: it says something else of its links, stations or sightings than was
+    reviewed last.
     """
 
     __slots__ = (
-        "cause", "ears", "first_at", "hears", "incarnation", "interval", "links", "met", "multiplier", "name", "node",
-        "role", "saying", "since", "state", "was_heard_on", "was_two_way",
+        "cause", "ears", "first_at", "hears", "incarnation", "interval", "links", "met", "multiplier", "name", "news",
+        "node", "role", "saying", "sightings", "since", "state", "stations", "was_heard_on", "was_two_way",
     )  # fmt: skip
 
     def __init__(self, node: int, incarnation: int, name: str, now: float) -> None:
@@ -69,6 +71,9 @@ class Instance:
         self.interval = 0.0
         self.multiplier = 0
         self.links: tuple[Link, ...] = ()
+        self.stations: tuple[Station, ...] = ()
+        self.sightings: tuple[Sighting, ...] = ()
+        self.news = False
         self.ears: dict[int, Ear] = {}
         self.hears: dict[tuple[int, int], int] = {}
         self.state = Liveness.ALIVE
@@ -103,7 +108,9 @@ class Instance:
         self.saying = Saying(header.saying)
         self.interval = header.interval_ms / 1000
         self.multiplier = header.multiplier
-        self.links = beat.links
+        said = (beat.links, beat.stations, beat.sightings)
+        self.news = self.news or said != (self.links, self.stations, self.sightings)
+        self.links, self.stations, self.sightings = said
         ear = self.ears[via]
         ear.deadline = now + self.detection
         if beat.hears is None:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 
 from lbctl.protocol.heartbeat.detector import Instance
 from lbctl.protocol.heartbeat.exchange import Exchange
+from lbctl.protocol.heartbeat.identity import is_address
 from lbctl.protocol.heartbeat.membership import Counts, Lost, Membership
 from lbctl.protocol.heartbeat.ownership import Ownership, Refusal
 from lbctl.protocol.heartbeat.packet import (
@@ -28,6 +29,7 @@ from lbctl.protocol.heartbeat.packet import (
     parse_header,
 )
 from lbctl.protocol.heartbeat.segments import DEAD_PACE, LOOPBACK, Address, Audience, Lane, Segment, Settings
+from lbctl.protocol.heartbeat.stations import Sighting, Station
 from lbctl.protocol.heartbeat.voice import Voice
 from lbctl.protocol.machine import Report, Send
 
@@ -54,6 +56,8 @@ class Heartbeat:
         self._voice = Voice(self.membership.me, settings)
         self._audience = Audience(self.membership, settings.port)
         self._exchange = Exchange(settings, self.membership, self.ownership, self._audience, self._voice)
+        self._stations: tuple[Station, ...] = ()
+        self._sightings: tuple[Sighting, ...] = ()
         self._rebuild = True
         self._ready = False
         self._hold_until: float | None = None
@@ -112,6 +116,13 @@ class Heartbeat:
             self._voice.note("not_an_address", address=text)
         self._discover_at = min(self._discover_at, now)
         self._settle(now)
+
+    def say(self, stations: Sequence[Station], sightings: Sequence[Sighting]) -> None:
+        """What every beat from now on says of MACs; raises ValueError for a sighting of what is no address."""
+        if not all(is_address(sighting.address) for sighting in sightings):
+            raise ValueError("a sighting of no address")
+        self._stations, self._sightings = tuple(stations), tuple(sightings)
+        self._rebuild = True
 
     def prepare(
         self,
@@ -365,6 +376,8 @@ class Heartbeat:
             hears=self.membership.heard(lane.segment.ifindex),
             digests=[self.ownership.table.own.digest(*self.membership.me)],
             links=[other.link for other in self._voice.lanes.values() if not other.segment.local],
+            stations=self._stations,
+            sightings=self._sightings,
         )
 
     def _send_beat(self, lane: Lane, to: list[Address], now: float) -> None:
@@ -392,7 +405,14 @@ class Heartbeat:
             "state": instance.state.value,
             "two_way": instance.was_two_way,
             "addresses": sorted(addresses),
-            "macs": [[link.mac.hex(":"), link.name] for link in instance.links if any(link.mac)],
+            "macs": [
+                *([link.mac.hex(":"), link.name] for link in instance.links if any(link.mac)),
+                *([station.mac.hex(":"), station.interface] for station in instance.stations if any(station.mac)),
+            ],
+            "conflicts": [
+                [sighting.address, sighting.mac.hex(":") if any(sighting.mac) else "", sighting.interface]
+                for sighting in instance.sightings
+            ],
             "role": instance.role.name.lower(),
             "since_unix": instance.since + self.ownership.unix_offset,
             "interval": instance.interval,

@@ -93,6 +93,10 @@ class Membership:
                     events.append(Changed(instance))
                     if two_way and instance.state is Liveness.ALIVE:
                         events.append(Counts(instance))
+            if instance.news:
+                instance.news = False
+                if self.current.get(instance.node) is instance:
+                    events.append(Changed(instance))
             if heard_on and self.current.get(instance.node) is not instance:
                 events += self._succeed(instance, now)
         for instance in list(self.current.values()):

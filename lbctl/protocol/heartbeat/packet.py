@@ -19,6 +19,14 @@ from enum import Enum, IntEnum
 from typing import NamedTuple
 
 from lbctl.protocol.heartbeat.identity import address_text, node_hash, packed_address
+from lbctl.protocol.heartbeat.stations import (
+    Sighting,
+    Station,
+    pack_sightings,
+    pack_stations,
+    parse_sightings,
+    parse_stations,
+)
 
 MAGIC = b"LB"
 VERSION = 1
@@ -77,6 +85,8 @@ class Tlv(IntEnum):
     HEARS = 2
     DIGESTS = 3
     LINKS = 4
+    STATIONS = 5
+    SIGHTINGS = 6
     SPAN = 16
     CLAIM = 17
     DROP = 18
@@ -156,6 +166,8 @@ class Beat:
     hears: Hears | None = None
     digests: tuple[Digest, ...] = ()
     links: tuple[Link, ...] = ()
+    stations: tuple[Station, ...] = ()
+    sightings: tuple[Sighting, ...] = ()
 
 
 def encode_header(header: Header, cluster: int) -> bytes:
@@ -214,11 +226,23 @@ def tlvs(payload: bytes, start: int, end: int) -> Iterator[tuple[int, bytes]] | 
     return iter(found)
 
 
-def beat_bodies(*, name: str, hears: Sequence[Heard], digests: Sequence[Digest], links: Sequence[Link]) -> list[bytes]:
+def beat_bodies(
+    *,
+    name: str,
+    hears: Sequence[Heard],
+    digests: Sequence[Digest],
+    links: Sequence[Link],
+    stations: Sequence[Station] = (),
+    sightings: Sequence[Sighting] = (),
+) -> list[bytes]:
     """The TLVs of one beat, in as many packets as the list of those heard needs (one up to some 65 nodes)."""
     fixed = tlv(Tlv.NAME, name.encode()[:MAX_NAME])
     if links:
         fixed += tlv(Tlv.LINKS, b"".join(_pack_link(link) for link in links[:_MAX_LINKS]))
+    if stations:
+        fixed += tlv(Tlv.STATIONS, pack_stations(stations))
+    if sightings:
+        fixed += tlv(Tlv.SIGHTINGS, pack_sightings(sightings))
     fixed += tlv(Tlv.DIGESTS, b"".join(_DIGEST.pack(*digest) for digest in digests))
     room = (MAX_PACKET - HEADER_SIZE - AUTH_SIZE - len(fixed) - _TLV.size - _RANGE.size) // _HEARS.size
     entries = sorted(hears)
@@ -243,6 +267,8 @@ def parse_beat(payload: bytes, end: int, node: int) -> Beat | Refused:
     hears: Hears | None = None
     digests: tuple[Digest, ...] = ()
     links: tuple[Link, ...] = ()
+    stations: tuple[Station, ...] | None = ()
+    sightings: tuple[Sighting, ...] | None = ()
     parts = tlvs(payload, HEADER_SIZE, end)
     if parts is None:
         return Refused.MALFORMED
@@ -265,11 +291,15 @@ def parse_beat(payload: bytes, end: int, node: int) -> Beat | Refused:
                 if found is None:
                     return Refused.MALFORMED
                 links = found
+            case Tlv.STATIONS:
+                stations = parse_stations(value)
+            case Tlv.SIGHTINGS:
+                sightings = parse_sightings(value)
             case _:
                 pass
-    if not name or len(name.encode()) > MAX_NAME or node_hash(name) != node:
+    if not name or len(name.encode()) > MAX_NAME or node_hash(name) != node or stations is None or sightings is None:
         return Refused.MALFORMED
-    return Beat(name=name, hears=hears, digests=digests, links=links)
+    return Beat(name=name, hears=hears, digests=digests, links=links, stations=stations, sightings=sightings)
 
 
 def _pack_link(link: Link) -> bytes:

@@ -11,6 +11,7 @@ from lbctl.protocol.heartbeat.machine import Heartbeat
 from lbctl.protocol.heartbeat.membership import MAX_STRANGERS
 from lbctl.protocol.heartbeat.packet import HERE, TWO_WAY, Digest, Header, Heard, Kind, beat_bodies, encode_header
 from lbctl.protocol.heartbeat.segments import LOOPBACK, Segment, Settings
+from lbctl.protocol.heartbeat.stations import Sighting, Station
 from lbctl.protocol.machine import Send
 from tests.support.lan import PORT, VIA, Lan, Node
 
@@ -344,9 +345,34 @@ def test_what_work_learns_of_a_member() -> None:
     assert told == {
         "node": "b", "incarnation": lan["b"].incarnation, "state": "alive", "two_way": True, "role": "speaker",
         "addresses": ["10.0.0.2"], "macs": [["02:00:00:00:00:02", "eth0"]], "since_unix": told["since_unix"],
-        "interval": 0.05, "multiplier": 3, "cause": "heard",
+        "interval": 0.05, "multiplier": 3, "cause": "heard", "conflicts": [],
     }  # fmt: skip
     assert 0 < told["since_unix"] - 1_700_001_000 < 1
+
+
+def test_what_a_member_says_of_macs_is_told_when_it_changes_and_only_then() -> None:
+    lan = started("a", "b")
+    known = len(lan["a"].told("member"))
+    eth1 = Station(bytes.fromhex("020000000099"), "eth1")
+    found = Sighting("192.0.2.7", bytes.fromhex("0200000000ee"), "eth0")
+    lan["b"].machine.say([eth1], [found])
+    lan.run(1)
+    (told,) = lan["a"].told("member")[known:]
+    assert told["macs"] == [["02:00:00:00:00:02", "eth0"], ["02:00:00:00:00:99", "eth1"]]
+    assert told["conflicts"] == [["192.0.2.7", "02:00:00:00:00:ee", "eth0"]]
+    lan["b"].machine.say([eth1], [found._replace(mac=bytes(6))])
+    lan.run(1)
+    (told,) = lan["a"].told("member")[known + 1 :]
+    assert told["conflicts"] == [["192.0.2.7", "", "eth0"]]
+    assert lan["a"].states["b"] == "alive"
+
+
+def test_a_sighting_of_no_address_is_refused_before_it_is_sent() -> None:
+    lan = started("a", "b")
+    with pytest.raises(ValueError, match="no address"):
+        lan["b"].machine.say([], [Sighting("", bytes(6), "eth0")])
+    lan.run(0.1)
+    assert lan["a"].states["b"] == "alive"
 
 
 @settings(max_examples=30, deadline=None)
