@@ -141,7 +141,9 @@ class WireProcess:
             self.listen(left)
 
     def wait_announced(self, addresses: Iterable[str], *, within: float = 5.0) -> None:
-        missing = set(addresses)
+        """Waits until each was announced since this was asked last: an announcement answers one question only."""
+        wanted = set(addresses)
+        missing = set(wanted)
 
         def announced(message: Message) -> bool:
             if message["op"] == "announced":
@@ -149,6 +151,9 @@ class WireProcess:
             return not missing
 
         self.wait_for(announced, within=within)
+        for message in self.heard:
+            if message["op"] == "announced":
+                message["addresses"] = [address for address in message["addresses"] if address not in wanted]
 
     def settle(self) -> None:
         """Waits until wire has carried out everything said before, by a message on each channel that it must refuse."""
