@@ -5,4 +5,6 @@ from __future__ import annotations
 from hypothesis import settings
 
 settings.register_profile("lbctl", deadline=None)
+settings.register_profile("more", deadline=None, max_examples=2_000)
+settings.register_profile("long", deadline=None, max_examples=100_000)
 settings.load_profile("lbctl")

@@ -1,0 +1,57 @@
+"""Whether the allocator and the dumb one agree about one plan."""
+
+from __future__ import annotations
+
+from dataclasses import MISSING, fields, is_dataclass, replace
+
+from lbctl.model.service import ServiceKey
+from lbctl.plan.allocation import AllocationPlan
+from tests.plan.allocation_worlds import Cluster
+from tests.plan.dumb import Held, Why, dumb_plan
+
+
+def outcome(cluster: Cluster, plan: AllocationPlan) -> dict[ServiceKey, Held]:
+    """Who has what once the plan is committed."""
+    has = {key: Held(each.addresses, each.pool) for key, each in cluster.state.allocations.items()}
+    for release in plan.releases:
+        del has[release.allocation.service]
+    for amendment in plan.amendments:
+        has[amendment.allocation.service].pool = amendment.pool
+    for grant in plan.grants:
+        assert grant.service not in has, "what it had is released first"
+        has[grant.service] = Held(grant.addresses, grant.pool)
+    return has
+
+
+def reasons(plan: AllocationPlan) -> dict[ServiceKey, Why]:
+    return {key: {(each.subject, each.reason) for each in why} for key, why in plan.pending.items()}
+
+
+def describe(cluster: Cluster) -> str:
+    """The world and what is held, a line for each, for whoever has to find out why the two disagree."""
+    had = cluster.state.allocations
+    lines = [f"pool {_short(each)}" for each in cluster.world.pools.values()]
+    for key, each in cluster.world.services.items():
+        lines.append(f"{key} holds {had[key].addresses if key in had else None}: {_short(each)}")
+    return "\n".join(lines)
+
+
+def _short(value: object) -> str:
+    """Only what is not as it is by default."""
+    if not is_dataclass(value) or isinstance(value, type):
+        return repr(value)
+    shown = []
+    for each in fields(value):
+        held = getattr(value, each.name)
+        default = each.default_factory() if each.default_factory is not MISSING else each.default
+        if held != default:
+            shown.append(f"{each.name}={_short(held)}")
+    return f"{type(value).__name__}({', '.join(shown)})"
+
+
+def compare(cluster: Cluster, plan: AllocationPlan, ours: str | None = None) -> None:
+    """The plan for the cluster as it is, and what the dumb one makes of it: the same, or this fails."""
+    now = replace(cluster.world, allocations=cluster.state.allocations)
+    dumb = dumb_plan(now, cluster.state.remembered, ours)
+    assert outcome(cluster, plan) == dumb.held, f"the dumb one disagrees\n{describe(cluster)}"
+    assert reasons(plan) == dumb.pending, f"the dumb one has other reasons\n{describe(cluster)}"
