@@ -20,12 +20,13 @@ from pathlib import Path
 from typing import ParamSpec, Protocol, TypeVar
 
 from lbctl.controller.errors import StateError
+from lbctl.controller.events import Event
 from lbctl.controller.ledger import Ledger
 from lbctl.controller.lock import StateLock
 from lbctl.controller.publisher import Publisher
 from lbctl.controller.recover import recover, without_ours
 from lbctl.controller.status import Facts, routes
-from lbctl.controller.step import Decision, Event, Inputs, StepMemo, step, still_unread
+from lbctl.controller.step import Decision, Inputs, StepMemo, step, still_unread
 from lbctl.model.node import Node
 from lbctl.model.snapshot import View, World
 from lbctl.net import systemd

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from lbctl.controller.kept import AddressChanges
 from lbctl.controller.records import Batch, LedgerState
 from lbctl.model.address import IPAddress
 from lbctl.model.frozen_map import FrozenMap
@@ -18,12 +19,14 @@ def recover(state: LedgerState, published: Published, now_unix: float) -> Batch:
     """What to commit before the first step; an empty batch where the ledger is ahead, as it should be.
 
     A ledger that was lost or put back from a copy knows less than the speakers, who have the published file. Services
-    keep the addresses they are known by, ids and generations go on above those that are known.
+    keep the addresses they are known by, quarantined addresses stay so, ids and generations go on above those that are
+    known. Reservations and when addresses were freed are in no published file.
     """
     world = published.world
     ahead = [item for item in world.allocations.values() if item.id >= state.next_grant]
     if not ahead and world.generation < state.generation:
         return Batch(at_unix=now_unix, first_grant=state.next_grant)
+    found = [item for address, item in world.quarantined.items() if address not in state.remembered.quarantined]
     sharers = set(state.remembered.terms)
     held: dict[IPAddress, bool] = {
         address: key in sharers for key, item in state.allocations.items() for address in item.addresses
@@ -51,11 +54,12 @@ def recover(state: LedgerState, published: Published, now_unix: float) -> Batch:
         at_unix=now_unix,
         first_grant=max([state.next_grant, *(item.id + 1 for item in ahead)]),
         grants=tuple(grants),
+        kept=AddressChanges(quarantined=tuple(found)),
         generation=max(state.generation, world.generation + 1),
     )
 
 
 def without_ours(world: World) -> World:
-    """What a source said of a World that was published: without allocations, and without nodes nobody described."""
+    """What a source said of a World that was published: without what the controller adds, and undescribed nodes."""
     described = {name: node for name, node in world.nodes.items() if not node.registered}
-    return replace(world, allocations=FrozenMap(), nodes=FrozenMap(described))
+    return replace(world, allocations=FrozenMap(), quarantined=FrozenMap(), nodes=FrozenMap(described))

@@ -9,17 +9,18 @@ ledger will hold once the batch is committed, and is published only then.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from lbctl.controller.conflicts import quarantine_changes
+from lbctl.controller.events import Event, allocation_events, kept_events, node_events
 from lbctl.controller.records import Batch, LedgerState
-from lbctl.model.allocation import Allocation
 from lbctl.model.frozen_map import changed_keys, frozen
 from lbctl.model.member import Liveness, Member, Role
 from lbctl.model.node import Node
 from lbctl.model.service import Service, ServiceKey, ServiceType
 from lbctl.model.snapshot import World
-from lbctl.plan.allocate import ALL_READ, AllocationMemo, AllocationPlan, Unread, allocate
+from lbctl.plan.allocate import ALL_READ, AllocationMemo, Unread, allocate
 from lbctl.plan.reason import Refusal
 
 GENERATIONS_AHEAD = 1000
@@ -46,17 +47,10 @@ class Inputs:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
-    """For the log: a constant name and its fields."""
-
-    name: str
-    fields: Mapping[str, object]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
     """`after` is the ledger's state once the batch is committed; `world` what is to be published then, None where
-    nothing changed. `again`: another step may find more to do."""
+    nothing changed. `again`: another step may find more to do. `next_at_unix`: when one may decide otherwise though
+    nothing happened."""
 
     batch: Batch
     after: LedgerState
@@ -64,6 +58,7 @@ class Decision:
     pending: Mapping[ServiceKey, tuple[Refusal, ...]]
     events: tuple[Event, ...]
     again: bool
+    next_at_unix: float | None = None
 
 
 def still_unread(before: Unread | None, state: LedgerState, world: World, *, complete: bool) -> Unread:
@@ -117,7 +112,8 @@ def step(inputs: Inputs, memo: StepMemo | None = None) -> tuple[Decision, StepMe
     memo = memo or StepMemo()
     state, now = inputs.state, inputs.now_unix
     seen, forgotten = memo.untimed.differences(inputs)
-    noted = state.after(Batch(at_unix=now, first_grant=state.next_grant, seen=seen, forgotten=forgotten))
+    kept = quarantine_changes(state, inputs.members, now)
+    noted = state.after(Batch(at_unix=now, first_grant=state.next_grant, seen=seen, forgotten=forgotten, kept=kept))
     world = replace(inputs.world, allocations=state.allocations)
     plan, memo.allocation = allocate(world, noted.remembered, memo.allocation, now_unix=now, unread=inputs.unread)
     nodes, nodes_dropped = _registrations(inputs)
@@ -131,9 +127,12 @@ def step(inputs: Inputs, memo: StepMemo | None = None) -> tuple[Decision, StepMe
         nodes_dropped=nodes_dropped,
     )
     after = noted.after(planned)
-    batch = replace(planned, seen=seen, forgotten=forgotten)
+    batch = replace(planned, seen=seen, forgotten=forgotten, kept=kept)
     wanted = replace(
-        inputs.world, allocations=after.allocations, nodes=_all_nodes(inputs.world.nodes, after.nodes, memo)
+        inputs.world,
+        allocations=after.allocations,
+        quarantined=after.remembered.quarantined,
+        nodes=_all_nodes(inputs.world.nodes, after.nodes, memo),
     )
     publish: World | None = None
     news = [
@@ -145,9 +144,19 @@ def step(inputs: Inputs, memo: StepMemo | None = None) -> tuple[Decision, StepMe
         if generation >= state.generation:
             batch = replace(batch, generation=generation + GENERATIONS_AHEAD)
             after = replace(after, generation=generation + GENERATIONS_AHEAD)
-    events = (*_allocation_events(plan, batch.allocations(), news), *_node_events(nodes, nodes_dropped))
+    events = (
+        *kept_events(kept, state),
+        *allocation_events(plan, batch.allocations(), news),
+        *node_events(nodes, nodes_dropped),
+    )
     return Decision(
-        batch=batch, after=after, world=publish, pending=plan.pending, events=events, again=not plan.settled
+        batch=batch,
+        after=after,
+        world=publish,
+        pending=plan.pending,
+        events=events,
+        again=not plan.settled,
+        next_at_unix=plan.next_at_unix,
     ), memo
 
 
@@ -182,52 +191,3 @@ def _all_nodes(described: Mapping[str, Node], registered: Mapping[str, Node], me
         memo.nodes_from = (described, registered)
         memo.nodes = frozen(memo.nodes).become({**registered, **described})
     return memo.nodes
-
-
-def _allocation_events(
-    plan: AllocationPlan, granted: tuple[Allocation, ...], news_of_pending: Iterable[ServiceKey]
-) -> list[Event]:
-    events = [
-        Event(
-            name="released",
-            fields={
-                "service": str(release.allocation.service),
-                "addresses": release.allocation.addresses,
-                "pool": release.allocation.pool,
-                "reason": release.reason.value,
-                "detail": release.detail,
-            },
-        )
-        for release in plan.releases
-    ]
-    events += [
-        Event(
-            name="allocated",
-            fields={
-                "service": str(grant.service),
-                "addresses": grant.addresses,
-                "pool": grant.pool,
-                "cause": grant.cause.value,
-                "id": allocation.id,
-            },
-        )
-        for grant, allocation in zip(plan.grants, granted, strict=True)
-    ]
-    events += [
-        Event(name="pool_changed", fields={"service": str(item.allocation.service), "pool": item.pool})
-        for item in plan.amendments
-        if item.pool != item.allocation.pool
-    ]
-    events += [
-        Event(name="pending", fields={"service": str(key), "reasons": "; ".join(map(str, refusals))})
-        for key in sorted(news_of_pending)
-        if (refusals := plan.pending.get(key)) is not None
-    ]
-    return events
-
-
-def _node_events(nodes: tuple[Node, ...], dropped: tuple[str, ...]) -> list[Event]:
-    return [
-        *(Event(name="node_registered", fields={"node": node.name, "addresses": node.addresses}) for node in nodes),
-        *(Event(name="node_forgotten", fields={"node": name}) for name in dropped),
-    ]

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -67,10 +67,15 @@ class Recorder(apsw.VFS):
     def mark(self, number: int) -> None:
         self.log.append(Operation("mark", mark=number))
 
-    def crashes(self, *, seed: int = 0, subsets: int = 2) -> Iterator[Crash]:
-        """Every crash worth trying, in the order of time, each different from those before at the same place."""
+    def crashes(
+        self, *, seed: int = 0, subsets: int = 2, already: Mapping[str, bytes] | None = None
+    ) -> Iterator[Crash]:
+        """Every crash worth trying, in the order of time, each different from those before at the same place.
+
+        `already`: files that were on the disk before the first operation.
+        """
         chance = random.Random(seed)
-        disk = _Disk()
+        disk = _Disk(durable=dict(already or {}))
         acknowledged = 0
         for at, operation in enumerate([*self.log, Operation("end")]):
             seen: list[dict[str, bytes]] = []
