@@ -55,6 +55,9 @@ class Reason(StrEnum):
     NO_INTERFACE = "no_interface"
     NO_CARRIER = "no_carrier"
     SHARED_WITH_SERVICE_SELECTOR = "shared_ip_with_service_selector"
+    NOT_ALLOCATED = "not_allocated"
+    CONFLICTING_ADVERTISEMENTS = "conflicting_advertisements"
+    NO_PEER = "no_peer"
     # election: why a candidate is not the owner
     NOT_INCUMBENT = "not_incumbent"
     LOWER_PREFERENCE = "lower_preference"

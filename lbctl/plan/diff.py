@@ -1,0 +1,113 @@
+"""What another configuration would change, before it does: the daemons' own decisions for both, compared.
+
+    told = diff(current, new, remembered, now_unix=now)
+
+Nothing is decided here. Allocations come from `allocate` on the same ledger, owners from `elect` with those of now as
+incumbents, sessions from `session_key`, prefixes from `RoutePlanner`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from lbctl.model.address import IPAddress
+from lbctl.model.service import ServiceKey
+from lbctl.model.snapshot import World
+from lbctl.plan.allocate import Remembered
+from lbctl.plan.diff_owners import VIPChange, changed_owners
+from lbctl.plan.diff_routes import RouteChange, changed_routes
+from lbctl.plan.diff_services import (
+    PendingService,
+    ServiceChange,
+    Stranded,
+    changed_services,
+    still_pending,
+    stranded,
+)
+from lbctl.plan.diff_sessions import SessionChange, changed_sessions
+from lbctl.plan.routes import RoutePlanner
+from lbctl.plan.session_key import paired
+from lbctl.plan.settle import Settled, settle
+
+Secrets = Mapping[str, str]
+"""The password of a BGPPeer by the peer's name, where it is in a Secret that could be read."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Diff:
+    """All that would change, and beside it who would go on waiting for an address.
+
+    `before` and `after` are the two sides at rest.
+    """
+
+    before: Settled
+    after: Settled
+    services: tuple[ServiceChange, ...] = ()
+    stranded: tuple[Stranded, ...] = ()
+    vips: tuple[VIPChange, ...] = ()
+    sessions: tuple[SessionChange, ...] = ()
+    routes: tuple[RouteChange, ...] = ()
+    pending: tuple[PendingService, ...] = ()
+
+    def __bool__(self) -> bool:
+        """Whether anything would change. Who waits now and goes on waiting is no change."""
+        return bool(self.services or self.stranded or self.vips or self.sessions or self.routes)
+
+    @property
+    def knows_nodes(self) -> bool:
+        """Whether there is a node at all; else nobody can be named as the owner of anything."""
+        return bool(self.before.world.nodes or self.after.world.nodes)
+
+
+def diff(
+    current: World,
+    new: World,
+    remembered: Remembered | None,
+    *,
+    now_unix: float,
+    secrets: tuple[Secrets, Secrets] | None = None,
+    owners: Mapping[IPAddress, str] | None = None,
+) -> Diff:
+    """What would change if `new` took the place of `current`.
+
+    Args:
+        current: what is in force, with the ledger's allocations.
+        new: what is to be; its allocations are not looked at.
+        remembered: of the same ledger. None: there is no ledger, and both begin with what `current` would be given on
+            an empty one.
+        secrets: of `current` and of `new`, where both are known.
+        owners: who announces which address now, as far as speakers said so; else the planned owner counts.
+    """
+    before = settle(current, remembered or Remembered(), now_unix=now_unix)
+    start, known = (current, remembered) if remembered is not None else (before.world, before.remembered)
+    after = settle(
+        replace(new, allocations=start.allocations, quarantined=current.quarantined), known, now_unix=now_unix
+    )
+    planners = RoutePlanner(before.world), RoutePlanner(after.world)
+    passwords = secrets or ({}, {})
+    pairs = paired(before.world.bgp_peers, after.world.bgp_peers, passwords)
+    return Diff(
+        before=before,
+        after=after,
+        services=changed_services(before, after),
+        stranded=stranded(before, after),
+        vips=changed_owners(before.world, after.world, planners[1], owners or {}),
+        sessions=changed_sessions(before.world, after.world, pairs, passwords),
+        routes=changed_routes(before.world, after.world, planners, pairs),
+        pending=still_pending(before, after),
+    )
+
+
+__all__ = [
+    "Diff",
+    "PendingService",
+    "RouteChange",
+    "Secrets",
+    "ServiceChange",
+    "ServiceKey",
+    "SessionChange",
+    "Stranded",
+    "VIPChange",
+    "diff",
+]
