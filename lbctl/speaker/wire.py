@@ -1,4 +1,4 @@
-"""The process that speaks ARP and NDP: answers out of a table, announces, and notices strangers.
+"""The process that speaks ARP and NDP: answers out of a table, announces, probes, and notices strangers.
 
 `python -m lbctl.speaker.wire '{"work": FD, "pulse": FD, "lease": FD}'`, started by the work process; the messages are
 in docs/processes.md. One loop around `poll`, in this order: what pulse says (it takes rights away), the frames, what
@@ -32,6 +32,7 @@ from lbctl.net.realtime import lock_memory, use_fifo
 from lbctl.protocol.l2.conflict import FOREIGN, Conflict
 from lbctl.protocol.l2.ethernet import mac_from_text, mac_to_text
 from lbctl.protocol.l2.gratuitous import ANNOUNCED, Gratuitous
+from lbctl.protocol.l2.prober import CLEAN, CONFLICT, Prober
 from lbctl.protocol.l2.responder import Responder
 from lbctl.protocol.l2.table import Table
 from lbctl.protocol.machine import Report, Send
@@ -47,6 +48,8 @@ _SEND_TRIES = 100
 _COUNTERS_EVERY = 1.0
 _RETRY_EVERY = 5.0
 _NOTES_KEPT = 64
+_BEHIND_TIME = 1.0
+"""Seconds for which no address is found clean because frames still wait to be read; longer is a flood."""
 _LEASE = struct.Struct("<d")
 
 
@@ -61,6 +64,7 @@ class Wire:
         self._responder = Responder(self._table)
         self._gratuitous = Gratuitous(self._table, jitter=_jitter, at_once=ANNOUNCEMENTS_A_TURN)
         self._conflict = Conflict(self._table)
+        self._prober = Prober()
         self._groups = SolicitedNodeGroups()
         self._poll = select.poll()
         self._interfaces: list[Message] = []
@@ -74,6 +78,8 @@ class Wire:
         self._burst: deque[Send | Report] = deque()
         self._tries = 0
         self._announced: dict[str, float] = {}
+        self._probed: dict[str, list[Any]] = {}
+        self._behind_since: float | None = None
         self._notes: deque[Message] = deque(maxlen=_NOTES_KEPT)
         self._lost = dict.fromkeys(("queue_full", "receive_failed", "reports_suppressed", "bad_messages"), 0)
         self._counters_at = 0.0
@@ -93,7 +99,9 @@ class Wire:
                 if wanted != work_events:
                     work_events = wanted
                     self._poll.modify(self._work, work_events)
-                self._turn(dict(self._poll.poll(self._wait())))
+                wait = self._wait()
+                began = time.monotonic()
+                self._turn(dict(self._poll.poll(wait)), began)
         except ChannelClosed:
             return
         finally:
@@ -111,21 +119,27 @@ class Wire:
             wake_at = min(wake_at, now + _SEND_RETRY)
         elif (announce_at := self._gratuitous.next_timeout()) is not None:
             wake_at = min(wake_at, announce_at)
+        if (probe_at := self._prober.next_timeout()) is not None:
+            wake_at = min(wake_at, probe_at)
         return max(0.0, wake_at - now) * 1000
 
-    def _turn(self, events: dict[int, int]) -> None:
+    def _turn(self, events: dict[int, int], began: float) -> None:
+        """`began` is when the sockets were looked at."""
         pulse, work = self._pulse.fileno(), self._work.fileno()
         if pulse in events:
             for message in self._pulse.receive():
                 self._take(message)
+        behind = False
         for fd in events:
             if (sock := self._sockets.by_fd.get(fd)) is not None:
-                self._answer(sock)
+                behind = self._answer(sock) or behind
+        self._note_reading(began, behind)
         if events.get(work, 0) & ~select.POLLOUT:
             for message in self._work.receive():
                 self._take(message)
         self._carry_out()
         self._announce()
+        self._probe()
         if self._groups.pending:
             self._groups.step(JOINS_A_TURN)
         now = time.monotonic()
@@ -153,7 +167,15 @@ class Wire:
                 case "repeat":
                     self._gratuitous.repeat([_packed(text) for text in message["addresses"]])
                 case "friends":
-                    self._conflict.set_friends([mac_from_text(text) for text in message["macs"]])
+                    macs = [mac_from_text(text) for text in message["macs"]]
+                    self._conflict.set_friends(macs)
+                    self._prober.set_friends(macs)
+                case "probe":
+                    for text in message["drop"]:
+                        self._prober.stop(_packed(text))
+                        self._probed.pop(text, None)
+                    for text, where in message["set"]:
+                        self._prober.start(_packed(text), self._places(tuple(where)))
         except (KeyError, TypeError, ValueError) as error:
             self._bad_message(str(message.get("op")), error)
 
@@ -220,6 +242,7 @@ class Wire:
         self._refused = refused
         same = self._table.ports.keys() == macs.keys()
         change = self._table.set_ports(macs)
+        self._prober.set_ports(macs)
         self._gratuitous.stop(change.stopped)
         self._gratuitous.start(change.started)
         if not same:
@@ -241,13 +264,14 @@ class Wire:
 
     # Frames
 
-    def _answer(self, sock: PacketSocket) -> None:
-        ifindex, machines = sock.ifindex, (self._responder, self._conflict)
+    def _answer(self, sock: PacketSocket) -> bool:
+        """Takes the frames of one turn; whether there may be more."""
+        ifindex, machines = sock.ifindex, (self._responder, self._conflict, self._prober)
         try:
             for _ in range(ANSWERS_A_TURN):
                 frame = sock.receive()
                 if frame is None:
-                    return
+                    return False
                 now = self._now()
                 for machine in machines:
                     machine.received(frame, ifindex, now)
@@ -258,6 +282,8 @@ class Wire:
                             self._lost["queue_full"] += 1
         except OSError:
             self._lost["receive_failed"] += 1  # the interface went down; work will say so
+            return False
+        return True
 
     def _now(self) -> float:
         """The clock, with the lease brought up to date first: it may not look longer than it is."""
@@ -288,6 +314,25 @@ class Wire:
             self._tries = 0
             self._burst.popleft()
 
+    def _note_reading(self, began: float, behind: bool) -> None:
+        """Up to when it is known what arrived. This process may have slept, and a socket hold more than one turn."""
+        if not behind:
+            self._behind_since = None
+        elif self._behind_since is None:
+            self._behind_since = began
+        if self._behind_since is None or began - self._behind_since > _BEHIND_TIME:
+            self._prober.heard_until = began
+
+    def _probe(self) -> None:
+        probe_at = self._prober.next_timeout()
+        if probe_at is not None and probe_at <= (now := time.monotonic()):
+            self._prober.handle_timeout(now)
+        for output in self._prober.outputs():
+            if isinstance(output, Report):
+                self._report(output)
+            elif not self._sockets.send(output.payload, output.via):
+                self._lost["queue_full"] += 1
+
     # What work is told
 
     def _report(self, report: Report) -> None:
@@ -295,6 +340,12 @@ class Wire:
             at = time.time()
             answering = self._table.answering
             self._announced.update((_text(key), at) for key in report.fields["addresses"] if key in answering)
+        elif report.name == CLEAN:
+            text = _text(report.fields["address"])
+            self._probed[text] = [text, None, None]
+        elif report.name == CONFLICT:
+            text = _text(report.fields["address"])
+            self._probed[text] = [text, mac_to_text(report.fields["mac"]), report.fields["ifindex"]]
         elif report.name == FOREIGN:
             if self._work.wants_write:
                 self._lost["reports_suppressed"] += 1
@@ -321,6 +372,10 @@ class Wire:
             self._announced.clear()
             for at, addresses in by_time.items():
                 self._work.send({"op": "announced", "addresses": addresses, "at_unix": at})
+        if self._probed and not self._work.wants_write:
+            results = list(self._probed.values())
+            self._probed.clear()
+            self._work.send({"op": "probed", "results": results})
         while self._notes and not self._work.wants_write:
             self._work.send(self._notes.popleft())
 
@@ -335,6 +390,8 @@ class Wire:
             "foreign": conflict.foreign,
             "foreign_suppressed": conflict.suppressed,
             "defences": conflict.defences,
+            "probes": self._prober.sent,
+            "probe_conflicts": self._prober.conflicts,
             "answering": len(self._table.answering),
             "groups_joined": self._groups.joined,
             "kernel_drops": self._sockets.count_drops(),

@@ -101,6 +101,9 @@ class WireProcess:
     def friends(self, *macs: str) -> None:
         self._say(self.work, {"op": "friends", "macs": list(macs)})
 
+    def probe(self, set_: dict[str, list[int]], drop: Iterable[str] = ()) -> None:
+        self._say(self.work, {"op": "probe", "set": list(set_.items()), "drop": list(drop)})
+
     def answer(self, set_: Iterable[str] = (), drop: Iterable[str] = ()) -> None:
         self._say(self.pulse, {"op": "answer", "set": list(set_), "drop": list(drop)})
 

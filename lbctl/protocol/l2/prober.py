@@ -14,6 +14,7 @@ every host of the segment, and storm control counts broadcasts (docs/decisions).
 from __future__ import annotations
 
 import heapq
+import math
 from collections import deque
 from collections.abc import Iterable, Mapping
 
@@ -69,6 +70,8 @@ class Prober:
         self._paid_until = 0.0
         self._throttled_until = 0.0
         self._outputs: list[Send | Report] = []
+        self.heard_until = math.inf
+        """Up to when every frame that came in was handed in: no silence after it counts. For a shell that may lag."""
         self.sent = 0
         self.conflicts = 0
 
@@ -133,8 +136,7 @@ class Prober:
         return min(times, default=None)
 
     def handle_timeout(self, now: float) -> None:
-        """Every frame that came in before `now` must have been handed in: silence is what makes an address clean."""
-        while self._ends and self._ends[0][0] <= now:
+        while self._ends and self._ends[0][0] <= min(now, self.heard_until):
             _, serial, address = self._ends.popleft()
             run = self._running.get(address)
             if run is not None and run.serial == serial:

@@ -202,6 +202,19 @@ def test_without_a_usable_interface_it_waits_and_a_changed_one_begins_again() ->
     assert {send.payload[6:12] for send in sends([output for _, output in said])} == {MATE}
 
 
+def test_silence_that_was_not_read_does_not_count() -> None:
+    """A process that slept finds its deadline over and the answer still in its socket."""
+    machine = ready()
+    machine.start(VIP4, HERE)
+    machine.heard_until = 0.1
+    assert [output for _, output in run(machine, until=0.1) if isinstance(output, Report)] == []
+    machine.handle_timeout(5.0)
+    assert machine.outputs() == []
+    machine.received(WHO_HAS_IT["reply"], ETH0, 5.0)
+    (report,) = reports(machine.outputs())
+    assert report.name == CONFLICT
+
+
 def test_what_nobody_wants_to_know_any_more_is_not_reported() -> None:
     machine = ready()
     machine.start(VIP4, HERE)
