@@ -12,6 +12,9 @@ class StateTrouble(StrEnum):
     DISK_FULL = "state_disk_full"
     IN_USE = "state_in_use"
     NEWER_SCHEMA = "ledger_newer"
+    OLDER_SCHEMA = "ledger_older"
+    MISSING = "ledger_missing"
+    FORBIDDEN = "ledger_forbidden"
     DAMAGED = "ledger_damaged"
     BROKEN = "state_broken"
 

@@ -68,12 +68,13 @@ def freed_after(
 
     `before` has to be in the order in which the addresses were freed, as these changes leave it.
     """
-    freed = {
-        address: Freed(address=address, at_unix=at_unix, service=release.allocation.service)
-        for release in releases
-        for address in release.allocation.addresses
-        if address not in users
-    }
+    freed: dict[IPAddress, Freed] = {}
+    # In the order of the grants, which is the one that the ledger keeps.
+    for allocation in sorted((release.allocation for release in releases), key=lambda item: item.id):
+        for address in allocation.addresses:
+            if address not in users:
+                freed.pop(address, None)
+                freed[address] = Freed(address=address, at_unix=at_unix, service=allocation.service)
     used_again = [address for address in granted if address in before]
     too_many = len(before) - len(used_again) + len(freed) - FREED_KEPT
     if too_many <= 0:

@@ -303,7 +303,7 @@ def test_what_the_ledger_says_is_not_overruled() -> None:
     life = Life(service("x"))
     life.step()
     copy = life.state
-    life.become(service("y")).step()
+    life.become(service("y", ip="192.0.2.0")).step()
     batch = recover(copy, published(life), 5.0)
     assert batch.grants == ()
     assert copy.after(batch).next_grant > life.state.next_grant - 1
