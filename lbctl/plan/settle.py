@@ -93,6 +93,8 @@ def applied(world: World, remembered: Remembered, plan: AllocationPlan, *, now_u
             second_pool=grant.second_pool,
         )
         terms[grant.service] = grant.terms
+        for address in grant.addresses:
+            freed.pop(address, None)
     if given_up:
         used = {address for allocation in allocations.values() for address in allocation.addresses}
         freed.update(

@@ -1,0 +1,347 @@
+"""What `lbctl diff` compares: manifests as a controller would take them, and the state folder as it stands.
+
+Nothing here writes, and the ledger's lock is not touched.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from lbctl.config.assemble import FileReading, Reading
+from lbctl.config.diagnostic import Diagnostic, Severity, Span
+from lbctl.config.reader import Reader
+from lbctl.model.snapshot import SOURCE_MAPS, World
+from lbctl.plan.allocate import Remembered
+from lbctl.plan.sharing import terms_of
+
+STDIN = "-"
+_CLUSTER_MAPS = ("services", "slices", "nodes", "namespaces")
+"""What a cluster brings rather than its operator: where NEW has none of a kind, those of now are meant to stay."""
+_NOUNS = {"services": "Service", "slices": "EndpointSlice", "nodes": "Node", "namespaces": "Namespace"}
+
+
+class CannotTell(Exception):
+    """The question cannot be answered; the text is one line and says what to do."""
+
+
+class Basis(StrEnum):
+    """What is taken for granted, and what could not be known."""
+
+    ALLOCATIONS_PLANNED = "allocations_planned"
+    ALLOCATIONS_PUBLISHED = "allocations_published"
+    KEPT = "kept_from_current"
+    TAKEN = "taken_from_new"
+    ERRORS = "errors_in_new"
+    CURRENT_ERRORS = "errors_in_current"
+    NO_LEDGER = "ledger_not_read"
+    NO_NODES = "no_nodes"
+    NO_ENDPOINTS = "no_endpoints"
+    NO_PASSWORDS = "passwords_not_known"
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """One thing to know about the answer."""
+
+    basis: Basis
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifests:
+    """Files and folders, read together. `named` is how to call them in a sentence."""
+
+    named: str
+    files: Mapping[str, FileReading]
+    reading: Reading
+
+    @property
+    def errors(self) -> tuple[Diagnostic, ...]:
+        return tuple(found for found in self.reading.diagnostics if found.severity is Severity.ERROR)
+
+    def passwords(self) -> Mapping[str, str]:
+        """By BGPPeer what the Secret that it names holds."""
+        secrets = self.reading.secrets
+        by_name: dict[str, str] = {}
+        for (_, name), secret in sorted(secrets.items(), key=lambda item: item[0]):
+            if secret.value:
+                by_name.setdefault(name, secret.value)
+        found: dict[str, str] = {}
+        for peer in self.reading.world.bgp_peers.values():
+            reference = peer.session.password_secret
+            if reference is None:
+                continue
+            exact = secrets.get((reference.namespace, reference.name)) if reference.namespace else None
+            value = exact.value if exact is not None else by_name.get(reference.name)
+            if value:
+                found[peer.name] = value
+        return found
+
+    def place_of(self, map: str, key: object) -> Span | None:
+        """Where an object's name stands."""
+        for name in sorted(self.files):
+            for lines, parsed in self.files[name].documents:
+                for number, made in enumerate(parsed.objects):
+                    if made.map == map and made.key == key:
+                        path = ("spec", "addresses") if map == "pools" else ("metadata", "name")
+                        return parsed.span(number, path).moved(name, lines)
+        return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inputs:
+    """Both sides, ready to be compared. `remembered` is None where allocations are to be planned from nothing."""
+
+    current: World
+    new: World
+    remembered: Remembered | None
+    manifests: Manifests
+    secrets: tuple[Mapping[str, str], Mapping[str, str]] | None = None
+    notes: tuple[Note, ...] = ()
+    held_back: tuple[str, ...] = ()
+    """Files of NEW with an error in them, which a controller would not take."""
+    generation: int | None = None
+    ledger: str | None = None
+
+
+@dataclass(slots=True)
+class _Notes:
+    found: list[Note] = field(default_factory=list)
+
+    def add(self, basis: Basis, message: str) -> None:
+        self.found.append(Note(basis, message))
+
+
+def gather(new: Sequence[Path], against: Sequence[Path], state: Path | None, *, patch: bool) -> Inputs:
+    """Reads both sides. Raises CannotTell."""
+    notes = _Notes()
+    manifests = read(new)
+    in_force = read(against) if against else None
+    published: World | None = None
+    remembered: Remembered | None = None
+    generation = ledger = None
+    if state is not None:
+        published, remembered, generation, ledger = _state(state, notes)
+    if in_force is not None:
+        current = in_force.reading.world
+        if in_force.errors:
+            notes.add(Basis.CURRENT_ERRORS, f"{len(in_force.errors)} errors in {in_force.named}; the rest of it counts")
+        if published is not None:
+            current = replace(
+                _filled(current, published, _CLUSTER_MAPS, []),
+                allocations=published.allocations,
+                quarantined=published.quarantined,
+            )
+    else:
+        assert published is not None
+        current = published
+    if in_force is None and remembered is None:
+        raise AssertionError("either manifests or a state folder")
+    wanted, held_back = _with_what_stays(manifests, current, notes, patch=patch)
+    if not current.nodes and wanted.nodes:
+        current = replace(current, nodes=wanted.nodes)
+        notes.add(Basis.TAKEN, "Node: none is in force, so those of NEW count on both sides")
+    registered = {name: node for name, node in current.nodes.items() if node.registered}
+    if registered:
+        wanted = replace(wanted, nodes=MappingProxyType({**registered, **wanted.nodes}))
+    if state is None:
+        notes.add(
+            Basis.ALLOCATIONS_PLANNED,
+            "no --state: the addresses of now are those that a new ledger would give to what is in force",
+        )
+    secrets = _secrets(manifests, in_force, current, wanted, notes)
+    if secrets is None:
+        current, wanted = _without_passwords(current), _without_passwords(wanted)
+    _what_is_missing(current, wanted, notes)
+    return Inputs(
+        current=current,
+        new=wanted,
+        remembered=remembered,
+        manifests=manifests,
+        secrets=secrets,
+        notes=tuple(notes.found),
+        held_back=held_back,
+        generation=generation,
+        ledger=ledger,
+    )
+
+
+def read(paths: Sequence[Path]) -> Manifests:
+    """Reads manifests; those with errors are in it too. Raises CannotTell where a path cannot be read at all."""
+    from lbctl.sources.tree import list_manifests
+
+    contents: dict[str, bytes] = {}
+    named = [path for path in paths if str(path) != STDIN]
+    if len(named) < len(paths):
+        contents["<stdin>"] = sys.stdin.buffer.read()
+    listing = list_manifests(named)
+    if listing.unreadable:
+        raise CannotTell("; ".join(f"{shown(each.path)}: {each.why}" for each in listing.unreadable))
+    for path in listing.files:
+        try:
+            contents[shown(path)] = Path(path).read_bytes()
+        except OSError as error:
+            raise CannotTell(f"{shown(path)}: {error.strerror or error}") from None
+    reader = Reader()
+    files = {name: reader.read_file(name, raw) for name, raw in contents.items()}
+    return Manifests(named=", ".join(map(str, paths)), files=files, reading=reader.assemble(files))
+
+
+def shown(path: str) -> str:
+    """As short as it is clear: relative to where we are, if it lies below."""
+    here = str(Path.cwd())
+    return path.removeprefix(here + "/") if here != "/" else path
+
+
+def _state(folder: Path, notes: _Notes) -> tuple[World, Remembered, int, str]:
+    from lbctl.sources.published_document import PublishedError
+    from lbctl.sources.published_file import read_published
+
+    path = folder / "published" / "snapshot.json"
+    try:
+        published = read_published(path)
+    except PublishedError as error:
+        raise CannotTell(f"{error}; --state names the folder of a controller that has run") from None
+    world = published.world
+    remembered = _remembered(folder, published.ledger, notes)
+    if remembered is None:
+        # Whoever holds an address was let in on the terms of its service, once the controller has come to rest.
+        services = world.services
+        terms = {key: terms_of(services[key]).text for key in world.allocations if key in services}
+        remembered = Remembered(
+            terms={key: text for key, text in terms.items() if text},
+            first_seen={key: item.since_unix for key, item in world.allocations.items()},
+            quarantined=world.quarantined,
+        )
+        notes.add(
+            Basis.ALLOCATIONS_PUBLISHED,
+            "allocations are those last published; reservations and cooling addresses are not known",
+        )
+    return world, remembered, world.generation, published.ledger
+
+
+def _remembered(folder: Path, name: str, notes: _Notes) -> Remembered | None:
+    """What the ledger of this name knows beside the allocations; None where it cannot be read."""
+    from lbctl.controller.errors import StateError
+    from lbctl.controller.ledger_reader import reading
+    from lbctl.controller.ledger_rows import read as read_ledger
+
+    try:
+        with reading(folder) as connection:
+            state = read_ledger(connection)
+    except StateError as error:
+        notes.add(Basis.NO_LEDGER, str(error))
+        return None
+    if state.ledger != name:
+        notes.add(Basis.NO_LEDGER, f"the ledger in {folder} is not the one that was published from")
+        return None
+    return state.remembered
+
+
+def _with_what_stays(
+    manifests: Manifests, current: World, notes: _Notes, *, patch: bool
+) -> tuple[World, tuple[str, ...]]:
+    """NEW as it would come into force, with what a controller would keep of what is in force."""
+    world = manifests.reading.world
+    errors = manifests.errors
+    if errors and not manifests.reading.count:
+        raise CannotTell(f"nothing in {manifests.named} can be read: {errors[0]}; see lbctl validate")
+    held: list[str] = []
+    if errors:
+        world, held = _without_the_broken(manifests, current)
+        notes.add(
+            Basis.ERRORS,
+            f"{len(errors)} {'errors' if len(errors) > 1 else 'error'} in {manifests.named}: "
+            "a controller keeps what is in force of what is wrong, and so does this",
+        )
+    kept: list[tuple[str, int]] = []
+    maps = SOURCE_MAPS if patch or errors else _CLUSTER_MAPS
+    world = _filled(world, current, maps, kept, whole_maps_only=not (patch or errors))
+    if not patch and not errors:
+        for map, number in kept:
+            notes.add(Basis.KEPT, f"{_NOUNS[map]}: NEW has none, so the {number} in force stay")
+    return world, tuple(held)
+
+
+def _without_the_broken(manifests: Manifests, current: World) -> tuple[World, list[str]]:
+    """Without the files that are broken or in conflict, where something of them is in force already."""
+    blamed = {found.span.file for found in manifests.errors}
+    world = manifests.reading.world
+    held: list[str] = []
+    dropped: dict[str, set[Any]] = {}
+    for name in sorted(blamed):
+        objects = [item for item in manifests.files[name].objects if item.map in SOURCE_MAPS]
+        held.append(name)
+        if any(item.key in getattr(current, item.map) for item in objects):
+            for item in objects:
+                dropped.setdefault(item.map, set()).add(item.key)
+    maps: dict[str, Any] = {
+        map: MappingProxyType({key: value for key, value in getattr(world, map).items() if key not in keys})
+        for map, keys in dropped.items()
+    }
+    return replace(world, **maps), held
+
+
+def _filled(
+    world: World,
+    other: World,
+    maps: Iterable[str],
+    kept: list[tuple[str, int]],
+    *,
+    whole_maps_only: bool = True,
+) -> World:
+    """`world` with what only `other` has: of maps that are empty here, or of all."""
+    changed: dict[str, Any] = {}
+    for map in maps:
+        mine, theirs = getattr(world, map), getattr(other, map)
+        missing: Collection[Any] = theirs.keys() - mine.keys()
+        if missing and not (mine and whole_maps_only):
+            changed[map] = MappingProxyType({**theirs, **mine})
+            described = [key for key in missing if not getattr(theirs[key], "registered", False)]
+            if described:
+                kept.append((map, len(described)))
+    return replace(world, **changed) if changed else world
+
+
+def _secrets(
+    manifests: Manifests, in_force: Manifests | None, current: World, new: World, notes: _Notes
+) -> tuple[Mapping[str, str], Mapping[str, str]] | None:
+    """Passwords of both sides. None: one side has them in no readable place, so that their text must not count."""
+    if in_force is not None:
+        return in_force.passwords(), manifests.passwords()
+    secured = [
+        peer.name
+        for world in (current, new)
+        for peer in world.bgp_peers.values()
+        if peer.session.password or peer.session.password_secret
+    ]
+    if not secured:
+        return {}, {}
+    notes.add(
+        Basis.NO_PASSWORDS,
+        "passwords are not in the state folder: whether one changes, and with it a session, is not told",
+    )
+    return None
+
+
+def _without_passwords(world: World) -> World:
+    """As the published file has peers: with a reference in place of a password."""
+    from lbctl.sources.published_bgp import without_password
+
+    peers = {name: without_password(peer) for name, peer in world.bgp_peers.items()}
+    return replace(world, bgp_peers=MappingProxyType(peers))
+
+
+def _what_is_missing(current: World, new: World, notes: _Notes) -> None:
+    if not current.nodes and not new.nodes:
+        notes.add(
+            Basis.NO_NODES, "no Node is known: owners are not told, and sessions and prefixes for no node by name"
+        )
+    elif (current.services or new.services) and not current.slices and not new.slices:
+        notes.add(Basis.NO_ENDPOINTS, "no EndpointSlice is known: nothing is announced on either side")

@@ -1,0 +1,459 @@
+"""What `lbctl diff` prints: a few lines for people, lbctl.io/diff/v1 for programs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar
+
+from lbctl.cli.diff_inputs import Inputs
+from lbctl.cli.render import WIDTH, Style, paint, wrap
+from lbctl.config.diagnostic import Span
+from lbctl.plan.diff import Diff
+from lbctl.plan.diff_owners import VIPChange, VIPEvent
+from lbctl.plan.diff_routes import RouteChange, RouteEvent
+from lbctl.plan.diff_services import PendingService, ServiceChange, ServiceEvent, Stranded
+from lbctl.plan.diff_sessions import FieldChange, SessionChange, SessionEvent
+from lbctl.plan.reason import Refusal
+from lbctl.plan.routes import RouteAttributes
+
+SCHEMA = "lbctl.io/diff/v1"
+_MOST = 10
+"""So many of a kind are listed; the others are counted."""
+_T = TypeVar("_T")
+
+_GONE, _NEW, _OTHER = Style.BAD, Style.GOOD, Style.DOUBT
+_SERVICE_SIGNS = {
+    ServiceEvent.LOSES: ("-", _GONE),
+    ServiceEvent.CHANGES: ("~", _OTHER),
+    ServiceEvent.POOL: ("~", _OTHER),
+    ServiceEvent.WAITS: ("!", _OTHER),
+    ServiceEvent.GETS: ("+", _NEW),
+}
+_VIP_SIGNS = {
+    VIPEvent.STOPS: ("-", _GONE),
+    VIPEvent.SILENT: ("!", _OTHER),
+    VIPEvent.MOVES: ("~", _OTHER),
+    VIPEvent.STARTS: ("+", _NEW),
+}
+_SESSION_SIGNS = {
+    SessionEvent.CLOSES: ("-", _GONE),
+    SessionEvent.RESETS: ("~", _OTHER),
+    SessionEvent.OPENS: ("+", _NEW),
+}
+_ROUTE_SIGNS = {
+    RouteEvent.WITHDRAWN: ("-", _GONE),
+    RouteEvent.CHANGED: ("~", _OTHER),
+    RouteEvent.ANNOUNCED: ("+", _NEW),
+}
+_VIP_HEADS = {
+    VIPEvent.STOPS: "announced by nobody any more",
+    VIPEvent.SILENT: "given, and announced by nobody",
+    VIPEvent.MOVES: "announced by another node",
+    VIPEvent.STARTS: "announced from now on",
+}
+
+
+def human(told: Diff, inputs: Inputs, *, width: int | None) -> str:
+    """The whole answer, without a line end at its end."""
+    page = _Page(width or WIDTH)
+    for error in inputs.manifests.errors[:_MOST]:
+        page.text(f": {error.message}", indent=2, mark=f"error[{error.code}]", style=Style.BAD)
+        page.text(f"--> {error.span}", indent=4, at=2)
+    if len(inputs.manifests.errors) > _MOST:
+        page.line(f"  and {len(inputs.manifests.errors) - _MOST:,} more; lbctl validate shows them all")
+    for note in inputs.notes:
+        page.text(f": {note.message}", indent=2, mark="note", style=Style.STRONG)
+    if page.lines:
+        page.line("")
+    _services(page, told.services)
+    _stranded(page, told.stranded, inputs)
+    _vips(page, told.vips)
+    _sessions(page, told.sessions)
+    _routes(page, told.routes)
+    _pending(page, told.pending)
+    page.text("", indent=0, mark=summary(told), style=Style.STRONG)
+    return "\n".join(page.lines)
+
+
+class _Page:
+    """Lines, wrapped where a person would have to scroll."""
+
+    def __init__(self, width: int) -> None:
+        self.lines: list[str] = []
+        self._width = max(width, 40)
+
+    def line(self, text: str) -> None:
+        self.lines.append(text)
+
+    def text(self, text: str, *, indent: int, at: int = 0, mark: str = "", style: Style | None = None) -> None:
+        """`mark` begins the text, in its style."""
+        first, *rest = wrap(mark + text, indent=indent - at, width=self._width - at)
+        if style is not None:
+            first = paint(first[: len(mark)], style) + first[len(mark) :]
+        self.lines += [" " * at + line for line in (first, *rest)]
+
+    def head(self, text: str) -> None:
+        self.line(paint(text, Style.STRONG))
+
+    def group(self, sign: tuple[str, Style], head: str, rows: Sequence[Sequence[str]]) -> None:
+        """A line that says what and why, and below it for whom."""
+        self.text(f" {head}", indent=4, at=2, mark=sign[0], style=sign[1])
+        shown = [list(row) for row in rows[:_MOST]]
+        columns = max((len(row) for row in shown), default=0)
+        for row in shown:
+            row += [""] * (columns - len(row))
+        widths = [max(len(row[column]) for row in shown) for column in range(columns)]
+        for row in shown:
+            cells = "  ".join(cell.ljust(size) for cell, size in zip(row, widths, strict=True)).rstrip()
+            if len(cells) + 6 <= self._width:
+                self.line("      " + cells)
+            else:
+                self.text("  ".join(cell for cell in row if cell), indent=10, at=6)
+        if len(rows) > _MOST:
+            self.line(f"      and {len(rows) - _MOST:,} more (-o json has them all)")
+
+    def gap(self) -> None:
+        self.line("")
+
+
+def _grouped(items: Iterable[_T], key: Callable[[_T], Any]) -> dict[Any, list[_T]]:
+    """Items by key, in the order in which the keys come first."""
+    found: dict[Any, list[_T]] = {}
+    for item in items:
+        found.setdefault(key(item), []).append(item)
+    return found
+
+
+def _joined(values: Iterable[object]) -> str:
+    return ", ".join(map(str, values))
+
+
+def _services(page: _Page, changes: Sequence[ServiceChange]) -> None:
+    if not changes:
+        return
+    page.head("Services")
+    groups = _grouped(changes, lambda item: (item.event, item.reason, item.cause))
+    for event, sign in _SERVICE_SIGNS.items():
+        for (found, reason, cause), items in groups.items():
+            if found is event:
+                page.group(sign, _service_head(event, items, reason, cause), [_service_row(item) for item in items])
+    page.gap()
+
+
+def _service_head(event: ServiceEvent, items: Sequence[ServiceChange], reason: object, cause: object) -> str:
+    number = _count(len(items), "service")
+    one = len(items) == 1
+    match event:
+        case ServiceEvent.LOSES:
+            return f"{number} {'loses' if one else 'lose'} what {'it has' if one else 'they have'}: {reason}"
+        case ServiceEvent.CHANGES:
+            why = cause if reason is None or str(reason) == "superseded" else f"{reason}, then {cause}"
+            return f"{number} {'changes' if one else 'change'} address: {why}"
+        case ServiceEvent.POOL:
+            return f"{number} {'keeps its' if one else 'keep their'} address, which is another pool's"
+        case ServiceEvent.WAITS:
+            return f"{number} would wait for an address"
+        case ServiceEvent.GETS:
+            return f"{number} {'gets' if one else 'get'} an address: {cause}"
+
+
+def _service_row(item: ServiceChange) -> list[str]:
+    before, after = _joined(item.before) or "nothing", _joined(item.after) or "nothing"
+    match item.event:
+        case ServiceEvent.GETS:
+            return [str(item.service), after, f"pool {_joined(item.pools_after)}"]
+        case ServiceEvent.POOL:
+            return [str(item.service), after, f"pool {_joined(item.pools_before)} -> {_joined(item.pools_after)}"]
+        case ServiceEvent.WAITS:
+            return [str(item.service), "; ".join(map(str, item.pending))]
+        case _:
+            detail = item.detail or ("; ".join(map(str, item.pending)) if item.event is ServiceEvent.LOSES else "")
+            return [str(item.service), f"{before} -> {after}", detail]
+
+
+def _stranded(page: _Page, found: Sequence[Stranded], inputs: Inputs) -> None:
+    if not found:
+        return
+    page.head("Addresses in use that their pool would give up")
+    for (pool, reason, protected), items in _grouped(found, lambda i: (i.pool, i.reason, i.protected)).items():
+        place = inputs.manifests.place_of("pools", pool)
+        where = f" ({place})" if place is not None else ", which NEW does not have"
+        refused = "; protect: in-use, so this edit would be refused" if protected else ""
+        rows = [[str(item.address), _joined(item.services)] for item in items]
+        page.group(("-", _GONE), f"pool {pool}{where}: {reason.value}{refused}", rows)
+    page.gap()
+
+
+def _vips(page: _Page, changes: Sequence[VIPChange]) -> None:
+    if not changes:
+        return
+    page.head("VIPs by ARP and NDP (planned owners)")
+    groups = _grouped(changes, lambda item: (item.event, item.before, item.after, item.reason, _details(item.refusals)))
+    for event, sign in _VIP_SIGNS.items():
+        for (found, before, after, reason, details), items in groups.items():
+            if found is not event:
+                continue
+            way = f": {before} -> {after}" if event is VIPEvent.MOVES else f": {after}" if after else ""
+            why = f": {reason.value}{details}" if reason is not None else ""
+            rows = [[str(item.address), _joined(item.services)] for item in items]
+            page.group(sign, f"{_count(len(items), 'VIP')} {_VIP_HEADS[event]}{way}{why}", rows)
+    page.gap()
+
+
+def _details(refusals: Sequence[Refusal]) -> str:
+    """What the refusals of the first reason say more, each once; subjects differ from VIP to VIP."""
+    details = dict.fromkeys(refusal.detail for refusal in refusals if refusal.reason is refusals[0].reason)
+    return f" ({'; '.join(filter(None, details))})" if any(details) else ""
+
+
+def _sessions(page: _Page, changes: Sequence[SessionChange]) -> None:
+    if not changes:
+        return
+    page.head("BGP sessions")
+    for event, sign in _SESSION_SIGNS.items():
+        for item in changes:
+            if item.event is not event:
+                continue
+            nodes = f" on {_few(item.nodes)}" if item.nodes else " on the nodes that it selects"
+            fields = [[f"{part.field.value}:", _change_of(part)] for part in item.fields]
+            page.group(sign, f"{item.peer} {event.value}{nodes}: {item.reason.value}", fields)
+    page.gap()
+
+
+def _change_of(part: FieldChange) -> str:
+    if part.before == part.after:
+        return "another one"
+    return f"{part.before or 'none'} -> {part.after or 'none'}"
+
+
+def _routes(page: _Page, changes: Sequence[RouteChange]) -> None:
+    if not changes:
+        return
+    page.head("BGP prefixes")
+    groups = _grouped(changes, lambda i: (i.peer, i.event, i.reason, i.refusal and i.refusal.reason, i.nodes))
+    for event, sign in _ROUTE_SIGNS.items():
+        for (peer, found, reason, refused, nodes), items in groups.items():
+            if found is not event:
+                continue
+            on = f" from {_few(nodes)}" if nodes else ""
+            why = f"{reason.value} ({refused.value})" if refused is not None else reason.value
+            head = f"{_count(len(items), 'prefix', 'prefixes')} {event.value} to {peer}{on}: {why}"
+            page.group(sign, head, [_route_row(item) for item in items])
+    page.gap()
+
+
+def _route_row(item: RouteChange) -> list[str]:
+    if item.event is RouteEvent.CHANGED:
+        assert item.before is not None
+        assert item.after is not None
+        return [str(item.prefix), f"{_attributes(item.before)} -> {_attributes(item.after)}"]
+    services = _joined(item.services[:3]) + (f" and {len(item.services) - 3} more" if len(item.services) > 3 else "")
+    attributes = item.after or item.before
+    told = _attributes(attributes) if attributes is not None and attributes != RouteAttributes() else ""
+    return [str(item.prefix), services, told]
+
+
+def _attributes(attributes: RouteAttributes) -> str:
+    told = [f"local-pref {attributes.local_pref}"] if attributes.local_pref else []
+    told += [f"communities {' '.join(attributes.communities)}"] if attributes.communities else []
+    return ", ".join(told) or "no attributes"
+
+
+def _few(names: Sequence[str]) -> str:
+    return _joined(names) if len(names) <= 6 else f"{_joined(names[:5])} and {len(names) - 5} more"
+
+
+def _pending(page: _Page, waiting: Sequence[PendingService]) -> None:
+    if not waiting:
+        return
+    page.head("As now")
+    groups = _grouped(waiting, lambda item: tuple((r.subject, r.reason) for r in item.refusals))
+    for items in groups.values():
+        why = (
+            "; ".join(map(str, items[0].refusals))
+            if len(items) == 1
+            else "; ".join(f"{refusal.subject}: {refusal.reason.value}" for refusal in items[0].refusals)
+        )
+        one = len(items) == 1
+        held = any(item.holds for item in items)
+        verb = ("waits" if one else "wait") + (" for a second address" if held else "")
+        rows = [[str(item.service), _joined(item.holds)] for item in items]
+        page.group((" ", Style.FAINT), f"{_count(len(items), 'service')} {verb}: {why}", rows)
+    page.gap()
+
+
+def _count(number: int, noun: str, nouns: str = "") -> str:
+    return f"{number:,} {noun if number == 1 else nouns or noun + 's'}"
+
+
+def summary(told: Diff) -> str:
+    """One line: how many of each."""
+    parts = [
+        *_numbers(told.services, ("service", "services"), _WORDS_SERVICE),
+        *_numbers(told.vips, ("VIP", "VIPs"), _WORDS_VIP),
+        *_numbers(told.sessions, ("session", "sessions"), _WORDS_SESSION, lambda change: max(1, len(change.nodes))),
+        *_numbers(told.routes, ("prefix", "prefixes"), _WORDS_ROUTE),
+    ]
+    refused = sum(item.protected for item in told.stranded)
+    if refused:
+        parts.append(f"{_count(refused, 'address', 'addresses')} in use {'is' if refused == 1 else 'are'} protected")
+    return "; ".join(parts) if told else "Nothing would change."
+
+
+_WORDS_SERVICE = {
+    ServiceEvent.LOSES: ("loses its address", "lose their addresses"),
+    ServiceEvent.CHANGES: ("changes address", "change addresses"),
+    ServiceEvent.POOL: ("changes pool", "change pools"),
+    ServiceEvent.WAITS: ("would wait", "would wait"),
+    ServiceEvent.GETS: ("gets an address", "get addresses"),
+}
+_WORDS_VIP = {
+    VIPEvent.STOPS: ("announced no more", "announced no more"),
+    VIPEvent.SILENT: ("not announced", "not announced"),
+    VIPEvent.MOVES: ("moves", "move"),
+    VIPEvent.STARTS: ("announced anew", "announced anew"),
+}
+_WORDS_SESSION = {
+    SessionEvent.CLOSES: ("closes", "close"),
+    SessionEvent.RESETS: ("resets", "reset"),
+    SessionEvent.OPENS: ("opens", "open"),
+}
+_WORDS_ROUTE = {
+    RouteEvent.WITHDRAWN: ("withdrawn", "withdrawn"),
+    RouteEvent.CHANGED: ("changed", "changed"),
+    RouteEvent.ANNOUNCED: ("announced", "announced"),
+}
+
+
+def _numbers(
+    changes: Sequence[Any],
+    noun: tuple[str, str],
+    words: dict[Any, tuple[str, str]],
+    weight: Callable[[Any], int] = lambda change: 1,
+) -> list[str]:
+    """ "2 sessions close, 3 reset": one part, or none."""
+    found: list[str] = []
+    for event, (one, many) in words.items():
+        number = sum(weight(change) for change in changes if change.event is event)
+        if number:
+            counted = f"{number:,}" if found else _count(number, *noun)
+            found.append(f"{counted} {one if number == 1 else many}")
+    return [", ".join(found)] if found else []
+
+
+# For programs --------------------------------------------------------------------------------------------------------
+
+
+def document(told: Diff, inputs: Inputs, status: int) -> dict[str, Any]:
+    """The answer as lbctl.io/diff/v1."""
+    return {
+        "schema": SCHEMA,
+        "status": int(status),
+        "changes": bool(told),
+        "allocations": "planned" if inputs.remembered is None else "ledger",
+        "generation": inputs.generation,
+        "ledger": inputs.ledger,
+        "notes": [{"note": note.basis.value, "message": note.message} for note in inputs.notes],
+        "errors": [
+            {"code": error.code, "message": error.message, **_place(error.span)} for error in inputs.manifests.errors
+        ],
+        "held_back": list(inputs.held_back),
+        "services": [_service(item) for item in told.services],
+        "stranded": [
+            {
+                "address": str(item.address),
+                "pool": item.pool,
+                "services": list(map(str, item.services)),
+                "reason": item.reason.value,
+                "detail": item.detail,
+                "protected": item.protected,
+                **_place(place),
+            }
+            for item, place in zip(told.stranded, _pool_places(told, inputs), strict=True)
+        ],
+        "vips": [
+            {
+                "address": str(item.address),
+                "event": item.event.value,
+                "services": list(map(str, item.services)),
+                "before": item.before,
+                "after": item.after,
+                "reason": item.reason.value if item.reason is not None else None,
+                "refusals": [_refusal(refusal) for refusal in item.refusals],
+            }
+            for item in told.vips
+        ],
+        "sessions": [
+            {
+                "peer": item.peer,
+                "event": item.event.value,
+                "reason": item.reason.value,
+                "nodes": list(item.nodes),
+                "fields": [
+                    {"field": part.field.value, "before": part.before, "after": part.after} for part in item.fields
+                ],
+            }
+            for item in told.sessions
+        ],
+        "routes": [
+            {
+                "peer": item.peer,
+                "prefix": str(item.prefix),
+                "event": item.event.value,
+                "reason": item.reason.value,
+                "refusal": _refusal(item.refusal) if item.refusal is not None else None,
+                "services": list(map(str, item.services)),
+                "nodes": list(item.nodes),
+                "before": _attributes_document(item.before),
+                "after": _attributes_document(item.after),
+            }
+            for item in told.routes
+        ],
+        "pending": [
+            {
+                "service": str(item.service),
+                "holds": list(map(str, item.holds)),
+                "reasons": [_refusal(refusal) for refusal in item.refusals],
+            }
+            for item in told.pending
+        ],
+    }
+
+
+def _pool_places(told: Diff, inputs: Inputs) -> list[Span | None]:
+    places: dict[str, Span | None] = {}
+    for item in told.stranded:
+        if item.pool not in places:
+            places[item.pool] = inputs.manifests.place_of("pools", item.pool)
+    return [places[item.pool] for item in told.stranded]
+
+
+def _place(span: Span | None) -> dict[str, object]:
+    if span is None:
+        return {"file": None, "line": None, "column": None}
+    return {"file": span.file, "line": span.line, "column": span.column}
+
+
+def _service(item: ServiceChange) -> dict[str, object]:
+    return {
+        "service": str(item.service),
+        "event": item.event.value,
+        "before": list(map(str, item.before)),
+        "after": list(map(str, item.after)),
+        "pools_before": list(item.pools_before),
+        "pools_after": list(item.pools_after),
+        "reason": item.reason.value if item.reason is not None else None,
+        "detail": item.detail,
+        "cause": item.cause.value if item.cause is not None else None,
+        "pending": [_refusal(refusal) for refusal in item.pending],
+    }
+
+
+def _refusal(refusal: Refusal) -> dict[str, str]:
+    return {"subject": refusal.subject, "reason": refusal.reason.value, "detail": refusal.detail}
+
+
+def _attributes_document(attributes: RouteAttributes | None) -> dict[str, object] | None:
+    if attributes is None:
+        return None
+    return {"local_pref": attributes.local_pref, "communities": list(attributes.communities)}
