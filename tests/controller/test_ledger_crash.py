@@ -9,8 +9,11 @@ import apsw
 import pytest
 
 from lbctl.controller.ledger import Ledger
+from lbctl.controller.ledger_reader import reading
+from lbctl.controller.ledger_replay import check
 from lbctl.controller.ledger_schema import Connection
 from lbctl.controller.records import Batch, LedgerState
+from tests.controller.kept_stories import changes
 from tests.controller.recording_vfs import Recorder
 from tests.plan.allocation_worlds import Cluster, pool, service
 
@@ -24,10 +27,21 @@ _STORIES = [
     [],
     ["h", "a"],
 ]
+_KEPT: list[tuple[dict[str, str], set[str]]] = [
+    ({}, set()),
+    ({"x": "192.0.2.7"}, set()),
+    ({"x": "192.0.2.7", "y": "192.0.2.6 2001:db8::6"}, {"192.0.2.1"}),
+    ({"x": "192.0.2.5"}, {"192.0.2.1", "2001:db8::2"}),
+    ({"x": "192.0.2.5"}, {"2001:db8::2"}),
+    ({}, {"192.0.2.1"}),
+    ({"z": "192.0.2.4"}, set()),
+]
+"""What is reserved and what is quarantined with each story; released addresses cool all along."""
 
 
 def _batch(cluster: Cluster, names: list[str], generation: int) -> Batch:
-    """The services become these, some of them with two families, some sharing; and the generation is noted."""
+    """The services become these, some of them sharing; reservations and quarantines too; the generation is noted."""
+    reserve, quarantined = _KEPT[generation - 1] if generation <= len(_KEPT) else _KEPT[-1]
     services = [
         service(name, ports=str(ord(name)), share="k" if name in "bce" else None, from_pool="p") for name in names
     ]
@@ -39,6 +53,7 @@ def _batch(cluster: Cluster, names: list[str], generation: int) -> Batch:
         releases=plan.releases,
         amendments=plan.amendments,
         grants=plan.grants,
+        kept=changes(cluster.state, cluster.now, reserve=reserve, quarantined=quarantined),
         generation=generation,
     )
 
@@ -60,6 +75,9 @@ def _run(folder: Path, recorder: Recorder, *, checkpoint_pages: int = 1000) -> l
         states.append(ledger.commit(_batch(cluster, names, number)))
         recorder.mark(number + 1)
     ledger.close()
+    last = states[-1].remembered
+    assert last.freed
+    assert any(state.remembered.reserved and state.remembered.quarantined for state in states)
     return states
 
 
@@ -82,6 +100,8 @@ def test_every_crash_leaves_the_last_commit_or_the_one_that_was_under_way(
         before = states[crash.acknowledged] or LedgerState(ledger="name")
         under_way = states[min(crash.acknowledged + 1, len(states) - 1)]
         assert found in (before, under_way), (crash.at, crash.what)
+        with reading(folder) as connection:
+            assert check(connection) == [], crash.what
         _goes_on(ledger)
         ledger.close()
         shutil.rmtree(folder)
