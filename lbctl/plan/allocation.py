@@ -89,15 +89,14 @@ class AllocationPlan:
     """What to write into the ledger, releases first; and who waits and why.
 
     `pending` names each thing tried. It has the services without address, those that hold one family and would like
-    two, and those that would leave an address in quarantine and find no other. `cooled` are addresses whose entry in
-    `Remembered.freed` changes nothing any more and may be dropped; at `next_at_unix` there will be more of them.
+    two, and those that would leave an address in quarantine and find no other. At `next_at_unix` another plan may be
+    different though nothing else changed; None: time alone changes nothing.
     """
 
     grants: tuple[Grant, ...] = ()
     releases: tuple[Release, ...] = ()
     amendments: tuple[Amendment, ...] = ()
     pending: Mapping[ServiceKey, tuple[Refusal, ...]] = field(default_factory=_nobody)
-    cooled: tuple[IPAddress, ...] = ()
     next_at_unix: float | None = None
 
     @property

@@ -11,12 +11,14 @@ from lbctl.model.snapshot import World
 from lbctl.plan.allocation import ALL_READ, Remembered, Unread
 from lbctl.plan.families import FamilyWish, family_wish
 from lbctl.plan.pools import PoolMatcher
+from lbctl.plan.positions import address_of_code, code_of
 from lbctl.plan.reason import Reason, Refusal
 from lbctl.plan.sharing import Terms, terms_of
-from lbctl.plan.space import AddressSpace, code_of
+from lbctl.plan.space import AddressSpace
 
 Rank = tuple[float, str, str]
 Codes = tuple[int, ...]
+Names = tuple[str, ...]
 
 
 @dataclass(slots=True)
@@ -37,14 +39,16 @@ class Expected:
     """What the ledger will say of a service once the plan is committed."""
 
     codes: Codes
-    pool: str
+    pools: Names
     terms: str
 
 
 @dataclass(slots=True)
 class Held:
+    """`pools`: that of each address."""
+
     codes: Codes
-    pool: str
+    pools: Names
 
 
 class AllocationMemo:
@@ -53,6 +57,7 @@ class AllocationMemo:
     def __init__(self) -> None:
         self.world = World()
         self.remembered = Remembered()
+        self.now_unix = 0.0
         self.load_balancer_class: str | None = None
         self.unread = ALL_READ
         self.matcher = PoolMatcher({}, {})
@@ -61,15 +66,19 @@ class AllocationMemo:
         self.held: dict[ServiceKey, Held] = {}
         self.half: dict[ServiceKey, Rank] = {}
         """Services that hold one family and want two."""
+        self.moving: dict[ServiceKey, Rank] = {}
+        """Services that are to leave an address in quarantine."""
         self.waiting: dict[ServiceKey, Rank] = {}
         self.queue: list[tuple[Rank, ServiceKey]] = []
         """Those of `waiting` in order, and some that no longer wait."""
         self.expected: dict[ServiceKey, Expected] = {}
+        self.freed: set[int] = set()
+        """Addresses that the last plan freed, whatever the ledger says of that now."""
         self.pending: FrozenMap[ServiceKey, tuple[Refusal, ...]] = FrozenMap()
 
 
 def catch_up(
-    memo: AllocationMemo, world: World, remembered: Remembered, options: tuple[str | None, Unread]
+    memo: AllocationMemo, world: World, remembered: Remembered, now_unix: float, options: tuple[str | None, Unread]
 ) -> set[ServiceKey]:
     """Takes over the new world; returns the services that have to be looked at again."""
     before, before_remembered = memo.world, memo.remembered
@@ -77,17 +86,20 @@ def catch_up(
         bool(changed_keys(before.pools, world.pools))
         or (memo.matcher.reads_namespaces and bool(changed_keys(before.namespaces, world.namespaces)))
         or options != (memo.load_balancer_class, memo.unread)
+        or now_unix < memo.now_unix
     )
-    memo.world, memo.remembered = world, remembered
+    memo.world, memo.remembered, memo.now_unix = world, remembered, now_unix
     memo.load_balancer_class, memo.unread = options
     if afresh:
         memo.matcher = PoolMatcher(world.pools, world.namespaces)
         memo.space = AddressSpace(world.pools)
-        for index in (memo.wishes, memo.held, memo.half, memo.waiting, memo.expected):
+        for index in (memo.wishes, memo.held, memo.half, memo.moving, memo.waiting, memo.expected):
             index.clear()
         memo.queue.clear()
+        memo.freed.clear()
+        _read_kept(memo, Remembered())
         return {*world.services, *world.allocations}
-    dirty = set(changed_keys(before.services, world.services))
+    dirty = _read_kept(memo, before_remembered) | changed_keys(before.services, world.services)
     dirty |= changed_keys(before_remembered.first_seen, remembered.first_seen)
     dirty |= {
         key
@@ -100,6 +112,35 @@ def catch_up(
     return _with_neighbours(memo, dirty)
 
 
+def _read_kept(memo: AllocationMemo, before: Remembered) -> set[ServiceKey]:
+    """Takes over what is kept of addresses; returns the holders of those that came into quarantine or out of it."""
+    space, after = memo.space, memo.remembered
+    space.at(memo.now_unix)
+    quarantine = {code_of(address) for address in changed_keys(before.quarantined, after.quarantined)}
+    closed = set(quarantine)
+    for key in changed_keys(before.reserved, after.reserved):
+        for reservation in (before.reserved.get(key), after.reserved.get(key)):
+            closed.update(map(code_of, reservation.addresses) if reservation is not None else ())
+    if closed:
+        reserved = {
+            code_of(address): key
+            for key, reservation in sorted(after.reserved.items(), reverse=True)
+            for address in reservation.addresses
+        }
+        for code in closed:
+            found = after.quarantined.get(address_of_code(code))
+            space.close(code, reserved=reserved.get(code), quarantined=found)
+    freed = {code_of(address) for address in changed_keys(before.freed, after.freed)} | memo.freed
+    memo.freed.clear()
+    for code in freed:
+        last = after.freed.get(address_of_code(code))
+        if last is None:
+            space.never_freed(code)
+        else:
+            space.freed(code, last.at_unix, last.service)
+    return {user for code in quarantine for user in space.users(code)}
+
+
 def _as_expected(memo: AllocationMemo, key: ServiceKey) -> bool:
     """Whether the ledger says of this service what the last plan was to make it say."""
     expected = memo.expected.get(key)
@@ -110,7 +151,7 @@ def _as_expected(memo: AllocationMemo, key: ServiceKey) -> bool:
         return not expected.codes
     return (
         codes_of(allocation) == expected.codes
-        and allocation.pool == expected.pool
+        and pools_of(allocation) == expected.pools
         and memo.remembered.terms.get(key, "") == expected.terms
     )
 
@@ -132,6 +173,11 @@ def _with_neighbours(memo: AllocationMemo, dirty: set[ServiceKey]) -> set[Servic
 
 def codes_of(allocation: Allocation) -> Codes:
     return tuple(map(code_of, allocation.addresses))
+
+
+def pools_of(allocation: Allocation) -> Names:
+    """The pool of each address."""
+    return tuple(map(allocation.pool_of, allocation.addresses))
 
 
 def wish_of(memo: AllocationMemo, service: Service) -> Wish:

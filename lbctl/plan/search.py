@@ -1,49 +1,97 @@
-"""Which addresses one service may have now: those it asks for, or the first usable ones of its pools (section 3.2)."""
+"""Which addresses one service may have now: those it asks for, those kept for it, or the first usable ones of its
+pools (section 3.2)."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from lbctl.model.address import Family
-from lbctl.model.pool import Pool
-from lbctl.plan.allocation_memo import AllocationMemo, Codes, Wish
+from lbctl.model.reservation import Reservation
+from lbctl.plan.allocation_memo import AllocationMemo, Codes, Held, Names, Wish
 from lbctl.plan.pools import PoolChoice
+from lbctl.plan.positions import address_of_code, code_of, family_of_code
 from lbctl.plan.reason import GrantCause, Reason, Refusal
-from lbctl.plan.sharing import Terms
-from lbctl.plan.space import address_of_code, family_of_code, is_buggy
 
 
 @dataclass(slots=True)
 class Found:
+    """Addresses, IPv4 first, and the pool of each."""
+
     codes: Codes
-    pool: str
+    pools: Names
     cause: GrantCause
 
 
+Picked = dict[Family, tuple[int, str]]
+"""An address and its pool for each family."""
+
+
+def _found(picked: Picked, cause: GrantCause) -> Found:
+    codes, pools = zip(*sorted(picked.values()), strict=True)
+    return Found(codes, pools, cause)
+
+
+# Addresses that are named --------------------------------------------------------------------------------------------
+
+
 def requested(memo: AllocationMemo, wish: Wish) -> Found | tuple[Refusal, ...]:
-    """The very addresses asked for, from whichever pool has them all; autoAssign does not matter."""
-    codes, text = wish.requested, texts_of(wish.requested)
+    """The very addresses asked for; autoAssign does not matter. From whichever pool has them all, or each from one of
+    the pools that are listed."""
+    codes, text, space = wish.requested, texts_of(wish.requested), memo.space
     if not fits(wish, codes):
         return (Refusal(text, Reason.ADDRESS_WRONG_FAMILY, f"the service wants {' and '.join(wish.family.families)}"),)
-    pools = memo.space.pools_of(codes)
-    if not pools:
-        homeless = [code for code in codes if not memo.space.pools_of((code,))]
-        if homeless:
-            return tuple(Refusal(texts_of((code,)), Reason.ADDRESS_IN_NO_POOL) for code in homeless)
-        return (Refusal(text, Reason.ADDRESSES_IN_DIFFERENT_POOLS),)
-    asked_pool = wish.service.load_balancer.requested_pool
-    if asked_pool is not None and asked_pool not in pools:
-        return (Refusal(text, Reason.ADDRESS_NOT_IN_REQUESTED_POOL, f"{pools[0]} has it, {asked_pool} was asked for"),)
-    pool = memo.world.pools[asked_pool or pools[0]]
-    if not memo.matcher.compatible(pool, wish.service):
-        return (Refusal(pool.name, Reason.POOL_NOT_COMPATIBLE),)
-    refusals: list[Refusal] = []
-    for code in codes:
-        if pool.avoid_buggy_ips and is_buggy(code):
-            refusals.append(Refusal(texts_of((code,)), Reason.ADDRESS_BUGGY, f"pool {pool.name} avoids it"))
-        elif (refused := memo.space.refusal(code, wish.terms)) is not None:
-            refusals.append(Refusal(texts_of((code,)), *refused))
-    return tuple(refusals) or Found(codes, pool.name, GrantCause.REQUESTED_ADDRESS)
+    homeless = [code for code in codes if not space.homes(code)]
+    if homeless:
+        return tuple(Refusal(texts_of((code,)), Reason.ADDRESS_IN_NO_POOL) for code in homeless)
+    asked = wish.service.load_balancer
+    pools: Names
+    if asked.pools_by_family:
+        listed = [next((name for name in asked.pools_by_family if name in space.homes(code)), "") for code in codes]
+        if not all(listed):
+            return tuple(
+                Refusal(
+                    texts_of((code,)),
+                    Reason.ADDRESS_NOT_IN_REQUESTED_POOL,
+                    f"{space.homes(code)[0]} has it, {' and '.join(asked.pools_by_family)} were asked for",
+                )
+                for code, name in zip(codes, listed, strict=True)
+                if not name
+            )
+        pools = tuple(listed)
+    else:
+        common = space.pools_of(codes)
+        if not common:
+            return (Refusal(text, Reason.ADDRESSES_IN_DIFFERENT_POOLS),)
+        name = asked.requested_pool or common[0]
+        if name not in common:
+            return (Refusal(text, Reason.ADDRESS_NOT_IN_REQUESTED_POOL, f"{common[0]} has it, {name} was asked for"),)
+        pools = (name,) * len(codes)
+    return refused(memo, wish, codes, pools) or Found(codes, pools, GrantCause.REQUESTED_ADDRESS)
+
+
+def refused(memo: AllocationMemo, wish: Wish, codes: Codes, pools: Names) -> tuple[Refusal, ...]:
+    """Why the service cannot have these addresses of these pools now; empty where it can."""
+    closed_to_it = [
+        name for name in dict.fromkeys(pools) if not memo.matcher.compatible(memo.world.pools[name], wish.service)
+    ]
+    if closed_to_it:
+        return tuple(Refusal(name, Reason.POOL_NOT_COMPATIBLE) for name in closed_to_it)
+    refusals = (
+        Refusal(texts_of((code,)), *why)
+        for code, name in zip(codes, pools, strict=True)
+        if (why := _withheld(memo, name, code) or memo.space.refusal(code, wish.key, wish.terms)) is not None
+    )
+    return tuple(refusals)
+
+
+def _withheld(memo: AllocationMemo, pool: str, code: int) -> tuple[Reason, str] | None:
+    """Why the pool gives the address to nobody."""
+    if memo.space.gives(pool, code):
+        return None
+    if memo.space.excludes(pool, code):
+        return Reason.EXCLUDED, f"pool {pool} excludes it"
+    return Reason.ADDRESS_BUGGY, f"pool {pool} avoids it"
 
 
 def fits(wish: Wish, codes: Codes) -> bool:
@@ -54,71 +102,208 @@ def fits(wish: Wish, codes: Codes) -> bool:
     return families == sorted(wish.family.families)
 
 
-def from_asked_pool(memo: AllocationMemo, wish: Wish, name: str) -> Found | tuple[Refusal, ...]:
-    pool = memo.world.pools.get(name)
-    if pool is None:
-        return (Refusal(name, Reason.UNKNOWN_POOL),)
-    if not memo.matcher.compatible(pool, wish.service):
-        return (Refusal(name, Reason.POOL_NOT_COMPATIBLE),)
-    return _from_pools(memo, wish, (name,), GrantCause.REQUESTED_POOL, ())
+def from_reservation(memo: AllocationMemo, wish: Wish, reservation: Reservation) -> Found | tuple[Refusal, ...] | None:
+    """What is reserved for the service, as far as it is of its families; the rest from the same pools. None where
+    nothing of it concerns the service: other families, or other pools than it asks for."""
+    codes = tuple(code for code in map(code_of, reservation.addresses) if family_of_code(code) in wish.family.families)
+    if not codes:
+        return None
+    homeless = [code for code in codes if not memo.space.homes(code)]
+    if homeless:
+        return tuple(Refusal(texts_of((code,)), Reason.ADDRESS_IN_NO_POOL, "reserved") for code in homeless)
+    pools = tuple(_home(memo, code, reservation.pool) for code in codes)
+    asked = _asked_pools(wish)
+    if asked and any(name not in asked for name in pools):
+        return None
+    why = refused(memo, wish, codes, pools)
+    if why:
+        return why
+    picked: Picked = {family_of_code(code): (code, name) for code, name in zip(codes, pools, strict=True)}
+    refusals: list[Refusal] = []
+    for family in wish.family.families:
+        if family not in picked:
+            _pick_first(memo, wish, family, asked or pools, (), picked, refusals)
+    if len(picked) < len(wish.family.families) and not wish.family.partial:
+        return tuple(refusals)
+    return _found(picked, GrantCause.RESERVED)
+
+
+def _home(memo: AllocationMemo, code: int, recorded: str) -> str:
+    homes = memo.space.homes(code)
+    return recorded if recorded in homes else homes[0]
+
+
+def _asked_pools(wish: Wish) -> Names:
+    asked = wish.service.load_balancer
+    if asked.pools_by_family:
+        return asked.pools_by_family
+    return (asked.requested_pool,) if asked.requested_pool is not None else ()
+
+
+# Pools that are named ------------------------------------------------------------------------------------------------
+
+
+def from_asked_pools(memo: AllocationMemo, wish: Wish, lost: Codes) -> Found | tuple[Refusal, ...] | None:
+    """From the pool, or the pools family by family, that the service names; None where it names none."""
+    names = _asked_pools(wish)
+    if not names:
+        return None
+    usable, refusals = _usable(memo, wish, names)
+    own = _own(memo, wish, lost)
+    if not wish.service.load_balancer.pools_by_family:
+        return (*refusals,) if refusals else _from_pools(memo, wish, usable, GrantCause.REQUESTED_POOL, own)
+    picked: Picked = {}
+    for family in wish.family.families:
+        _pick_first(memo, wish, family, usable, own, picked, refusals)
+    if not picked or (len(picked) < len(wish.family.families) and not wish.family.partial):
+        return tuple(dict.fromkeys(refusals))
+    return _as_returned(_found(picked, GrantCause.REQUESTED_POOL), own)
+
+
+def _usable(memo: AllocationMemo, wish: Wish, names: Names) -> tuple[Names, list[Refusal]]:
+    refusals: list[Refusal] = []
+    usable: list[str] = []
+    for name in dict.fromkeys(names):
+        pool = memo.world.pools.get(name)
+        if pool is None:
+            refusals.append(Refusal(name, Reason.UNKNOWN_POOL))
+        elif not memo.matcher.compatible(pool, wish.service):
+            refusals.append(Refusal(name, Reason.POOL_NOT_COMPATIBLE))
+        else:
+            usable.append(name)
+    return tuple(usable), refusals
+
+
+def _pick_first(
+    memo: AllocationMemo,
+    wish: Wish,
+    family: Family,
+    names: Iterable[str],
+    own: Codes,
+    picked: Picked,
+    refusals: list[Refusal],
+) -> None:
+    """An address of the family from the first of the pools that has one; one of its own comes before all others."""
+    names = tuple(dict.fromkeys(names))
+    for code in own:
+        home = next((name for name in names if _may_return(memo, wish, name, code)), None)
+        if home is not None and family_of_code(code) is family:
+            picked[family] = (code, home)
+            return
+    for name in names:
+        code_found = memo.space.first(name, family, wish.terms)
+        if code_found is not None:
+            picked[family] = (code_found, name)
+            return
+        refusals.append(no_address(memo, name, family))
+
+
+# Pools that are chosen -----------------------------------------------------------------------------------------------
 
 
 def from_choice(memo: AllocationMemo, wish: Wish, choice: PoolChoice, lost: Codes) -> Found | tuple[Refusal, ...]:
+    own = _own(memo, wish, lost)
+    if own:
+        homes = {name for code in own for name in memo.space.homes(code)}
+        for cause, names in choice.tiers:
+            found = _whole(memo, wish, tuple(name for name in names if name in homes), cause, own, [])
+            if found is not None and not set(own).isdisjoint(found.codes):
+                return found
     refusals: list[Refusal] = []
     for cause, names in choice.tiers:
-        found = _from_pools(memo, wish, names, cause, lost)
-        if isinstance(found, Found):
-            return found
-        refusals.extend(found)
+        tried = _from_pools(memo, wish, names, cause, own)
+        if isinstance(tried, Found):
+            return tried
+        refusals.extend(tried)
     return (*refusals, *choice.refusals)
 
 
 def _from_pools(
-    memo: AllocationMemo, wish: Wish, names: tuple[str, ...], cause: GrantCause, lost: Codes
+    memo: AllocationMemo, wish: Wish, names: Names, cause: GrantCause, own: Codes
 ) -> Found | tuple[Refusal, ...]:
     """The first pool of the list that has what is wanted: all families, or one of them where that will do."""
-    families, space, terms = wish.family.families, memo.space, wish.terms
+    families, space = wish.family.families, memo.space
     refusals: list[Refusal] = []
-    for name in names:
-        codes: list[int] = []
-        for family in families:
-            code = space.lowest(name, family, terms)
-            if code is None:
-                refusals.append(no_address(memo, name, family))
-                break
-            codes.append(code)
-        else:
-            return Found(tuple(sorted(codes)), name, cause)
+    found = _whole(memo, wish, names, cause, own, refusals)
+    if found is not None:
+        return found
     if not wish.family.partial:
         return tuple(refusals)
-    for code in lost:
-        home = next((name for name in space.pools_of((code,)) if name in names), None)
-        if home is not None and family_of_code(code) in families and _may_have(memo, home, code, terms):
-            return Found((code,), home, cause)
+    for code in own:
+        home = next((name for name in names if _may_return(memo, wish, name, code)), None)
+        if home is not None and family_of_code(code) in families:
+            return _as_returned(Found((code,), (home,), cause), own)
     refusals.clear()
     for family in families:
         for name in names:
-            code = space.lowest(name, family, terms)
-            if code is not None:
-                return Found((code,), name, cause)
+            code_found = space.first(name, family, wish.terms)
+            if code_found is not None:
+                return Found((code_found,), (name,), cause)
             refusals.append(no_address(memo, name, family))
     return tuple(refusals)
 
 
-def _may_have(memo: AllocationMemo, pool: str, code: int, terms: Terms) -> bool:
-    avoided: Pool = memo.world.pools[pool]
-    return not (avoided.avoid_buggy_ips and is_buggy(code)) and memo.space.refusal(code, terms) is None
+def _whole(
+    memo: AllocationMemo, wish: Wish, names: Names, cause: GrantCause, own: Codes, refusals: list[Refusal]
+) -> Found | None:
+    """The first pool of the list that has an address of every family."""
+    for name in names:
+        picked: Picked = {}
+        for family in wish.family.families:
+            _pick_first(memo, wish, family, (name,), own, picked, refusals)
+            if family not in picked:
+                break
+        else:
+            return _as_returned(_found(picked, cause), own)
+    return None
 
 
-def missing_family(wish: Wish, codes: Codes) -> Family:
-    have = {family_of_code(code) for code in codes}
-    return next(family for family in wish.family.families if family not in have)
+def _own(memo: AllocationMemo, wish: Wish, lost: Codes) -> Codes:
+    """Addresses the service had until a moment ago, which it had better have again."""
+    return tuple(dict.fromkeys((*lost, *memo.space.returning(wish.key))))
+
+
+def _as_returned(found: Found, own: Codes) -> Found:
+    if not set(own).isdisjoint(found.codes):
+        found.cause = GrantCause.RETURNED
+    return found
+
+
+def _may_return(memo: AllocationMemo, wish: Wish, pool: str, code: int) -> bool:
+    space = memo.space
+    return pool in space.homes(code) and space.gives(pool, code) and space.refusal(code, wish.key, wish.terms) is None
+
+
+# A second family -----------------------------------------------------------------------------------------------------
+
+
+def second_address(memo: AllocationMemo, wish: Wish, held: Held) -> Found | tuple[Refusal, ...]:
+    """What the service holds and an address of the family it lacks: from the same pool, or from those it lists."""
+    missing = next(family for family in wish.family.families if family not in map(family_of_code, held.codes))
+    asked = wish.service.load_balancer.pools_by_family
+    names, refusals = _usable(memo, wish, asked) if asked else (held.pools[:1], [])
+    picked: Picked = {}
+    reservation = memo.remembered.reserved.get(wish.key)
+    kept_for_it = tuple(map(code_of, reservation.addresses)) if reservation is not None else ()
+    _pick_first(memo, wish, missing, names, kept_for_it, picked, refusals)
+    if not picked:
+        return tuple(refusals)
+    have: Picked = {family_of_code(code): (code, name) for code, name in zip(held.codes, held.pools, strict=True)}
+    return _found(have | picked, GrantCause.SECOND_FAMILY)
 
 
 def no_address(memo: AllocationMemo, pool: str, family: Family) -> Refusal:
     if family not in memo.space.families(pool):
         return Refusal(pool, Reason.POOL_LACKS_FAMILY, f"it has no {family.value} addresses")
-    return Refusal(pool, Reason.POOL_EXHAUSTED, f"all {memo.space.size(pool, family)} {family.value} addresses in use")
+    size = memo.space.size(pool, family)
+    if not size:
+        return Refusal(pool, Reason.POOL_EXHAUSTED, f"none of its {family.value} addresses may be given")
+    reserved, quarantined = memo.space.kept_back(pool, family)
+    if not reserved and not quarantined:
+        return Refusal(pool, Reason.POOL_EXHAUSTED, f"all {size} {family.value} addresses in use")
+    counts = [(size - reserved - quarantined, "in use"), (reserved, "reserved"), (quarantined, "quarantined")]
+    text = ", ".join(f"{count} {what}" for count, what in counts if count)
+    return Refusal(pool, Reason.POOL_EXHAUSTED, f"of {size} {family.value} addresses {text}")
 
 
 def texts_of(codes: Codes) -> str:

@@ -11,6 +11,7 @@ from bisect import bisect_left, insort
 from dataclasses import dataclass
 
 from lbctl.model.service import Service, TrafficPolicy
+from lbctl.plan.positions import Positions
 from lbctl.plan.reason import Reason
 
 PortKey = tuple[str, int]
@@ -90,6 +91,8 @@ class SharingIndex:
         self._bits: dict[PortKey, int] = {}
         self._on: dict[int, tuple[SharingClass, int]] = {}
         self._classes: dict[SharingClass, dict[int, list[int]]] = {}
+        self._closed: set[int] = set()
+        """Addresses that nobody is to join; they stand in no list."""
 
     def _mask(self, ports: frozenset[PortKey]) -> int:
         bits = self._bits
@@ -103,19 +106,27 @@ class SharingIndex:
         found = self._on.get(code)
         return found is not None and found[0] == terms.sharing and not found[1] & self._mask(terms.ports)
 
-    def lowest(self, terms: Terms, first: int, last: int) -> int | None:
-        """The lowest address in use between `first` and `last` whose users all admit these terms."""
+    def first(self, terms: Terms, positions: Positions) -> int | None:
+        """The first position in use there whose users all admit these terms."""
         if terms.sharing is None or terms.sharing not in self._classes:
             return None
         mine = self._mask(terms.ports)
-        best: int | None = None
-        for taken, codes in self._classes[terms.sharing].items():
-            if taken & mine:
-                continue
-            at = bisect_left(codes, first)
-            if at < len(codes) and codes[at] <= last and (best is None or codes[at] < best):
-                best = codes[at]
-        return best
+        found = (
+            _first_of(codes, positions) for taken, codes in self._classes[terms.sharing].items() if not taken & mine
+        )
+        return min((position for position in found if position is not None), default=None)
+
+    def close(self, code: int) -> None:
+        """Nobody is to be led to the address any more, whoever holds it."""
+        if code not in self._closed:
+            if code in self._on:
+                self._unlist(code, *self._on[code])
+            self._closed.add(code)
+
+    def open(self, code: int) -> None:
+        self._closed.discard(code)
+        if code in self._on:
+            self._list(code, *self._on[code])
 
     def add(self, code: int, terms: Terms) -> None:
         """A service with these terms, which are admitted, holds the address now."""
@@ -132,16 +143,37 @@ class SharingIndex:
         self._move(code, terms.sharing, taken, None if last else taken & ~self._mask(terms.ports))
 
     def _move(self, code: int, sharing: SharingClass, before: int, after: int | None) -> None:
-        by_ports = self._classes.setdefault(sharing, {})
         if code in self._on:
-            codes = by_ports[before]
-            del codes[bisect_left(codes, code)]
-            if not codes:
-                del by_ports[before]
+            self._unlist(code, sharing, before)
         if after is None:
             del self._on[code]
-            if not by_ports:
-                del self._classes[sharing]
         else:
             self._on[code] = (sharing, after)
-            insort(by_ports.setdefault(after, []), code)
+            self._list(code, sharing, after)
+
+    def _list(self, code: int, sharing: SharingClass, taken: int) -> None:
+        if code not in self._closed:
+            insort(self._classes.setdefault(sharing, {}).setdefault(taken, []), code)
+
+    def _unlist(self, code: int, sharing: SharingClass, taken: int) -> None:
+        if code in self._closed:
+            return
+        by_ports = self._classes[sharing]
+        codes = by_ports[taken]
+        del codes[bisect_left(codes, code)]
+        if not codes:
+            del by_ports[taken]
+            if not by_ports:
+                del self._classes[sharing]
+
+
+def _first_of(codes: list[int], positions: Positions) -> int | None:
+    """The least position of sorted addresses. Looks at each of them or at each segment, whichever are fewer."""
+    if len(codes) < len(positions.segments):
+        found = (positions.position(code) for code in codes)
+        return min((position for position in found if position is not None), default=None)
+    for offset, first, last in positions.segments:
+        at = bisect_left(codes, first)
+        if at < len(codes) and codes[at] <= last:
+            return offset + codes[at] - first
+    return None

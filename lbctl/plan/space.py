@@ -1,136 +1,213 @@
-"""The address space of the pools: who uses which address, and the lowest free one without a search.
+"""The address space of the pools: who uses which address, and the first usable one without a search.
 
-Addresses are numbers here (`code_of`): hashing and comparing an IPv4Address costs ten times as much as an int.
+Where a pool gives the lowest address, one that was freed a short while ago (it cools) comes after all others; where it
+gives the least recently used one, every address that was ever freed does, for as long as the ledger remembers it. So
+the two are one rule: addresses that were freed age, and are the last choice until their time is over, which for the
+second kind is never.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping
-from heapq import heappop, heappush
-from ipaddress import IPv4Address, IPv6Address
+from collections.abc import Collection, Iterable, Mapping
+from heapq import heapify, heappop, heappush
 from itertools import pairwise
-from operator import itemgetter
+from math import inf
 
-from lbctl.model.address import AddressRange, Family, IPAddress
-from lbctl.model.pool import Pool
+from lbctl.model.address import Family
+from lbctl.model.pool import Choice, Pool
+from lbctl.model.reservation import Quarantine
 from lbctl.model.service import ServiceKey
+from lbctl.plan.positions import Positions, code_of, family_of_code, is_buggy
 from lbctl.plan.reason import Reason
 from lbctl.plan.sharing import SharingIndex, Terms, refusal_between
 
-_V6 = 1 << 128
-_V6_MASK = _V6 - 1
+_NO_TERMS: Mapping[ServiceKey, Terms] = {}
 
 
-def code_of(address: IPAddress) -> int:
-    """The address as a number; IPv6 ones are all above the IPv4 ones."""
-    return int(address) if address.version == 4 else int(address) | _V6
+class FamilySpace:
+    """The addresses of one family in one pool, and the first usable one.
 
-
-def address_of_code(code: int) -> IPAddress:
-    return IPv6Address(code & _V6_MASK) if code & _V6 else IPv4Address(code)
-
-
-def family_of_code(code: int) -> Family:
-    return Family.IPV6 if code & _V6 else Family.IPV4
-
-
-def is_buggy(code: int) -> bool:
-    """An IPv4 address ending in .0 or .255, which old firmware takes for a network's own (`avoidBuggyIPs`)."""
-    return not code & _V6 and code & 0xFF in (0, 0xFF)
-
-
-class RangeSpace:
-    """One range of a pool and its lowest free address.
-
-    Every free address below the cursor is in the heap of holes, so the lowest free one is the least valid hole, or the
-    cursor moved up to the first free address. Each address is passed once, however large the range: filling it is
-    linear, and an IPv6 /64 costs no more than its used addresses.
+    Every address before the cursor that is free and not ageing is in the heap of holes, so the first free one is the
+    least valid hole, or the cursor moved up to the first free address. Each address is passed once, however many there
+    are: filling a pool is linear, and an IPv6 /64 costs no more than its used addresses. Ageing ones wait in a heap by
+    the time they were freed. Entries of both heaps that no longer hold are dropped when they come to the top.
     """
 
-    __slots__ = ("_cursor", "_holes", "_skip_buggy", "family", "first", "last")
+    __slots__ = ("_age", "_ages", "_at", "_code", "_holes", "_in_holes", "_skip_buggy", "ageing_time", "positions")
 
-    def __init__(self, addresses: AddressRange, *, skip_buggy: bool) -> None:
-        self.first = code_of(addresses.first)
-        self.last = code_of(addresses.last)
-        self.family = addresses.family
+    def __init__(self, positions: Positions, *, skip_buggy: bool, ageing_time: float) -> None:
+        self.positions = positions
+        self.ageing_time = ageing_time
         self._skip_buggy = skip_buggy
-        self._cursor = self.first
+        self._at = 0
+        self._code = positions.segments[0][1] if positions.segments else 0
         self._holes: list[int] = []
+        self._in_holes: set[int] = set()
+        self._age: dict[int, float] = {}
+        """When those that age were freed, by code."""
+        self._ages: list[tuple[float, int]] = []
 
-    def lowest_free(self, used: Mapping[int, object]) -> int | None:
-        holes = self._holes
-        while holes and holes[0] in used:
-            heappop(holes)
-        if holes:
-            return holes[0]
-        code, last = self._cursor, self.last
-        if self._skip_buggy:
-            while code <= last and (code in used or is_buggy(code)):
-                code += 1
-        else:
-            while code <= last and code in used:
-                code += 1
-        self._cursor = code
-        return code if code <= last else None
-
-    def freed(self, code: int) -> None:
-        if code < self._cursor and not (self._skip_buggy and is_buggy(code)):
-            heappush(self._holes, code)
+    def has(self, code: int) -> bool:
+        """Whether the pool may give the address at all."""
+        return self.positions.position(code) is not None and not (self._skip_buggy and is_buggy(code))
 
     def size(self) -> int:
-        """How many addresses can be given."""
-        count = self.last - self.first + 1
-        if self._skip_buggy and self.family is Family.IPV4:
-            for ending in (0, 0xFF):
-                # Addresses <= x that end so: (x - ending) // 256 + 1.
-                count -= (self.last - ending) // 256 - (self.first - 1 - ending) // 256
-        return count
+        return self.positions.count(skip_buggy=self._skip_buggy)
+
+    def first_free(self, taken: Collection[int], closed: Collection[int]) -> int | None:
+        """The position of the first address that nobody has and that does not age."""
+        holes, age = self._holes, self._age
+        while holes:
+            code = self.positions.code(holes[0])
+            if code not in taken and code not in closed and code not in age:
+                return holes[0]
+            self._in_holes.discard(heappop(holes))
+        segments, at, code = self.positions.segments, self._at, self._code
+        while at < len(segments):
+            offset, first, last = segments[at]
+            while code <= last and (
+                code in taken or code in closed or code in age or (self._skip_buggy and is_buggy(code))
+            ):
+                code += 1
+            if code <= last:
+                self._at, self._code = at, code
+                return offset + code - first
+            at += 1
+            if at < len(segments):
+                code = segments[at][1]
+        self._at, self._code = at, code
+        return None
+
+    def longest_freed(self, taken: Collection[int], closed: Collection[int]) -> int | None:
+        """Of those that age the one freed the longest ago."""
+        ages = self._ages
+        while ages:
+            at_unix, position = ages[0]
+            code = self.positions.code(position)
+            if self._age.get(code) == at_unix and code not in taken and code not in closed:
+                return position
+            heappop(ages)
+        return None
+
+    def returned(self, code: int) -> None:
+        """Nothing is in the way of this address any more that was."""
+        position = self.positions.position(code)
+        if position is None or (self._skip_buggy and is_buggy(code)):
+            return
+        at_unix = self._age.get(code)
+        if at_unix is not None:
+            self._wait(at_unix, position)
+        elif self._passed(code, position) and position not in self._in_holes:
+            heappush(self._holes, position)
+            self._in_holes.add(position)
+
+    def _passed(self, code: int, position: int) -> bool:
+        if self._at >= len(self.positions.segments):
+            return True
+        offset, first, _ = self.positions.segments[self._at]
+        return position < offset + self._code - first
+
+    def _wait(self, at_unix: float, position: int) -> None:
+        heappush(self._ages, (at_unix, position))
+        if len(self._ages) > 2 * len(self._age) + 64:
+            self._ages = [
+                (at, place) for code, at in self._age.items() if (place := self.positions.position(code)) is not None
+            ]
+            heapify(self._ages)
+
+    def freed(self, code: int, at_unix: float | None, now: float) -> None:
+        """The address was freed then; None: not that anybody knew."""
+        if not self.has(code):
+            return
+        if at_unix is not None and at_unix + self.ageing_time > now:
+            self._age[code] = at_unix
+        else:
+            self._age.pop(code, None)
+        self.returned(code)
+
+    def grow_old(self, taken: Collection[int], closed: Collection[int], now: float) -> None:
+        """Those whose time is over are like the others from now on."""
+        ages = self._ages
+        while ages and ages[0][0] + self.ageing_time <= now:
+            at_unix, position = heappop(ages)
+            code = self.positions.code(position)
+            if self._age.get(code) == at_unix:
+                del self._age[code]
+                if code not in taken and code not in closed:
+                    self.returned(code)
+
+    def ages(self, code: int) -> bool:
+        return code in self._age
 
 
 class AddressSpace:
-    """All pools' ranges and all uses of their addresses. An address has users, whichever pool they have it from."""
+    """All pools' addresses and all their uses. An address has users, whichever pool they have it from.
+
+    `closed` addresses (reserved or quarantined) are given to nobody by itself.
+    """
 
     def __init__(self, pools: Mapping[str, Pool]) -> None:
-        self._ranges: dict[str, tuple[RangeSpace, ...]] = {
-            name: tuple(RangeSpace(item, skip_buggy=pool.avoid_buggy_ips) for item in pool.ranges)
-            for name, pool in pools.items()
-        }
+        self._pools = pools
+        self._families: dict[str, dict[Family, FamilySpace]] = {name: _spaces(pool) for name, pool in pools.items()}
         self._users: dict[int, dict[ServiceKey, Terms]] = {}
         self._sharing = SharingIndex()
-        ordered = sorted(
-            ((space.first, space.last, name, space) for name, spaces in self._ranges.items() for space in spaces),
-            key=itemgetter(0, 1, 2),
+        self._reserved: dict[int, ServiceKey] = {}
+        self._quarantined: dict[int, Quarantine] = {}
+        self._closed: set[int] = set()
+        self._freed: dict[int, tuple[float, ServiceKey]] = {}
+        self._freed_by: dict[ServiceKey, set[int]] = {}
+        self._now = 0.0
+        self._sorted = sorted(
+            (code_of(item.first), code_of(item.last), name) for name, pool in pools.items() for item in pool.ranges
         )
-        self._sorted = ordered
-        self._firsts = [first for first, *_ in ordered]
+        self._firsts = [first for first, *_ in self._sorted]
         # Overlapping pools are refused in the config (rule P7); if they come nevertheless, all are looked at.
-        self._overlapping = any(after[0] <= before[1] for before, after in pairwise(ordered))
+        self._overlapping = any(after[0] <= before[1] for before, after in pairwise(self._sorted))
 
-    def _around(self, code: int) -> Iterator[tuple[str, RangeSpace]]:
+    # Which pools ...
+
+    def homes(self, code: int) -> list[str]:
+        """The pools, by name, whose ranges have the address, excluded or not."""
         at = bisect_right(self._firsts, code)
         candidates = self._sorted[:at] if self._overlapping else self._sorted[max(at - 1, 0) : at]
-        return ((name, space) for first, last, name, space in candidates if first <= code <= last)
+        return sorted({name for first, last, name in candidates if first <= code <= last})
 
     def pools_of(self, codes: Iterable[int]) -> list[str]:
         """The pools, by name, that contain all of these addresses."""
         found: set[str] | None = None
         for code in codes:
-            names = {name for name, _ in self._around(code)}
+            names = set(self.homes(code))
             found = names if found is None else found & names
         return sorted(found or ())
 
     def families(self, pool: str) -> set[Family]:
-        return {space.family for space in self._ranges[pool]}
+        return set(self._families[pool])
 
     def size(self, pool: str, family: Family) -> int:
-        return sum(space.size() for space in self._ranges[pool] if space.family is family)
+        """How many addresses the pool can give."""
+        space = self._families[pool].get(family)
+        return space.size() if space is not None else 0
+
+    def excludes(self, pool: str, code: int) -> bool:
+        """Whether the address is in the pool and excluded there."""
+        space = self._families[pool].get(family_of_code(code))
+        return space is not None and space.positions.position(code) is None
+
+    def _around(self, code: int) -> Iterable[FamilySpace]:
+        family = family_of_code(code)
+        return (self._families[name][family] for name in self.homes(code))
+
+    # ... and which addresses
 
     def users(self, code: int) -> Mapping[ServiceKey, Terms]:
-        return self._users.get(code, {})
+        return self._users.get(code, _NO_TERMS)
 
-    def refusal(self, code: int, terms: Terms) -> tuple[Reason, str] | None:
-        """Why these terms cannot have the address now; the detail names who stands in the way."""
+    def quarantine(self, code: int) -> Quarantine | None:
+        return self._quarantined.get(code)
+
+    def conflict(self, code: int, terms: Terms) -> tuple[Reason, str] | None:
+        """Who among its users keeps these terms from the address, and why."""
         users = self._users.get(code)
         if not users or self._sharing.admits(code, terms):
             return None
@@ -141,18 +218,53 @@ class AddressSpace:
                 return reason, f"{port} of {key}" if port else f"held by {key}"
         return None
 
-    def lowest(self, pool: str, family: Family, terms: Terms) -> int | None:
-        """The first usable address of the pool: its ranges in the order written, each from below (section 3.2)."""
-        for space in self._ranges[pool]:
-            if space.family is not family:
-                continue
-            free = space.lowest_free(self._users)
-            shared = self._sharing.lowest(terms, space.first, space.last)
-            if free is not None and (shared is None or free < shared):
-                return free
-            if shared is not None:
-                return shared
-        return None
+    def refusal(self, code: int, key: ServiceKey, terms: Terms) -> tuple[Reason, str] | None:
+        """Why this service cannot be given the address now; the detail names who stands in the way."""
+        quarantine = self._quarantined.get(code)
+        if quarantine is not None:
+            return Reason.QUARANTINED, told_of(quarantine)
+        holder = self._reserved.get(code, key)
+        if holder != key:
+            return Reason.RESERVED, f"for {holder}"
+        return self.conflict(code, terms)
+
+    def first(self, pool: str, family: Family, terms: Terms) -> int | None:
+        """The first usable address of the pool (section 3.2), free or to be shared; else one that ages."""
+        space = self._families[pool].get(family)
+        if space is None:
+            return None
+        space.grow_old(self._users, self._closed, self._now)
+        free = space.first_free(self._users, self._closed)
+        shared = self._sharing.first(terms, space.positions)
+        best = free if shared is None or (free is not None and free < shared) else shared
+        if best is None:
+            best = space.longest_freed(self._users, self._closed)
+        return None if best is None else space.positions.code(best)
+
+    def gives(self, pool: str, code: int) -> bool:
+        """Whether the pool may give the address at all: it is in a range, not excluded, and not avoided."""
+        space = self._families[pool].get(family_of_code(code))
+        return space is not None and space.has(code)
+
+    def kept_back(self, pool: str, family: Family) -> tuple[int, int]:
+        """How many of the addresses that the pool may give are (reserved, quarantined) and not in use."""
+        space = self._families[pool][family]
+        idle = [code for code in self._closed if code not in self._users and space.has(code)]
+        quarantined = sum(code in self._quarantined for code in idle)
+        return len(idle) - quarantined, quarantined
+
+    def returning(self, key: ServiceKey) -> tuple[int, ...]:
+        """The addresses that the service freed itself, that still cool, and that it may have again."""
+        return tuple(
+            sorted(
+                code
+                for code in self._freed_by.get(key, ())
+                if code not in self._users and any(self._cools(name, code) for name in self.homes(code))
+            )
+        )
+
+    def _cools(self, pool: str, code: int) -> bool:
+        return self._freed[code][0] + self._pools[pool].options.cooling_time > self._now and self.gives(pool, code)
 
     def take(self, code: int, key: ServiceKey, terms: Terms) -> None:
         self._users.setdefault(code, {})[key] = terms
@@ -164,5 +276,75 @@ class AddressSpace:
         self._sharing.remove(code, terms, last=not users)
         if not users:
             del self._users[code]
-            for _, space in self._around(code):
-                space.freed(code)
+            self._returned(code)
+
+    def _returned(self, code: int) -> None:
+        if code not in self._closed and code not in self._users:
+            for space in self._around(code):
+                space.returned(code)
+
+    # What the ledger says beside
+
+    def at(self, now_unix: float) -> None:
+        """It is later now. Time that goes backwards needs a new space."""
+        self._now = now_unix
+
+    def close(self, code: int, *, reserved: ServiceKey | None, quarantined: Quarantine | None) -> None:
+        """Keeps the address back for that service, or for all; or for nobody any more."""
+        self._reserved.pop(code, None)
+        self._quarantined.pop(code, None)
+        if reserved is not None:
+            self._reserved[code] = reserved
+        if quarantined is not None:
+            self._quarantined[code] = quarantined
+        if reserved is not None or quarantined is not None:
+            self._closed.add(code)
+            self._sharing.close(code)
+        elif code in self._closed:
+            self._closed.discard(code)
+            self._sharing.open(code)
+            self._returned(code)
+
+    def freed(self, code: int, at_unix: float, key: ServiceKey) -> None:
+        """The address lost its last user."""
+        self._forget_freed(code)
+        self._freed[code] = (at_unix, key)
+        self._freed_by.setdefault(key, set()).add(code)
+        for space in self._around(code):
+            space.freed(code, at_unix, self._now)
+
+    def never_freed(self, code: int) -> None:
+        """Nothing is known of a time when the address was freed."""
+        if code in self._freed:
+            self._forget_freed(code)
+            for space in self._around(code):
+                space.freed(code, None, self._now)
+
+    def _forget_freed(self, code: int) -> None:
+        found = self._freed.pop(code, None)
+        if found is not None:
+            codes = self._freed_by[found[1]]
+            codes.discard(code)
+            if not codes:
+                del self._freed_by[found[1]]
+
+
+def _spaces(pool: Pool) -> dict[Family, FamilySpace]:
+    options = pool.options
+    ageing_time = inf if options.choice is Choice.LEAST_RECENTLY_USED else options.cooling_time
+    return {
+        family: FamilySpace(
+            Positions(
+                (item for item in pool.ranges if item.family is family),
+                (item for item in options.excluded if item.family is family),
+            ),
+            skip_buggy=pool.avoid_buggy_ips,
+            ageing_time=ageing_time,
+        )
+        for family in sorted({item.family for item in pool.ranges})
+    }
+
+
+def told_of(quarantine: Quarantine) -> str:
+    where = f"{quarantine.node} {quarantine.interface}".strip()
+    return f"{quarantine.mac} answers for it" + (f", seen by {where}" if where else "")

@@ -10,7 +10,7 @@ from typing import Any
 from lbctl.controller.records import Batch, LedgerState
 from lbctl.model.address import AddressRange, Family
 from lbctl.model.node import Namespace
-from lbctl.model.pool import Pool, ServiceAllocation
+from lbctl.model.pool import OnConflict, Pool, PoolOptions, ServiceAllocation
 from lbctl.model.selector import LabelSelector
 from lbctl.model.service import (
     FamilyPolicy,
@@ -60,8 +60,10 @@ def pool(
     namespaces: Iterable[str] = (),
     namespace_selectors: Iterable[LabelSelector] = (),
     service_selectors: Iterable[LabelSelector] = (),
+    exclude: str = "",
+    **options: Any,
 ) -> Pool:
-    """`buggy`: avoidBuggyIPs. Pinned where a priority, namespaces or selectors are given."""
+    """`buggy`: avoidBuggyIPs. Pinned where a priority, namespaces or selectors are given. `options`: of PoolOptions."""
     pinned = ServiceAllocation(
         priority=priority or 0,
         namespaces=tuple(namespaces),
@@ -74,6 +76,7 @@ def pool(
         auto_assign=auto,
         avoid_buggy_ips=buggy,
         service_allocation=None if pinned == ServiceAllocation() and priority is None else pinned,
+        options=PoolOptions(excluded=tuple(map(address_range, exclude.split())), **options),
     )
 
 
@@ -83,6 +86,8 @@ def service(
     ports: str = "80",
     ip: str = "",
     from_pool: str | None = None,
+    from_pools: str = "",
+    on_conflict: OnConflict | None = None,
     share: str | None = None,
     policy: TrafficPolicy = TrafficPolicy.CLUSTER,
     select: Mapping[str, str] | None = None,
@@ -94,7 +99,7 @@ def service(
     lb_class: str | None = None,
     created: float | None = None,
 ) -> Service:
-    """`ports`: "80 53/UDP"; `ip`: requested addresses; `select`: the pod selector."""
+    """`ports`: "80 53/UDP"; `ip`: requested addresses; `from_pools`: pools by family; `select`: the pod selector."""
     return Service(
         key=key(name),
         type=kind,
@@ -103,6 +108,8 @@ def service(
             load_balancer_class=lb_class,
             requested=tuple(map(ip_address, ip.split())),
             requested_pool=from_pool,
+            pools_by_family=tuple(from_pools.split()),
+            on_conflict=on_conflict,
             sharing_key=share,
         ),
         family=FamilySpec(cluster_ips=cluster_ips, ip_families=families, policy=stack),
@@ -161,7 +168,7 @@ class Cluster:
         seen = {name: self.now for name in self.world.services if name not in self.state.remembered.first_seen}
         self.state = self.state.after(Batch(at_unix=self.now, first_grant=self.state.next_grant, seen=seen))
         now = replace(self.world, allocations=self.state.allocations)
-        plan, after = allocate(now, self.state.remembered, self.memo if memo else None)
+        plan, after = allocate(now, self.state.remembered, self.memo if memo else None, now_unix=self.now)
         if memo:
             self.memo = after
         return plan
@@ -176,6 +183,11 @@ class Cluster:
                 grants=plan.grants,
             )
         )
+
+    def wait(self, seconds: float) -> Cluster:
+        """Lets time pass."""
+        self.now += seconds
+        return self
 
     def settle(self, *, rounds: int = 6) -> Cluster:
         """Plans and commits until there is nothing to do."""

@@ -39,8 +39,8 @@ def test_ranges_are_used_in_the_order_they_are_written() -> None:
 
 
 def test_a_freed_address_below_is_used_before_a_new_one() -> None:
-    cluster = Cluster(A).put(service("a"), service("b"), service("c")).delete("b").put(service("d"))
-    assert cluster.addresses("d") == "192.0.2.1"
+    cluster = Cluster(A).put(service("a"), service("b"), service("c")).delete("b").wait(60)
+    assert cluster.put(service("d")).addresses("d") == "192.0.2.1"
 
 
 def test_buggy_addresses_are_left_out_where_the_pool_says_so() -> None:

@@ -138,7 +138,8 @@ def test_from_one_family_to_both_keeps_the_first() -> None:
 def test_from_both_families_to_one_keeps_that_one() -> None:
     cluster = Cluster(BOTH).put(service("x"), service("y", stack=REQUIRE)).delete("x").put(service("y"))
     assert cluster.addresses("y") == "192.0.2.9"
-    assert cluster.put(service("z", families=(V6,))).addresses("z") == "2001:db8:1::", "the other one is free"
+    cluster.wait(60).put(service("z", families=(V6,)))
+    assert cluster.addresses("z") == "2001:db8:1::", "the other one is free"
 
 
 def test_require_moves_to_another_pool_rather_than_stay_with_half() -> None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Address
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lbctl.model.address import AddressRange
+from lbctl.plan.positions import Positions
 from lbctl.plan.sharing import SharingIndex, Terms, refusal_between, terms_from
 
 _ports = st.frozensets(st.tuples(st.sampled_from(["TCP", "UDP"]), st.integers(1, 6)), max_size=3)
@@ -49,5 +53,7 @@ def test_the_index_finds_what_a_walk_finds(story: list[tuple[int, Terms, bool]],
             for code, here in sorted(users.items())
             if code >= first and all(refusal_between(user, comer) is None for user in here)
         ]
-        assert index.lowest(comer, first, 5) == (admitted[0] if admitted else None)
+        span = AddressRange(IPv4Address(first), IPv4Address(5), "")
+        position = index.first(comer, Positions([span], []))
+        assert position == (admitted[0] - first if admitted else None)
         assert index.admits(first, comer) == (first in admitted)
