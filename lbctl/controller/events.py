@@ -16,10 +16,11 @@ from lbctl.plan.allocation import AllocationPlan
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """For the log: a constant name and its fields."""
+    """For the log: a constant name and its fields. `warns`: somebody has to look after it."""
 
     name: str
     fields: Mapping[str, object]
+    warns: bool = False
 
 
 def allocation_events(
@@ -117,6 +118,7 @@ def kept_events(kept: AddressChanges, state: LedgerState) -> list[Event]:
                     "interface": item.interface,
                     "services": services(item.address),
                 },
+                warns=True,
             )
             for item in kept.quarantined
         ),

@@ -4,7 +4,8 @@
         ...
 
 A handler gets the query as a mapping and returns an `Answer`; it never sees HTTP. A route is a path (GET), or a method
-and a path: `"POST /v1/drain"`.
+and a path: `"POST /v1/drain"`. What is not a GET changes something, and is served on the unix socket only, to those who
+may open it. It takes its arguments from the query as well; a body is refused.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from lbctl.net.status_gate import Gate
 # A long poll must not hold up the end of the daemon, which has 2 s.
 _SHUTDOWN_TIME = 0.2
 _BACKLOG = 128
+ERROR_SCHEMA = "lbctl.io/error/v1"
 
 
 class SocketInUse(Exception):
@@ -65,7 +67,7 @@ class StatusServer:
         app = web.Application()
         for route, handler in self._routes.items():
             method, _, path = route.rpartition(" ")
-            app.router.add_route(method or "GET", path, self._adapted(handler))
+            app.router.add_route(method or "GET", path, self._adapted(handler, writes=bool(method)))
         runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=_SHUTDOWN_TIME)
         await runner.setup()
         self._runner = runner
@@ -100,10 +102,11 @@ class StatusServer:
             raise
         return sock
 
-    def _adapted(self, handler: Handler) -> Callable[[web.Request], Awaitable[web.Response]]:
+    def _adapted(self, handler: Handler, *, writes: bool) -> Callable[[web.Request], Awaitable[web.Response]]:
         async def handle(request: web.Request) -> web.Response:
             with self._gate.busy(request.protocol) if self._gate is not None else contextlib.nullcontext():
-                answer = await handler(dict(request.query))
+                refusal = _refusal(request) if writes else None
+                answer = refusal or await handler(dict(request.query))
                 body = _encoded(answer.body)
                 return web.Response(body=body, status=answer.status, content_type="application/json")
 
@@ -130,6 +133,18 @@ class StatusServer:
         self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
     ) -> None:
         await self.close()
+
+
+def _refusal(request: web.Request) -> Answer | None:
+    """Why a request that would change something is not heard."""
+    sock = request.transport.get_extra_info("socket") if request.transport is not None else None
+    if sock is None or sock.family != socket.AF_UNIX:
+        return Answer(
+            {"schema": ERROR_SCHEMA, "error": "nothing can be changed over TCP, only over the unix socket"}, 403
+        )
+    if request.can_read_body:
+        return Answer({"schema": ERROR_SCHEMA, "error": "a body is not taken; arguments go into the query"}, 413)
+    return None
 
 
 def _answers(path: Path) -> bool:

@@ -75,6 +75,11 @@ class FilesSource:
         return self._manifests.state.complete
 
     @property
+    def readable(self) -> bool:
+        """Whether there was ever something to read; until then its World says nothing, not that there is nothing."""
+        return self._manifests.state.readable
+
+    @property
     def secrets(self) -> Secrets:
         """Passwords of BGP sessions by namespace and name of their Secret."""
         reading = self._manifests.state.reading

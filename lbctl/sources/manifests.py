@@ -49,6 +49,8 @@ class State:
     reading: Reading | None
     troubles: tuple[str, ...]
     complete: bool
+    readable: bool
+    """Whether there was ever something to read, in this run or in the one whose World was published last."""
 
 
 class Manifests:
@@ -57,6 +59,7 @@ class Manifests:
     def __init__(self, roots: Sequence[str], last_good: World | None) -> None:
         self._roots = tuple(roots)
         self._last_good = last_good
+        self._was_readable = last_good is not None
         self._reader = Reader()
         self.files: dict[str, ManifestFile] = {}
         self.gone: dict[str, float] = {}
@@ -70,10 +73,11 @@ class Manifests:
         self._full_roots: dict[str, tuple[int, int]] = {}
         self._good_roots: set[str] = set()
         self._root_troubles: dict[str, str] = {}
-        self.state = State(world=World(), reading=None, troubles=(), complete=False)
+        self.state = State(world=World(), reading=None, troubles=(), complete=False, readable=False)
 
     def update(self, listing: Listing, dirty: Iterable[str], now: float) -> bool:
-        """Reads the files `dirty` and puts the world together again; True when it is another one, or the first.
+        """Reads the files `dirty` and puts the world together again; True when it is another one, or the first, or when
+        it is to be understood otherwise (`complete`, `readable`).
 
         Files that are not in `listing` any more count as dirty too, and must be named. `now` is of the monotonic clock.
         """
@@ -96,8 +100,10 @@ class Manifests:
             reading=reading,
             troubles=(*self._root_troubles.values(), *files, *conflicts),
             complete=self._is_complete(),
+            readable=self._was_readable or bool(self._good_roots),
         )
-        return world is not old.world
+        state = self.state
+        return world is not old.world or (state.complete, state.readable) != (old.complete, old.readable)
 
     def _is_complete(self) -> bool:
         return not self._never_good and all(root in self._good_roots for root in self._roots)
