@@ -248,6 +248,10 @@ def _whole(
 ) -> Found | None:
     """The first pool of the list that has an address of every family."""
     for name in names:
+        lacking = [family for family in wish.family.families if family not in memo.space.families(name)]
+        if lacking:
+            refusals.append(no_address(memo, name, lacking[0]))
+            continue
         picked: Picked = {}
         for family in wish.family.families:
             _pick_first(memo, wish, family, (name,), own, picked, refusals)

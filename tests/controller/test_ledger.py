@@ -106,7 +106,7 @@ def test_history_is_only_added_to(tmp_path: Path) -> None:
         grants = reader.execute("SELECT id, name, addresses, cause FROM grants ORDER BY id").fetchall()
         releases = reader.execute("SELECT grant_id, cause FROM releases ORDER BY grant_id").fetchall()
     reader.close()
-    assert grants == [(1, "x", "192.0.2.0", "automatic"), (2, "x", "192.0.2.0", "automatic")]
+    assert grants == [(1, "x", "192.0.2.0", "automatic"), (2, "x", "192.0.2.0", "returned")]
     assert releases == [(1, "service_deleted"), (2, "requested_pool_changed")]
 
 
