@@ -8,19 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Collection, Hashable, Iterable, Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
-from typing import Any
+from typing import Any, cast
 
-from lbctl.config.check import RULES, Finding, Place, Secrets
+from lbctl.config.allow import of_no_use
+from lbctl.config.check import RULES, Finding, Place, Rule, Secrets
 from lbctl.config.codes import CODES
 from lbctl.config.diagnostic import Diagnostic, Label, Severity, Span
 from lbctl.config.kind import Object
 from lbctl.config.parse import Parsed
 from lbctl.config.schema import Path
+from lbctl.model.frozen_map import FrozenMap, changed_keys, frozen
 from lbctl.model.snapshot import SOURCE_MAPS, World
 
 _NAMES = (*SOURCE_MAPS, "secrets")
-_Maps = dict[str, dict[Any, Any]]
+_Maps = dict[str, FrozenMap[Any, Any]]
+_Found = tuple[str, int, Parsed, int]
+"""File, lines before the document, the document, and the number of the object in it."""
+_Index = dict[str, dict[Hashable, _Found]]
 
 
 PlacedDocument = tuple[int, Parsed]
@@ -29,13 +33,17 @@ PlacedDocument = tuple[int, Parsed]
 
 @dataclass(frozen=True, slots=True)
 class FileReading:
-    """One file: its documents, their objects, and what is wrong within it. `failed`: something is an error."""
+    """One file: its documents, their objects, and what is wrong within it. `failed`: something is an error.
+
+    `allowing` are the documents with comments that silence findings.
+    """
 
     name: str
     documents: tuple[PlacedDocument, ...]
     objects: tuple[Object, ...] = ()
     diagnostics: tuple[Diagnostic, ...] = ()
     failed: bool = False
+    allowing: tuple[PlacedDocument, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,12 +51,14 @@ class Reading:
     """All files together. `world` has generation 0 and no allocations; objects with an error are not in it.
 
     `conflicts` are the errors between objects of which each alone is right; they are among `diagnostics` too.
+    `allowed` are the findings that comments silence; they are not.
     """
 
     world: World
     secrets: Secrets
     diagnostics: tuple[Diagnostic, ...]
     conflicts: tuple[Diagnostic, ...]
+    allowed: tuple[Diagnostic, ...] = ()
 
     @property
     def count(self) -> int:
@@ -62,9 +72,12 @@ class Assembler:
     def __init__(self) -> None:
         self._files: Mapping[str, FileReading] = {}
         self._noisy: dict[str, FileReading] = {}
+        self._allowing: dict[str, FileReading] = {}
         self._maps: _Maps | None = None
         """Of `_files`, as long as no two objects are in conflict."""
         self._spans: dict[_SpanKey, Span] = {}
+        self._index: _Index = {}
+        self._rules = _Rules()
 
     def assemble(self, files: Mapping[str, FileReading], changed: Collection[str] | None = None) -> Reading:
         """What the files say together.
@@ -72,56 +85,117 @@ class Assembler:
         `changed` names those that may be others than last time, and those that are gone; without it all are compared.
         """
         if changed is None:
-            before = self._files
-            changed = [name for name in files.keys() | before.keys() if files.get(name) is not before.get(name)]
-        places = _Places(files, self._spans)
+            changed = changed_keys(self._files, files)
         maps = self._patched(files, changed)
-        crossed = None if maps is None else _check(maps, places)
+        places = _Places(files, self._spans, {} if maps is None else self._next_index(files, changed))
+        crossed = None if maps is None else self._rules.check(maps, places)
         if maps is None or crossed is None or _errors(crossed):
             # Who was there first decides conflicts, so everything is put together anew, in the order of the files.
-            maps = {name: {} for name in _NAMES}
-            doubled = _fill(maps, files)
+            places = _Places(files, self._spans, {})
+            maps, doubled = _filled(files)
             crossed = [places.duplicate(name, index) for name, index in doubled]
-            crossed += _check(maps, places)
+            crossed += self._rules.check(maps, places)
         errors = _errors(crossed)
-        self._files, self._maps, self._spans = dict(files), None if errors else maps, places.used
+        self._files, self._maps = frozen(files), None if errors else maps
+        self._spans, self._index = places.used, places.index
         for name in changed:
             self._noisy.pop(name, None)
+            self._allowing.pop(name, None)
             if name in files and files[name].diagnostics:
                 self._noisy[name] = files[name]
+            if name in files and files[name].allowing:
+                self._allowing[name] = files[name]
+        crossed, allowed = _allow(self._allowing, crossed)
         within = [diagnostic for file in self._noisy.values() for diagnostic in file.diagnostics]
         return Reading(
             world=_world(maps),
-            secrets=MappingProxyType(maps["secrets"]),
+            secrets=maps["secrets"],
             diagnostics=tuple(sorted((*within, *crossed), key=lambda diagnostic: diagnostic.order)),
             conflicts=errors,
+            allowed=tuple(sorted(allowed, key=lambda diagnostic: diagnostic.order)),
         )
 
     def _patched(self, files: Mapping[str, FileReading], changed: Collection[str]) -> _Maps | None:
         """The maps of last time with what has changed since; None where that is much, or gives one key to two."""
         if self._maps is None or 4 * len(changed) > len(files):
             return None
-        maps = {name: dict(objects) for name, objects in self._maps.items()}
-        for name in changed:
-            if name in self._files:
-                for map_name, key, _ in self._files[name].objects:
-                    del maps[map_name][key]
-        for name in changed:
-            if name in files:
-                for map_name, key, value in files[name].objects:
-                    # By key, not by value: the same text in two files is the very same object.
-                    if key in maps[map_name]:
-                        return None
-                    maps[map_name][key] = value
-        return maps
+        old, new = (_objects(each, changed) for each in (self._files, files))
+        for map_name, objects in new.items():
+            known, leaving = self._maps[map_name], old.get(map_name, {})
+            # By key, not by value: the same text in two files is the very same object.
+            if any(len(values) > 1 or (key in known and key not in leaving) for key, values in objects.items()):
+                return None
+        return {
+            name: objects.having({key: value for key, (value,) in new.get(name, {}).items()}, old.get(name, ()))
+            for name, objects in self._maps.items()
+        }
+
+    def _next_index(self, files: Mapping[str, FileReading], changed: Collection[str]) -> _Index:
+        """Where the objects of some maps stand, with what has changed since."""
+        for map_name, found in self._index.items():
+            for name in changed:
+                if name in self._files:
+                    for made in self._files[name].objects:
+                        if made.map == map_name:
+                            del found[made.key]
+            found |= _where(files, map_name, [name for name in changed if name in files])
+        return self._index
+
+
+def _objects(files: Mapping[str, FileReading], names: Iterable[str]) -> dict[str, dict[Hashable, list[Any]]]:
+    """What some of the files hold, by map and key."""
+    found: dict[str, dict[Hashable, list[Any]]] = {}
+    for name in names:
+        if name in files:
+            for map_name, key, value in files[name].objects:
+                found.setdefault(map_name, {}).setdefault(key, []).append(value)
+    return found
+
+
+def _where(files: Mapping[str, FileReading], map_name: str, names: Iterable[str]) -> dict[Hashable, _Found]:
+    """Where some of the files say what the objects of a map are; the first place where there are two."""
+    found: dict[Hashable, _Found] = {}
+    for name in names:
+        for lines, parsed in files[name].documents:
+            for number, made in enumerate(parsed.objects):
+                if made.map == map_name:
+                    found.setdefault(made.key, (name, lines, parsed, number))
+    return found
+
+
+def _allow(
+    files: Mapping[str, FileReading], crossed: list[Diagnostic]
+) -> tuple[list[Diagnostic], tuple[Diagnostic, ...]]:
+    """The findings between objects that no comment in `files` silences, with what is to be said of comments, and those
+    findings of all kinds that one does."""
+    if not files:
+        return crossed, ()
+    broken = {diagnostic.span.file for diagnostic in _errors(crossed)} | {f.name for f in files.values() if f.failed}
+    silenced: set[Diagnostic] = set()
+    idle: list[Diagnostic] = []
+    for name, file in files.items():
+        here = [diagnostic for diagnostic in crossed if diagnostic.span.file == name]
+        for lines, parsed in file.allowing:
+            last = lines + parsed.raw.count(b"\n") + 1
+            between = [(each, each.moved(name, -lines)) for each in here if lines < each.span.line <= last]
+            within = [diagnostic.moved(name, lines) for diagnostic in parsed.allowed]
+            silenced.update(within)
+            for allow in parsed.allows:
+                found = [each for each, relative in between if allow.silences(relative)]
+                silenced.update(found)
+                # What an error keeps from being looked at may well be found once it is mended.
+                if not found and name not in broken and not any(map(allow.silences, parsed.allowed)):
+                    idle.append(of_no_use(allow).moved(name, lines))
+    return [diagnostic for diagnostic in (*crossed, *idle) if diagnostic not in silenced], tuple(silenced)
 
 
 def _errors(diagnostics: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
     return tuple(diagnostic for diagnostic in diagnostics if diagnostic.severity is Severity.ERROR)
 
 
-def _fill(maps: _Maps, files: Mapping[str, FileReading]) -> list[tuple[str, int]]:
-    """Puts all objects into the maps; those whose key is taken already, by file and number, are left out."""
+def _filled(files: Mapping[str, FileReading]) -> tuple[_Maps, list[tuple[str, int]]]:
+    """All objects, and those that are left out because their key is taken already, by file and number."""
+    maps: dict[str, dict[Any, Any]] = {name: {} for name in _NAMES}
     doubled = []
     for name in sorted(files):
         for index, (map_name, key, value) in enumerate(files[name].objects):
@@ -130,50 +204,68 @@ def _fill(maps: _Maps, files: Mapping[str, FileReading]) -> list[tuple[str, int]
                 doubled.append((name, index))
             else:
                 target[key] = value
-    return doubled
+    return {name: FrozenMap(objects) for name, objects in maps.items()}, doubled
 
 
 def _world(maps: _Maps) -> World:
-    views: dict[str, Any] = {name: MappingProxyType(maps[name]) for name in _NAMES if name != "secrets"}
+    views: dict[str, Any] = {name: maps[name] for name in SOURCE_MAPS}
     return World(**views)
 
 
-def _check(maps: _Maps, places: _Places) -> list[Diagnostic]:
-    """Runs all rules; takes the objects that they refuse out of the maps."""
-    world, secrets = _world(maps), MappingProxyType(maps["secrets"])
-    crossed = []
-    for rule in RULES:
-        for finding in list(rule(world, secrets)):
-            crossed.append(places.diagnostic(finding))
-            if CODES[finding.code].severity is Severity.ERROR:
-                maps[finding.subject.map].pop(finding.subject.key, None)
-    return crossed
+class _Looking:
+    """Stands in for a World, and notes which of its maps a rule looks at."""
+
+    def __init__(self, maps: _Maps) -> None:
+        self._maps = maps
+        self.read: _Maps = {}
+
+    def __getattr__(self, name: str) -> FrozenMap[Any, Any]:
+        found = self.read[name] = self._maps[name]
+        return found
+
+
+class _Rules:
+    """Runs the rules. One that looks at nothing that has changed finds what it found last time."""
+
+    def __init__(self) -> None:
+        self._found: dict[Rule, tuple[_Maps, tuple[Finding, ...]]] = {}
+
+    def check(self, maps: _Maps, places: _Places) -> list[Diagnostic]:
+        """The findings of all rules; the objects that they refuse are taken out of the maps."""
+        crossed = []
+        for rule in RULES:
+            read, findings = self._found.get(rule, ({}, ()))
+            if not read or any(maps[name] is not seen for name, seen in read.items()):
+                looking = _Looking(maps)
+                findings = tuple(rule(cast("World", looking), maps["secrets"]))
+                self._found[rule] = ({**looking.read, "secrets": maps["secrets"]}, findings)
+            refused: dict[str, list[Hashable]] = {}
+            for finding in findings:
+                crossed.append(places.diagnostic(finding))
+                if CODES[finding.code].severity is Severity.ERROR:
+                    refused.setdefault(finding.subject.map, []).append(finding.subject.key)
+            for name, keys in refused.items():
+                maps[name] = maps[name].having({}, keys)
+        return crossed
 
 
 _SpanKey = tuple[bytes, int, Path]
-_Found = tuple[str, int, Parsed, int]
-"""File, lines before the document, the document, and the number of the object in it."""
 
 
 class _Places:
     """Finds the text of objects, once somebody asks; what was found last time is not looked for again."""
 
-    def __init__(self, files: Mapping[str, FileReading], known: dict[_SpanKey, Span]) -> None:
+    def __init__(self, files: Mapping[str, FileReading], known: dict[_SpanKey, Span], index: _Index) -> None:
         self._files = files
         self._known = known
         self.used: dict[_SpanKey, Span] = {}
-        self._index: dict[str, dict[Hashable, _Found]] = {}
+        self.index = index
         self._numbered: dict[str, list[_Found]] = {}
 
     def span(self, place: Place) -> Span:
-        found = self._index.get(place.map)
+        found = self.index.get(place.map)
         if found is None:
-            found = self._index[place.map] = {}
-            for name in sorted(self._files):
-                for lines, parsed in self._files[name].documents:
-                    for number, made in enumerate(parsed.objects):
-                        if made.map == place.map:
-                            found.setdefault(made.key, (name, lines, parsed, number))
+            found = self.index[place.map] = _where(self._files, place.map, sorted(self._files))
         return self._span(found[place.key], place.path)
 
     def _span(self, found: _Found, path: Path) -> Span:

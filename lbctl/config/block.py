@@ -67,6 +67,8 @@ class BlockParser:
 
         Raises NotSimple when the text is outside the subset. The value must not be changed: parts are shared.
         """
+        if text.startswith("#"):
+            text = _without_prelude(text)
         if text.startswith("---"):
             marker, _, text = text.partition("\n")
             if marker.rstrip(" ") != "---":
@@ -90,6 +92,13 @@ class BlockParser:
             self._seen.clear()
         self._seen[row] = line
         return line
+
+
+def _without_prelude(text: str) -> str:
+    """The text from its `---` line on, if nothing but comments stands before that."""
+    before, marker, after = text.partition("\n---")
+    simple = marker and all(not line or line.startswith("#") for line in before.split("\n"))
+    return "---" + after if simple else text
 
 
 def _scan(row: str) -> _Line:

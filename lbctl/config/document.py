@@ -56,6 +56,8 @@ def split(raw: bytes) -> Iterator[tuple[int, bytes]]:
         if seek < len(raw) and raw[seek] not in b" \t\n":
             continue
         piece = raw[begin : at + 1]
+        if not begin and not raw.startswith(b"---") and all(map(_is_prelude, piece.splitlines())):
+            continue  # comments before the first marker belong to the document behind it
         if not _is_blank(piece):
             yield lines, piece
         lines += piece.count(b"\n")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
+from lbctl.config.allow import Allow, Allows, allows_in, divide, of_no_use
 from lbctl.config.block import BlockParser, NotSimple, Value
 from lbctl.config.codes import CODES
 from lbctl.config.compose import Node, compose, value_of
@@ -21,12 +22,17 @@ _PASSWORD_LINE = re.compile(r"""password["' ]*:""", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """What one document holds. `paths` has each object's place within the document, where it is not the whole."""
+    """What one document holds. `paths` has each object's place within the document, where it is not the whole.
+
+    `allowed` are the findings that comments silence; they are not among `diagnostics`.
+    """
 
     raw: bytes
     objects: tuple[Object, ...]
     paths: tuple[Path, ...] = ()
     diagnostics: tuple[Diagnostic, ...] = ()
+    allows: tuple[Allow, ...] = ()
+    allowed: tuple[Diagnostic, ...] = ()
 
     @property
     def failed(self) -> bool:
@@ -46,6 +52,12 @@ def parse(raw: bytes, parser: BlockParser) -> Parsed:
     text = decode(raw)
     if isinstance(text, BadText):
         return Parsed(raw, (), (), (_bad_text(text),))
+    parsed = _parse(raw, text, parser)
+    comments = allows_in(text)
+    return _allow(parsed, comments, text) if comments.allows or comments.diagnostics else parsed
+
+
+def _parse(raw: bytes, text: str, parser: BlockParser) -> Parsed:
     try:
         return _check(raw, parser.parse(text), text, None)
     except NotSimple:
@@ -58,6 +70,15 @@ def parse(raw: bytes, parser: BlockParser) -> Parsed:
     broken = any(diagnostic.severity is Severity.ERROR for diagnostic in said)
     both = tuple(sorted((*said, *checked.diagnostics), key=lambda diagnostic: diagnostic.order))
     return Parsed(raw, () if broken else checked.objects, () if broken else checked.paths, both)
+
+
+def _allow(parsed: Parsed, comments: Allows, text: str) -> Parsed:
+    """The document with what its comments silence set apart, and what is to be said of them."""
+    remain, allowed = divide(parsed.diagnostics, comments.allows)
+    remain += [_hide_secret(diagnostic, text) for diagnostic in comments.diagnostics]
+    diagnostics = tuple(sorted(remain, key=lambda diagnostic: diagnostic.order))
+    allows = tuple(each._replace(sensitive=_hide_secret(of_no_use(each), text).sensitive) for each in comments.allows)
+    return replace(parsed, diagnostics=diagnostics, allows=allows, allowed=tuple(allowed))
 
 
 def _check(raw: bytes, value: Value, text: str, root: Node | None) -> Parsed:
@@ -107,7 +128,7 @@ class _Collector:
             return
         kind = KINDS.get((api_version, name))
         if kind is None:
-            if (problem := unread(api_version, name)) is not None:
+            if (problem := unread(api_version, name, value)) is not None:
                 self.problems.append(problem._replace(path=(*path, *problem.path)))
             return
         walk = Walk(kind.strict)

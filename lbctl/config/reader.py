@@ -42,6 +42,7 @@ class Reader:
         documents: list[PlacedDocument] = []
         objects: list[Object] = []
         noisy: list[PlacedDocument] = []
+        allowing: list[PlacedDocument] = []
         for lines, text in split(raw):
             parsed = known.get(text)
             if parsed is None:
@@ -51,6 +52,8 @@ class Reader:
             objects += parsed.objects
             if parsed.diagnostics:
                 noisy.append((lines, parsed))
+            if parsed.allows:
+                allowing.append((lines, parsed))
         if not documents:
             return FileReading(name, (), (), (whole_file(name, "LB0009", "the file holds no document"),))
         return FileReading(
@@ -59,6 +62,7 @@ class Reader:
             documents[0][1].objects if len(documents) == 1 else tuple(objects),
             tuple(found.moved(name, lines) for lines, parsed in noisy for found in parsed.diagnostics),
             failed=any(parsed.failed for _, parsed in noisy),
+            allowing=tuple(allowing),
         )
 
     def assemble(self, files: Mapping[str, FileReading], changed: Collection[str] | None = None) -> Reading:

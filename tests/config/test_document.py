@@ -34,6 +34,9 @@ from lbctl.config.document import BadText, decode, foreign_encoding, split
             [(0, b"%YAML 1.2\n---\na: 1\n...\n"), (4, b"# next\n%YAML 1.2\n---\nb: 2\n"), (8, b"---\nc: 3\n")],
         ),
         (b"# only a comment\n", [(0, b"# only a comment\n")]),
+        (b"# license\n\n---\na: 1\n---\nb: 2\n", [(0, b"# license\n\n---\na: 1\n"), (4, b"---\nb: 2\n")]),
+        (b"# license\na: 1\n---\nb: 2\n", [(0, b"# license\na: 1\n"), (2, b"---\nb: 2\n")]),
+        (b"---\n# a\n---\nb: 2\n", [(0, b"---\n# a\n"), (2, b"---\nb: 2\n")]),
     ],
 )
 def test_split(raw: bytes, documents: list[tuple[int, bytes]]) -> None:
@@ -41,7 +44,7 @@ def test_split(raw: bytes, documents: list[tuple[int, bytes]]) -> None:
 
 
 pieces = st.sampled_from(
-    [b"a: 1\n", b"---\n", b"--- x\n", b"%Y\n", b"\n", b"...\n", b"x\n---\n", b"----\n", b"  b: 2\n"]
+    [b"a: 1\n", b"---\n", b"--- x\n", b"%Y\n", b"\n", b"...\n", b"x\n---\n", b"----\n", b"  b: 2\n", b"# c\n"]
 )
 
 

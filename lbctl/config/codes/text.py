@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lbctl.config.codes.code import ERROR, NOTE, Code
+from lbctl.config.codes.code import ERROR, NOTE, WARNING, Code
 from lbctl.config.codes.example import COVER, manifest, pool
 
 TEXT: tuple[Code, ...] = (
@@ -94,5 +94,33 @@ TEXT: tuple[Code, ...] = (
         "cannot be read",
         "The file or folder is missing or may not be read. Check the path and its permissions.",
         fix="Check the path with ls -l, and run lbctl as a user who may read it.",
+    ),
+    Code(
+        "LB0011",
+        NOTE,
+        "allow comment that silences nothing",
+        "The comment allows a finding that is not there, or not where the comment speaks of: its own line, or the one "
+        "below it where it stands alone; at the head of a document, before any of its content, the whole document. "
+        "Left in place it would hide that finding on the day it comes.",
+        example="# lbctl: allow LB0207\n" + COVER,
+        fix=COVER,
+    ),
+    Code(
+        "LB0012",
+        WARNING,
+        "errors cannot be allowed",
+        "The comment allows a code that is an error. What an error is about is not used, whether anybody hears of it "
+        "or not; so it is said. Only warnings and notes can be allowed.",
+        example=manifest("L2Advertisement", "interfaces: [eth1]  # lbctl: allow LB0105"),
+        fix=manifest("L2Advertisement", "interfaces: [eth1]"),
+    ),
+    Code(
+        "LB0013",
+        WARNING,
+        "allow comment that is not understood",
+        "A comment that begins with lbctl: says allow and one or more codes: # lbctl: allow LB0207, LB0206. This one "
+        "has another word there, or a code that does not exist, and silences nothing.",
+        example="# lbctl: ignore LB0207\n" + COVER,
+        fix=COVER,
     ),
 )
