@@ -1,4 +1,4 @@
-"""metallb.io L2Advertisement, BGPAdvertisement and Community (MetalLB rules B1-B4)."""
+"""metallb.io L2Advertisement, BGPAdvertisement and Community (MetalLB rules B1-B4; B5-B8 are in `checks`)."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from lbctl.config.selectors import SELECTOR, SELECTORS
 from lbctl.model.advertisement import BGPAdvertisement, L2Advertisement, PreferredNodes
 from lbctl.model.peer import CommunityAliases
 
+_LONGEST_INTERFACE = 15
 _COMMUNITY_HELP = "write it like 64512:10 (two numbers up to 65535) or large:64512:1:10"
 
 
@@ -47,16 +48,41 @@ _PREFERRED = Record(
     build=lambda fields: PreferredNodes(weight=fields["weight"], preference=fields["preference"]),
 )
 
+
+def interface_name_problem(name: str) -> tuple[str, str] | None:
+    """What is wrong with the name of a network interface, and what to do (dev_valid_name of the kernel)."""
+    if any(character in name for character in "*?[]"):
+        return f'"{name}" is a pattern, and interfaces are named exactly', "name each interface by itself"
+    if len(name.encode(errors="replace")) > _LONGEST_INTERFACE:
+        return f'"{name}" is longer than a name of an interface can be', "15 bytes is the most"
+    if name in (".", "..") or any(character in "/:" or character.isspace() for character in name):
+        return f'"{name}" cannot be the name of an interface', "it has no spaces, slashes or colons"
+    return None
+
+
+def _interfaces_can_exist(fields: Fields) -> Iterator[Problem]:
+    seen: dict[str, int] = {}
+    for place, name in fields.get("interfaces", ()):
+        found = interface_name_problem(name)
+        if found is not None:
+            yield Problem("LB0314", ("interfaces", place), *found)
+        first = seen.setdefault(name, place)
+        if first != place:
+            other = (("interfaces", first), "named here already")
+            yield Problem("LB0314", ("interfaces", place), f'"{name}" is named twice', "name it once", other=other)
+
+
 _L2_SPEC = Record(
     "the spec of an L2Advertisement",
     {
         "ipAddressPools": Many(Text(empty=False), unique="the pool"),
         "ipAddressPoolSelectors": SELECTORS,
         "nodeSelectors": SELECTORS,
-        "interfaces": Many(Text(empty=False)),
+        "interfaces": Many(Text(empty=False), placed=True),
         "serviceSelectors": SELECTORS,
         "preferredNodeSelectors": Many(_PREFERRED),
     },
+    rules=(_interfaces_can_exist,),
 )
 
 
@@ -67,7 +93,7 @@ def _build_l2(fields: Fields) -> Object:
         pools=spec.get("ipAddressPools", ()),
         pool_selectors=spec.get("ipAddressPoolSelectors", ()),
         node_selectors=spec.get("nodeSelectors", ()),
-        interfaces=spec.get("interfaces", ()),
+        interfaces=tuple(dict.fromkeys(name for _, name in spec.get("interfaces", ()))),
         service_selectors=spec.get("serviceSelectors", ()),
         preferred_nodes=spec.get("preferredNodeSelectors", ()),
         annotations=metadata.annotations,

@@ -5,12 +5,26 @@ from __future__ import annotations
 import binascii
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network
 from typing import Any
 
+from lbctl.config import extension
 from lbctl.config.block import Value
 from lbctl.config.kind import Kind, Object, kind
-from lbctl.config.metadata import Metadata
-from lbctl.config.schema import AnyValue, Boolean, Fields, Many, Problem, Record, Text, Walk, Wrong, parse_address
+from lbctl.config.metadata import CALICO_ANNOTATIONS, Metadata
+from lbctl.config.schema import (
+    AnyValue,
+    Boolean,
+    Cidr,
+    Fields,
+    Many,
+    Problem,
+    Record,
+    Text,
+    Walk,
+    Wrong,
+    parse_address,
+)
 from lbctl.model.node import Namespace, Node
 
 BASIC_AUTH = "kubernetes.io/basic-auth"
@@ -70,9 +84,11 @@ _NODE_STATUS = Record(
 )
 _NODE_SPEC = Record(
     "the spec of a Node",
-    dict.fromkeys(
-        ("configSource", "externalID", "podCIDR", "podCIDRs", "providerID", "taints", "unschedulable"), AnyValue()
-    ),
+    {
+        "podCIDR": Cidr(),
+        "podCIDRs": Many(Cidr()),
+        **dict.fromkeys(("configSource", "externalID", "providerID", "taints", "unschedulable"), AnyValue()),
+    },
 )
 
 
@@ -95,13 +111,31 @@ def _build_node(fields: Fields) -> Object:
         condition["type"] == "NetworkUnavailable" and condition["status"] == "True"
         for condition in status.get("conditions", ())
     )
+    spec: Mapping[str, Any] = fields.get("spec", {})
+    own = extension.read_extensions(extension.NODE, metadata.annotations) if metadata.annotations else {}
+    pods = (*((spec["podCIDR"],) if "podCIDR" in spec else ()), *spec.get("podCIDRs", ()))
     node = Node(
         name=metadata.name,
         labels=metadata.labels,
         addresses=tuple(address for address in addresses if address is not None),
         network_unavailable=unavailable,
+        networks=(*own.get("networks", ()), *_calico_networks(metadata)),
+        gateways=own.get("gateways", ()),
+        pod_cidrs=tuple(dict.fromkeys(pods)),
     )
     return Object("nodes", node.name, node)
+
+
+def _calico_networks(metadata: Metadata) -> tuple[IPv4Network | IPv6Network, ...]:
+    """Calico notes each node's address with its prefix length; what it writes is not the operator's to mend."""
+    found: list[IPv4Network | IPv6Network] = []
+    for key, text in metadata.annotations:
+        if key in CALICO_ANNOTATIONS:
+            try:
+                found.append(extension.read_network(text))
+            except Wrong:
+                continue
+    return tuple(found)
 
 
 def _build_namespace(fields: Fields) -> Object:
@@ -141,7 +175,14 @@ def _build_secret(fields: Fields) -> Object:
     return Object("secrets", key, Password(fields.get("type", "Opaque"), value))
 
 
-NODE: Kind = kind("v1", "Node", {"spec": _NODE_SPEC, "status": _NODE_STATUS}, _build_node, rules=(_node_addresses,))
+NODE: Kind = kind(
+    "v1",
+    "Node",
+    {"spec": _NODE_SPEC, "status": _NODE_STATUS},
+    _build_node,
+    rules=(_node_addresses,),
+    extensions=extension.NODE,
+)
 NAMESPACE: Kind = kind(
     "v1", "Namespace", {"spec": Record("the spec of a Namespace", {"finalizers": AnyValue()})}, _build_namespace
 )

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from enum import StrEnum
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any, TypeVar
 
 from lbctl.config.duration import HELP as DURATION_HELP
 from lbctl.config.duration import parse_duration
 from lbctl.config.metadata import OWN_PREFIX, PREFIX, Metadata
 from lbctl.config.ranges import merged, read_item
-from lbctl.config.schema import Fields, Problem, Wrong
+from lbctl.config.schema import Fields, Problem, Wrong, parse_address
 from lbctl.config.spelling import did_you_mean
-from lbctl.model.address import AddressRange
+from lbctl.model.address import AddressRange, IPAddress
 from lbctl.model.pool import Choice, OnConflict
 from lbctl.model.selector import Labels
 
@@ -93,6 +94,33 @@ def read_truth(text: str) -> bool:
     return text == "true"
 
 
+def read_network(text: str) -> IPv4Network | IPv6Network:
+    """`192.0.2.10/24`: the network that an address with its prefix length is in. Raises Wrong."""
+    before, _, length = text.partition("/")
+    address = parse_address(before)
+    try:
+        if address is None or not (length.isascii() and length.isdigit()):
+            raise ValueError
+        return ip_network(f"{address}/{int(length)}", strict=False)
+    except ValueError:
+        raise Wrong("LB0120", f'"{text}" is not a CIDR', "write it like 192.0.2.0/24") from None
+
+
+def _networks(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
+    return tuple(network for _, _, network in _each(text, read_network, "write CIDRs with commas between"))
+
+
+def _address(text: str) -> IPAddress:
+    address = parse_address(text)
+    if address is None:
+        raise Wrong("LB0120", f'"{text}" is not an IP address', "write it like 192.0.2.1")
+    return address
+
+
+def _addresses(text: str) -> tuple[IPAddress, ...]:
+    return tuple(address for _, _, address in _each(text, _address, "write addresses with commas between"))
+
+
 def _pool_names(text: str) -> tuple[str, ...]:
     names: list[str] = []
     for at, word, name in _each(text, str, "write names of pools with commas between"):
@@ -111,8 +139,9 @@ POOL: Table = {
     "probe": read_truth,
 }
 SERVICE: Table = {"address-pools": _pool_names, "on-conflict": _one_of(OnConflict)}
+NODE: Table = {"networks": _networks, "gateways": _addresses}
 NONE: Table = {}
-_OWNERS = {"an IPAddressPool": POOL, "a Service": SERVICE}
+_OWNERS = {"an IPAddressPool": POOL, "a Service": SERVICE, "a Node": NODE}
 
 
 def read_extensions(table: Table, annotations: Labels) -> dict[str, Any]:

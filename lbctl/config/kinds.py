@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from lbctl.config.advertisement import BGP_ADVERTISEMENT, COMMUNITY, L2_ADVERTISEMENT
+from lbctl.config.block import Value
 from lbctl.config.cluster import NAMESPACE, NODE, SECRET
 from lbctl.config.endpoint import ENDPOINT_SLICE
 from lbctl.config.kind import Kind
@@ -38,30 +41,56 @@ _STATUS_KINDS = ("ServiceL2Status", "ServiceBGPStatus", "ConfigurationState")
 """Kinds that MetalLB writes for people to read."""
 
 
-def unread(api_version: str, kind: str) -> Problem | None:
+_OTHERS = ("BGPPeer", "Community")
+"""Kinds whose names other groups have as well (Calico)."""
+
+
+def unread(api_version: str, kind: str, value: Mapping[str, Value] | None = None) -> Problem | None:
     """What to say of an object that is of none of the kinds; None for what may be passed over in silence."""
     group, _, version = api_version.rpartition("/")
     if group == _GROUP:
         return None if kind in _STATUS_KINDS else _unknown_in_metallb(version, kind)
+    if kind == "ConfigMap" and not group and value is not None and _is_old_configuration(value):
+        message = "this is MetalLB's old configuration, which is passed over"
+        return Problem("LB0121", ("kind",), message, "convert it: lbctl convert FILE")
+    passed_over = Problem("LB0104", ("kind",), f"{kind} of {api_version} is not read, and passed over")
     versions = [known for known, name in KINDS if name == kind]
     if not versions:
-        return Problem("LB0104", ("kind",), f"{kind} of {api_version} is not read, and passed over")
+        return passed_over
     groups = {known.rpartition("/")[0] for known in versions}
-    if group in groups or (group and nearest(group, groups)) or (_GROUP not in groups and not group):
+    ours = _GROUP in groups
+    if (
+        group in groups
+        or (group and nearest(group, groups))
+        or not (group or ours)
+        or (ours and _meant_ours(group, kind))
+    ):
         return Problem(
             "LB0112",
             ("apiVersion",),
             f'{kind} is read as {" or ".join(sorted(versions))}, not as "{api_version}"; this one is passed over',
-            did_you_mean(api_version, versions) or f"write apiVersion: {max(versions)}",
+            f'did you mean "{max(versions)}"?',
         )
-    return Problem("LB0104", ("kind",), f"{kind} of {api_version} is not read, and passed over")
+    return passed_over
+
+
+def _meant_ours(group: str, kind: str) -> bool:
+    """Whether an object of another group was probably meant for MetalLB's: the kind's name is MetalLB's alone, or the
+    group is missing (`v1`), or is one that MetalLB once had."""
+    return kind not in _OTHERS or not group or group.startswith("metallb")
+
+
+def _is_old_configuration(value: Mapping[str, Value]) -> bool:
+    data = value.get("data")
+    text = data.get("config") if isinstance(data, dict) else None
+    return isinstance(text, str) and any(line.rstrip() in ("address-pools:", "peers:") for line in text.splitlines())
 
 
 def _unknown_in_metallb(version: str, kind: str) -> Problem:
     names = sorted({name for api_version, name in KINDS if api_version.startswith(_GROUP + "/")})
     versions = [known.rpartition("/")[2] for known, name in KINDS if name == kind]
     if versions:
-        write = f"write apiVersion: {_GROUP}/{max(versions)}"
+        write = f'did you mean "{_GROUP}/{max(versions)}"?'
         return Problem("LB0103", ("apiVersion",), f"metallb.io has no {kind} of version {version}", write)
     if kind == "AddressPool":
         help = "write an IPAddressPool, and an L2Advertisement or BGPAdvertisement for its protocol"

@@ -13,7 +13,9 @@ from lbctl.model.selector import Labels
 PREFIX = "metallb.io/"
 OLD_PREFIX = "metallb.universe.tf/"
 OWN_PREFIX = "lbctl.io/"
-_PREFIXES = (PREFIX, OLD_PREFIX, OWN_PREFIX)
+CALICO_ANNOTATIONS = ("projectcalico.org/IPv4Address", "projectcalico.org/IPv6Address")
+"""Calico notes a node's address with its prefix length in these."""
+_PREFIXES = (PREFIX, OLD_PREFIX, OWN_PREFIX, *CALICO_ANNOTATIONS)
 
 _NAME = re.compile(r"[a-z0-9](?:[-a-z0-9.]*[a-z0-9])?\Z")
 _LONGEST_NAME = 253

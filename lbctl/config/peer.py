@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from lbctl.config.advertisement import interface_name_problem
 from lbctl.config.block import Value
 from lbctl.config.duration import Duration
 from lbctl.config.kind import Kind, Object, kind
+from lbctl.config.metadata import Metadata
 from lbctl.config.schema import (
     Address,
     Boolean,
@@ -23,6 +25,7 @@ from lbctl.config.schema import (
     parse_address,
 )
 from lbctl.config.selectors import SELECTORS
+from lbctl.model.address import family_of
 from lbctl.model.peer import BFDProfile, BGPPeer, PeerAddress, PeerSession, PeerTimers, SecretReference
 
 _MOST_ASN = 2**32 - 1
@@ -120,6 +123,52 @@ def _one_password(fields: Fields) -> Iterator[Problem]:
         )
 
 
+def _reachable(fields: Fields) -> Iterator[Problem]:
+    """What MetalLB takes, and no session ever comes of."""
+    address, source = fields.get("peerAddress"), fields.get("sourceAddress")
+    if address is not None and address.version == 6 and address.is_link_local:
+        yield Problem(
+            "LB0420",
+            ("peerAddress",),
+            f"{address} is link-local, and which interface leads there cannot be said here",
+            "write interface: with the name of the interface instead of peerAddress:",
+        )
+    elif address is not None and source is not None and address.version != source.version:
+        yield Problem(
+            "LB0420",
+            ("sourceAddress",),
+            f"{source} is {family_of(source)}, and the peer is {family_of(address)}",
+            f"give a source address of {family_of(address)}, or leave it out",
+            other=(("peerAddress",), "the peer"),
+        )
+    for field in ("interface", "vrf"):
+        found = interface_name_problem(fields.get(field, ""))
+        if found is not None:
+            yield Problem("LB0314", (field,), *found)
+
+
+def _multiprotocol(fields: Fields) -> Iterator[Problem]:
+    if fields.get("disableMP"):
+        help = "remove it; a session carries the family of its addresses unless dualStackAddressFamily is true"
+        yield Problem("LB0418", ("disableMP",), "disableMP has no effect", help)
+
+
+def _secret_is_beside_the_peer(fields: Fields) -> Iterator[Problem]:
+    metadata: Metadata | None = fields.get("metadata")
+    spec: Fields = fields.get("spec") or Fields()
+    reference: SecretReference | None = spec.get("passwordSecret")
+    if metadata is None or reference is None or not metadata.namespace or not reference.namespace:
+        return
+    if reference.namespace != metadata.namespace:
+        yield Problem(
+            "LB0419",
+            ("spec", "passwordSecret", "namespace"),
+            f'the Secret is said to be in "{reference.namespace}", and the peer is in "{metadata.namespace}"',
+            f'put it into "{metadata.namespace}" and leave the namespace out',
+            other=(("metadata", "namespace"), "the peer's namespace"),
+        )
+
+
 _SECRET = Record(
     "passwordSecret",
     {"name": Text(empty=False), "namespace": Text()},
@@ -127,7 +176,16 @@ _SECRET = Record(
     build=lambda fields: SecretReference(name=fields["name"], namespace=fields.get("namespace", "")),
 )
 
-_RULES = (_own_asn, _peer_asn, _multihop_is_external, _peer_address, _timers, _one_password)
+_RULES = (
+    _own_asn,
+    _peer_asn,
+    _multihop_is_external,
+    _peer_address,
+    _timers,
+    _one_password,
+    _reachable,
+    _multiprotocol,
+)
 
 _V1BETA1: dict[str, Type] = {
     "myASN": Integer(0, _MOST_ASN),
@@ -214,6 +272,7 @@ BGP_PEER: Kind = kind(
     {"spec": Record("the spec of a BGPPeer", _V1BETA2, required=("myASN",), rules=_RULES, secret=("password",))},
     _build_peer,
     required=("spec",),
+    rules=(_secret_is_beside_the_peer,),
 )
 OLD_BGP_PEER: Kind = kind(
     "metallb.io/v1beta1",
@@ -223,7 +282,7 @@ OLD_BGP_PEER: Kind = kind(
             "the spec of a BGPPeer v1beta1",
             {**_V1BETA1, "peerASN": Integer(1, _MOST_ASN)},
             required=("myASN", "peerASN", "peerAddress"),
-            rules=(_own_asn, _multihop_is_external, _timers),
+            rules=(_own_asn, _multihop_is_external, _timers, _reachable),
             secret=("password",),
         )
     },

@@ -220,7 +220,8 @@ class Cidr:
             return ip_network(text, strict=False)
         except ValueError:
             address = parse_address(text)
-            length = "" if address is None else f"write {text}/{address.max_prefixlen} for this one address"
+            example = "write an address and a prefix length, such as 192.0.2.0/24 or 2001:db8::/64"
+            length = example if address is None else f"write {text}/{address.max_prefixlen} for this one address"
             raise Wrong("LB0117", f'"{value}" is not a CIDR', length) from None
 
 

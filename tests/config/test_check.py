@@ -52,7 +52,7 @@ def ad(kind: str, spec: str, name: str = "ad") -> str:
                 pool(metadata="  labels: {a: c}\n"),
                 ad("L2Advertisement", "  ipAddressPoolSelectors: [{matchLabels: {a: b}}]"),
             ],
-            [("LB0207", "p")],
+            [("LB0207", "p"), ("LB0307", "matchLabels")],
         ),
         ([ad("BGPAdvertisement", "  ipAddressPools: [q]\n  peers: [r]")], [("LB0301", "q"), ("LB0302", "r")]),
         ([ad("BGPAdvertisement", "  peers: [router]"), PEER, FAST, SECRET + "stringData: {password: x}"], []),
@@ -125,9 +125,9 @@ def test_the_same_name_in_another_namespace_is_another_service() -> None:
     assert findings(service("  type: NodePort"), service("  type: NodePort", metadata="  namespace: other\n")) == []
 
 
-def test_refused_objects_are_not_there_for_other_rules() -> None:
+def test_what_is_refused_is_not_called_missing() -> None:
     texts = (pool(name="a"), pool(name="b"), ad("L2Advertisement", "  ipAddressPools: [a, b]"))
-    assert [code for code, _ in findings(*texts)] == ["LB0205", "LB0301"]
+    assert [code for code, _ in findings(*texts)] == ["LB0205"]
 
 
 def span(first: int, last: int) -> AddressRange:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 
 import pytest
 
@@ -33,10 +33,55 @@ status:
     assert not found.diagnostics
     assert found.world.nodes["n1"] == Node(
         name="n1",
-        labels=(("zone", "a"),),
+        labels=(("kubernetes.io/hostname", "n1"), ("zone", "a")),
         addresses=(ip_address("192.168.3.103"), ip_address("fd00::103")),
         network_unavailable=True,
+        pod_cidrs=(ip_network("10.0.0.0/24"),),
     )
+
+
+def test_a_node_has_its_name_as_a_label_unless_it_has_another() -> None:
+    assert read(NODE).world.nodes["n1"].labels == (("kubernetes.io/hostname", "n1"), ("zone", "a"))
+    named = NODE.replace("zone: a", "kubernetes.io/hostname: machine-7")
+    assert read(named).world.nodes["n1"].labels == (("kubernetes.io/hostname", "machine-7"),)
+
+
+@pytest.mark.parametrize(
+    ("annotation", "networks", "gateways"),
+    [
+        ("lbctl.io/networks: 192.0.2.10/24", ["192.0.2.0/24"], []),
+        ("lbctl.io/networks: '192.0.2.0/24, 2001:db8::10/64'", ["192.0.2.0/24", "2001:db8::/64"], []),
+        ("lbctl.io/gateways: '192.0.2.1,fe80::1'", [], ["192.0.2.1", "fe80::1"]),
+        ("projectcalico.org/IPv4Address: 192.0.2.10/24", ["192.0.2.0/24"], []),
+        ("projectcalico.org/IPv6Address: '2001:db8::10/64'", ["2001:db8::/64"], []),
+        ("projectcalico.org/IPv4Address: none", [], []),
+        ("projectcalico.org/ASNumber: '64512'", [], []),
+    ],
+)
+def test_what_is_known_of_the_networks_of_a_node(annotation: str, networks: list[str], gateways: list[str]) -> None:
+    found = read(NODE.replace("{name: n1,", f"{{name: n1, annotations: {{{annotation}}},"))
+    assert not found.diagnostics
+    node = found.world.nodes["n1"]
+    assert [str(network) for network in node.networks] == networks
+    assert [str(gateway) for gateway in node.gateways] == gateways
+
+
+@pytest.mark.parametrize(
+    ("annotation", "part"),
+    [
+        ("lbctl.io/networks: 192.0.2.10", "192.0.2.10"),
+        ("lbctl.io/networks: '192.0.2.10/24,'", "'192.0.2.10/24,'"),
+        ("lbctl.io/networks: 192.0.2.10/33", "192.0.2.10/33"),
+        ("lbctl.io/networks: 192.0.2.10/x", "192.0.2.10/x"),
+        ("lbctl.io/gateways: 192.0.2.0/24", "192.0.2.0/24"),
+        ("lbctl.io/gateways: router", "router"),
+    ],
+)
+def test_wrong_network_of_a_node(annotation: str, part: str) -> None:
+    text = NODE.replace("{name: n1,", f"{{name: n1, annotations: {{{annotation}}},")
+    ((code, said),) = findings(text)
+    assert code == "LB0120"
+    assert said == part or part.endswith(",'")
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,9 @@ from lbctl.config.reader import Reader
 
 ROOT = Path(__file__).parents[2]
 SOURCE = "\n".join(
-    path.read_text() for path in sorted([*(ROOT / "lbctl/config").glob("*.py"), ROOT / "lbctl/cli/validate.py"])
+    path.read_text()
+    for folder in ("config", "config/checks", "cli")
+    for path in sorted((ROOT / "lbctl" / folder).glob("validate.py" if folder == "cli" else "*.py"))
 )
 TESTS = "\n".join(
     path.read_text() for folder in ("config", "cli", "sources") for path in (ROOT / "tests" / folder).glob("*.py")
@@ -57,8 +59,8 @@ def test_the_example_shows_the_code_and_the_fix_mends_it(code: Code) -> None:
         assert code.advice.endswith(".")
 
 
-SHOWN_BY_NO_TEXT = {"LB0010"}
-"""What is wrong with a path, not with a text."""
+SHOWN_BY_NO_TEXT = {"LB0010", "LB0701", "LB0702", "LB0703", "LB0704", "LB0705"}
+"""What is wrong with a path, not with a text; and what `lbctl convert` alone says."""
 
 
 def _read(text: str) -> tuple[Diagnostic, ...]:

@@ -204,10 +204,10 @@ def test_merged_ranges_neither_overlap_nor_touch() -> None:
 
 def test_the_page_of_extensions_names_all_and_its_examples_are_right() -> None:
     page = (ROOT / "docs/extensions.md").read_text()
-    for name in {name for table in (extension.POOL, extension.SERVICE) for name in table}:
+    for name in {name for table in (extension.POOL, extension.SERVICE, extension.NODE) for name in table}:
         assert f"`lbctl.io/{name}`" in page
-    known = {*extension.POOL, *extension.SERVICE}
+    known = {*extension.POOL, *extension.SERVICE, *extension.NODE}
     assert set(re.findall(r"lbctl\.io/([a-z-]+)", page)) <= known
     examples = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
-    assert len(examples) >= 2
+    assert len(examples) >= 3
     assert findings(*examples) == []

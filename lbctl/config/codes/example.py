@@ -15,8 +15,17 @@ def pool(spec: str = "addresses: [192.0.2.0/24]", *, name: str = "first", metada
     return manifest("IPAddressPool", spec, name=name, metadata=metadata)
 
 
-def peer(spec: str, *, version: str = "metallb.io/v1beta2") -> str:
-    return manifest("BGPPeer", spec, name="router", version=version)
+def peer(spec: str, *, name: str = "router", version: str = "metallb.io/v1beta2", metadata: str = "") -> str:
+    return manifest("BGPPeer", spec, name=name, version=version, metadata=metadata)
+
+
+def node(address: str, *, annotation: str = "", labels: str = "") -> str:
+    """The Node n1 with one address; `annotation` and `labels` are what stands between braces."""
+    metadata = ", ".join(
+        f"{field}: {{{text}}}" for field, text in (("annotations", annotation), ("labels", labels)) if text
+    )
+    addresses = f"status: {{addresses: [{{type: InternalIP, address: {address}}}]}}\n"
+    return manifest("Node", name="n1", version="v1", metadata=metadata) + addresses
 
 
 def service(spec: str = "", *, annotation: str = "", ports: str = "ports: [{port: 80}]") -> str:

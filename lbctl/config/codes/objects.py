@@ -189,4 +189,15 @@ OBJECTS: tuple[Code, ...] = (
         example=together(pool(metadata='annotations: {lbctl.io/choice: "lowset"}'), COVER),
         fix=together(pool(metadata='annotations: {lbctl.io/choice: "lowest"}'), COVER),
     ),
+    Code(
+        "LB0121",
+        NOTE,
+        "MetalLB's old ConfigMap",
+        "Before its version 0.13 MetalLB was configured by a ConfigMap with address-pools and peers. lbctl does not "
+        "read it as configuration; `lbctl convert FILE` writes the same as IPAddressPool, BGPPeer and the other "
+        "kinds.",
+        example="apiVersion: v1\nkind: ConfigMap\nmetadata: {name: config, namespace: metallb-system}\ndata:\n"
+        "  config: |\n    address-pools:\n    - name: first\n      protocol: layer2\n      addresses: [192.0.2.0/24]\n",
+        fix=together(pool(), COVER),
+    ),
 )

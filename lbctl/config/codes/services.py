@@ -89,4 +89,70 @@ SERVICES: tuple[Code, ...] = (
         example=service(annotation="metallb.io/address-pool: first\n    lbctl.io/address-pools: first,second"),
         fix=service(annotation="lbctl.io/address-pools: first,second"),
     ),
+    Code(
+        "LB0511",
+        WARNING,
+        "two services ask for one address",
+        "Two services fix the same address, and they do not share it: both need the same "
+        "metallb.io/allow-shared-ip, no port in common, and, with externalTrafficPolicy Local, the same selector. "
+        "Who came first has the address; the other one waits.",
+        example=together(
+            service("loadBalancerIP: 192.0.2.7"),
+            service("loadBalancerIP: 192.0.2.7").replace("name: web", "name: api"),
+        ),
+        fix=together(
+            service("loadBalancerIP: 192.0.2.7"),
+            service("loadBalancerIP: 192.0.2.8").replace("name: web", "name: api"),
+        ),
+    ),
+    Code(
+        "LB0512",
+        WARNING,
+        "pool without the wanted family",
+        "The service wants IPv4 or IPv6 or both (by its cluster IPs, else ipFamilies and ipFamilyPolicy), and the pool "
+        "that it asks for has no addresses of that kind. It waits until there are some. metallb.io/address-pool takes "
+        "one pool for both families, lbctl.io/address-pools several.",
+        example=together(
+            pool("addresses: ['2001:db8::/64']"), COVER, service(annotation="metallb.io/address-pool: first")
+        ),
+        fix=together(
+            pool("addresses: ['2001:db8::/64']"),
+            COVER,
+            service("ipFamilies: [IPv6]", annotation="metallb.io/address-pool: first"),
+        ),
+    ),
+    Code(
+        "LB0513",
+        WARNING,
+        "requested address that is not given",
+        "The address that the service asks for lies in a pool that gives it to nobody (lbctl.io/exclude, "
+        "avoidBuggyIPs), or in another pool than the one it asks for. The service waits.",
+        example=together(
+            pool(metadata='annotations: {lbctl.io/exclude: "192.0.2.7"}'),
+            COVER,
+            service(annotation="metallb.io/loadBalancerIPs: 192.0.2.7"),
+        ),
+        fix=together(
+            pool(metadata='annotations: {lbctl.io/exclude: "192.0.2.7"}'),
+            COVER,
+            service(annotation="metallb.io/loadBalancerIPs: 192.0.2.8"),
+        ),
+    ),
+    Code(
+        "LB0514",
+        WARNING,
+        "pool that is for others",
+        "The service asks for a pool whose serviceAllocation names other namespaces or other labels. A pool that is "
+        "kept for somebody stays so when it is asked for by name; the service waits.",
+        example=together(
+            pool("addresses: [192.0.2.0/24]\nserviceAllocation: {namespaces: [shop]}"),
+            COVER,
+            service(annotation="metallb.io/address-pool: first"),
+        ),
+        fix=together(
+            pool("addresses: [192.0.2.0/24]\nserviceAllocation: {namespaces: [shop, default]}"),
+            COVER,
+            service(annotation="metallb.io/address-pool: first"),
+        ),
+    ),
 )

@@ -1,0 +1,183 @@
+"""Services: that the pools and addresses they ask for are there, and to be had."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from lbctl.config.checks.finding import Finding, Place, Secrets, near, some
+from lbctl.config.checks.network import RangeIndex, withheld
+from lbctl.model.address import IPAddress
+from lbctl.model.pool import Pool
+from lbctl.model.service import Service, ServiceType
+from lbctl.model.snapshot import World
+from lbctl.plan.families import FamilyWish, family_wish
+from lbctl.plan.pools import PoolMatcher
+from lbctl.plan.reason import Reason
+from lbctl.plan.sharing import refusal_between, terms_of
+
+_MOST_COMPARED = 16
+
+
+def requested_pools_exist(world: World, secrets: Secrets) -> Iterator[Finding]:
+    pools = world.pools
+    if not pools:
+        return  # services alone may be checked before there is any pool
+    missing: list[tuple[Service, str, str]] = []
+    for service in world.services.values():
+        wish = service.load_balancer
+        if wish.requested_pool and wish.requested_pool not in pools:
+            missing.append((service, "address-pool", wish.requested_pool))
+        missing += [(service, "address-pools", name) for name in wish.pools_by_family if name not in pools]
+    for service, annotation, name in missing:
+        yield Finding(
+            code="LB0506",
+            subject=_annotation(service, annotation),
+            message=f'there is no pool "{name}" here',
+            help=near(name, pools, missing) or f"the pools are {some(sorted(pools))}",
+        )
+
+
+def requested_pools_are_open(world: World, secrets: Secrets) -> Iterator[Finding]:
+    """Whether pools asked for by name let the service in, and have addresses of its families."""
+    matcher: PoolMatcher | None = None
+    for service in world.services.values():
+        wish = service.load_balancer
+        if service.type is not ServiceType.LOAD_BALANCER or not (wish.requested_pool or wish.pools_by_family):
+            continue
+        matcher = matcher or PoolMatcher(world.pools, world.namespaces)
+        annotation = "address-pool" if wish.requested_pool else "address-pools"
+        names = (wish.requested_pool,) if wish.requested_pool else wish.pools_by_family
+        pools = [pool for name in names if name and (pool := world.pools.get(name)) is not None]
+        for pool in pools:
+            if not matcher.compatible(pool, service):
+                yield Finding(
+                    code="LB0514",
+                    subject=_annotation(service, annotation),
+                    message=f"the pool {pool.name} is not for this service: its serviceAllocation does not match",
+                    help="ask for another pool, or add the namespace or the labels of the service to the pool",
+                    other=Place("pools", pool.name, ("spec", "serviceAllocation")),
+                    other_message="whom the pool is for",
+                )
+        if len(pools) == len(names):
+            yield from _families_are_there(service, annotation, pools)
+
+
+def _families_are_there(service: Service, annotation: str, pools: list[Pool]) -> Iterator[Finding]:
+    families = family_wish(service.family)
+    if not isinstance(families, FamilyWish):
+        return
+    there = {item.family for pool in pools for item in pool.ranges}
+    lacking = [family for family in families.families if family not in there]
+    if not lacking or (families.partial and len(lacking) < len(families.families)):
+        return
+    one = len(pools) == 1
+    yield Finding(
+        code="LB0512",
+        subject=_annotation(service, annotation),
+        message=f"the service wants {' and '.join(lacking)}, and {'the pool' if one else 'the pools'} "
+        f"{some([pool.name for pool in pools])} {'has' if one else 'have'} none",
+        help="ask for another pool; lbctl.io/address-pools takes one for each family",
+        other=Place("pools", pools[0].name, ("spec", "addresses")),
+        other_message="the addresses there are",
+    )
+
+
+def requested_addresses_are_in_pools(world: World, secrets: Secrets) -> Iterator[Finding]:
+    """Whether the addresses asked for lie in a pool, in the pool asked for, and are not withheld."""
+    pools = world.pools
+    if not pools:
+        return
+    index: RangeIndex | None = None
+    for service in world.services.values():
+        wish = service.load_balancer
+        for address in wish.requested:
+            index = index or RangeIndex(pools)
+            hit = index.find(address)
+            if hit is None:
+                yield Finding(
+                    code="LB0507",
+                    subject=_request(service, address),
+                    message=f"no pool here holds {address}",
+                    help="ask for an address of a pool, or add it to one",
+                )
+                continue
+            name, place = hit
+            named = (wish.requested_pool,) if wish.requested_pool else wish.pools_by_family
+            why = withheld(pools[name], address)
+            if why:
+                field = (
+                    ("metadata", "annotations", "lbctl.io/exclude") if "exclude" in why else ("spec", "avoidBuggyIPs")
+                )
+                yield Finding(
+                    code="LB0513",
+                    subject=_request(service, address),
+                    message=f"the pool {name} gives {address} to nobody: {why}",
+                    help="ask for another address",
+                    other=Place("pools", name, field),
+                    other_message="withheld here",
+                )
+            elif named and name not in named and all(each in pools for each in named):
+                yield Finding(
+                    code="LB0513",
+                    subject=_request(service, address),
+                    message=f"{address} is of the pool {name}, and the service asks for the pool {some(list(named))}",
+                    help=f"ask for the pool {name}, or for an address of {named[0]}",
+                    other=Place("pools", name, ("spec", "addresses", place)),
+                    other_message="the address lies here",
+                )
+
+
+def requested_addresses_are_asked_for_once(world: World, secrets: Secrets) -> Iterator[Finding]:
+    """Two services that fix one address and do not share it: one of them will wait for ever."""
+    asking: dict[IPAddress, list[Service]] = {}
+    for service in world.services.values():
+        if service.type is ServiceType.LOAD_BALANCER:
+            for address in service.load_balancer.requested:
+                asking.setdefault(address, []).append(service)
+    for address, services in asking.items():
+        for place, service in enumerate(services[1:], 1):
+            yield from _rival(service, services[: min(place, _MOST_COMPARED)], address)
+
+
+def _rival(service: Service, earlier: list[Service], address: IPAddress) -> Iterator[Finding]:
+    for other in earlier:
+        if other.load_balancer.load_balancer_class != service.load_balancer.load_balancer_class:
+            continue
+        refusal = refusal_between(terms_of(other), terms_of(service))
+        if refusal is not None:
+            yield Finding(
+                code="LB0511",
+                subject=_request(service, address),
+                message=f"{other.key} asks for {address} too, and the two do not share it: {_not_shared(refusal)}",
+                help="ask for another address, or give both the same metallb.io/allow-shared-ip and different ports",
+                other=_request(other, address),
+                other_message="asked for here too",
+            )
+            return
+
+
+def _not_shared(refusal: tuple[Reason, str]) -> str:
+    reason, detail = refusal
+    match reason:
+        case Reason.SHARING_PORT_IN_USE:
+            return f"both use {detail}"
+        case Reason.SHARING_KEY_DIFFERS:
+            return "their allow-shared-ip differs"
+        case Reason.SHARING_BACKENDS_DIFFER:
+            return "with externalTrafficPolicy Local their selectors must be equal, and both must have it"
+        case _:
+            return "not both have allow-shared-ip"
+
+
+def _request(service: Service, address: IPAddress) -> Place:
+    place = _annotation(service, "loadBalancerIPs")
+    return place if place.path else Place("services", service.key, ("spec", "loadBalancerIP"))
+
+
+def _annotation(service: Service, name: str) -> Place:
+    """Where a service has an annotation, under whichever prefix; without path where it has none."""
+    annotations: Mapping[str, str] = dict(service.annotations)
+    for prefix in ("metallb.io/", "metallb.universe.tf/", "lbctl.io/"):
+        if prefix + name in annotations:
+            return Place("services", service.key, ("metadata", "annotations", prefix + name))
+    return Place("services", service.key)
