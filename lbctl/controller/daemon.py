@@ -19,18 +19,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ParamSpec, Protocol, TypeVar
 
-from lbctl.controller.errors import StateError
-from lbctl.controller.events import Event
+from lbctl.controller.errors import StateError, StateTrouble
+from lbctl.controller.events import Event, kept_events
 from lbctl.controller.ledger import Ledger
 from lbctl.controller.lock import StateLock
+from lbctl.controller.order_routes import order_routes
+from lbctl.controller.orders import Decide, Outcome
 from lbctl.controller.publisher import Publisher
+from lbctl.controller.records import Batch, LedgerState
 from lbctl.controller.recover import recover, without_ours
 from lbctl.controller.status import Facts, routes
 from lbctl.controller.step import Decision, Inputs, StepMemo, step, still_unread
 from lbctl.model.node import Node
 from lbctl.model.snapshot import View, World
 from lbctl.net import systemd
-from lbctl.net.status_server import SocketInUse, StatusServer
+from lbctl.net.status_server import Handler, SocketInUse, StatusServer
 from lbctl.plan.allocate import ALL_READ, Unread
 from lbctl.sources.base import Source
 from lbctl.sources.published import PublishedError, Trouble, read_published
@@ -40,9 +43,15 @@ from lbctl.telemetry.log import event, mistake
 _log = logging.getLogger("lbctl.controller")
 _RETRY_TIME = 1.0
 _RETRY_AFTER_MISTAKE = 10.0
+_LONGEST_SLEEP = 3600.0
 _MANY_EVENTS = 100
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
+
+
+NOTHING_READ = (
+    "no manifest was ever found: not ready, and nothing is allocated or published, until --config can be read"
+)
 
 
 class StartError(Exception):
@@ -55,6 +64,10 @@ class ManifestSource(Source, Protocol):
     @property
     def complete(self) -> bool:
         """Whether what is not in its World does not exist."""
+
+    @property
+    def readable(self) -> bool:
+        """Whether there was ever something to read. Before, its World says nothing at all."""
 
 
 class Observer(Protocol):
@@ -119,6 +132,10 @@ class Controller:
         self._unread: Unread | None = None
         self._decided: Decision | None = None
         self._world: World | None = None
+        self._turn = asyncio.Lock()
+        """Held by whoever reads the ledger's state to write what follows from it."""
+        self._later: asyncio.TimerHandle | None = None
+        self._nothing_read = False
         self._step_trouble: str | None = None
         self._publish_trouble: str | None = None
         self._wake = asyncio.Event()
@@ -128,12 +145,17 @@ class Controller:
         self._deciding = ThreadPoolExecutor(1, "decide")
         self._publishing = ThreadPoolExecutor(1, "publish")
         self.facts = Facts(
-            host=socket.gethostname(), since_unix=clock(), view=self._view, troubles=lambda: self.troubles
+            host=socket.gethostname(),
+            since_unix=clock(),
+            view=self._view,
+            troubles=lambda: self.troubles,
+            reserved=lambda: len(self._ledger.state.remembered.reserved),
         )
 
     @property
     def troubles(self) -> tuple[str, ...]:
-        own = (self._step_trouble, self._publish_trouble)
+        nothing = NOTHING_READ if self._nothing_read else None
+        own = (nothing, self._step_trouble, self._publish_trouble)
         observer = self._observer.troubles if self._observer is not None else ()
         source = self._source.troubles if self._source is not None else ()
         return (*(text for text in own if text), *source, *observer)
@@ -150,7 +172,7 @@ class Controller:
                 stack.callback(self._deciding.shutdown)
                 stack.callback(self._publishing.shutdown)
                 await self._open()
-                server = StatusServer(routes(self.facts), self._settings.socket, self._settings.listen)
+                server = StatusServer(self._routes(), self._settings.socket, self._settings.listen)
                 await server.start()
             except SocketInUse as error:
                 raise StartError(f"{error}; give this controller another --socket") from None
@@ -189,9 +211,53 @@ class Controller:
         self._publisher = Publisher(path, DocumentEncoder(cluster=cluster, ledger=state.ledger))
         event(_log, "ledger_read", allocations=len(state.allocations), ledger=state.ledger)
 
+    def _routes(self) -> dict[str, Handler]:
+        return routes(self.facts) | order_routes(
+            self.order, lambda: self._ledger.state, self._settings.folder, self._settings.state
+        )
+
+    async def order(self, decide: Decide) -> Outcome:
+        """Carries out what an operator asks. On return it is committed, and a step follows. Raises StateError."""
+        async with self._turn:
+            if self._input is None:
+                raise StateError(StateTrouble.NOT_READY, "the controller has not read its manifests yet; try again")
+            try:
+                state = await self._committed()
+                now = self._clock()
+                outcome = await _in_thread(self._deciding, decide, self._input, state, now)
+                if outcome.changes:
+                    batch = Batch(at_unix=now, first_grant=state.next_grant, kept=outcome.changes)
+                    await _in_thread(self._deciding, self._ledger.commit, batch)
+            except StateError as error:
+                self._failed(error)
+                raise
+            _tell(tuple(kept_events(outcome.changes, state)))
+            self._wake.set()
+        return outcome
+
+    async def _committed(self) -> LedgerState:
+        """What the ledger says; after a commit that failed, only the ledger itself can tell."""
+        if self._step_trouble is not None:
+            return await _in_thread(self._deciding, self._ledger.open)
+        return self._ledger.state
+
+    def _failed(self, error: StateError) -> None:
+        if self._step_trouble != str(error):
+            event(_log, "ledger_failed", level=logging.ERROR, trouble=error.trouble.value, why=str(error))
+        self._step_trouble = str(error)
+        asyncio.get_running_loop().call_later(_RETRY_TIME, self._wake.set)
+
     async def _follow_source(self) -> None:
         assert self._source is not None
         async for world in self._source.worlds():
+            if not self._source.readable:
+                if not self._nothing_read:
+                    event(
+                        _log, "nothing_read", level=logging.ERROR, why="; ".join((NOTHING_READ, *self._source.troubles))
+                    )
+                self._nothing_read = True
+                continue
+            self._nothing_read = False
             state, complete = self._ledger.state, self._source.complete
             self._unread = still_unread(self._unread, state, world, complete=complete)
             self._input = world
@@ -202,13 +268,10 @@ class Controller:
             await self._wake.wait()
             self._wake.clear()
             try:
-                while self._input is not None and await self._step(self._input):
+                while self._input is not None and await self._take_turn(self._input):
                     pass
             except StateError as error:
-                if self._step_trouble != str(error):
-                    event(_log, "ledger_failed", level=logging.ERROR, trouble=error.trouble.value, why=str(error))
-                self._step_trouble = str(error)
-                asyncio.get_running_loop().call_later(_RETRY_TIME, self._wake.set)
+                self._failed(error)
             except Exception as error:
                 # Our own fault. The services that are served go on being served, which they would not in a crash loop.
                 text = f"internal error: {type(error).__name__}: {error}; nothing changes until it is mended"
@@ -221,17 +284,30 @@ class Controller:
                     event(_log, "steps_work_again")
                 self._step_trouble = None
 
+    async def _take_turn(self, world: World) -> bool:
+        async with self._turn:
+            again = await self._step(world)
+        self._wake_later(self._decided.next_at_unix if self._decided is not None else None)
+        return again
+
+    def _wake_later(self, at_unix: float | None) -> None:
+        """Takes a step then though nothing happened."""
+        if self._later is not None:
+            self._later.cancel()
+            self._later = None
+        if at_unix is not None:
+            delay = min(max(at_unix - self._clock(), _RETRY_TIME), _LONGEST_SLEEP)
+            self._later = asyncio.get_running_loop().call_later(delay, self._wake.set)
+
     async def _step(self, world: World) -> bool:
         """One step, committed; True when another one may find more to do."""
-        if self._step_trouble is not None:
-            # What became of the commit that failed, only the ledger can say.
-            await _in_thread(self._deciding, self._ledger.open)
+        state = await self._committed()
         view = self._view()
         decided = self._decided
         inputs = Inputs(
             world=world,
             unread=self._unread or ALL_READ,
-            state=self._ledger.state,
+            state=state,
             members=view.members if view is not None else {},
             published=self._world,
             pending=decided.pending if decided is not None else {},
@@ -300,7 +376,7 @@ def _tell(events: tuple[Event, ...]) -> None:
     """Into the log; of very many only how many there were, and each one for those who debug."""
     level = logging.INFO if len(events) <= _MANY_EVENTS else logging.DEBUG
     for item in events:
-        event(_log, item.name, level=level, **item.fields)
+        event(_log, item.name, level=logging.WARNING if item.warns else level, **item.fields)
     if level is logging.DEBUG:
         names = [item.name for item in events]
         event(_log, "changed_many", **{name: names.count(name) for name in sorted(set(names))})

@@ -17,6 +17,7 @@ class StateTrouble(StrEnum):
     FORBIDDEN = "ledger_forbidden"
     DAMAGED = "ledger_damaged"
     BROKEN = "state_broken"
+    NOT_READY = "not_ready"
 
 
 class StateError(Exception):

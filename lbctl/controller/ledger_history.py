@@ -239,27 +239,3 @@ def _met(address: str, at: float, until: float | None, held: Iterable[Entry]) ->
         and (entry.until_unix is None or entry.until_unix >= at)
         for entry in held
     )
-
-
-def entry_document(entry: Entry, *, moment: Any) -> dict[str, object]:
-    """The entry as a program reads it; `moment` makes RFC 3339 text of seconds since 1970."""
-    document: dict[str, object] = {
-        "event": entry.happening.value,
-        "at_unix": entry.at_unix,
-        "at": moment(entry.at_unix),
-        "service": None if entry.service is None else str(entry.service),
-        "addresses": [str(address) for address in entry.addresses],
-        "pools": list(entry.pools),
-        "cause": entry.cause,
-        "detail": entry.detail,
-        "by": entry.by,
-        "id": entry.id,
-    }
-    if entry.begins:
-        until = entry.until_unix
-        document |= {
-            "until_unix": until,
-            "until": None if until is None else moment(until),
-            "ended_by": entry.ended_by or None,
-        }
-    return document

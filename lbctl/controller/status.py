@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from lbctl import __version__
@@ -31,6 +31,7 @@ class Facts:
     counters: dict[str, float] = field(default_factory=dict)
     view: Callable[[], View | None] = lambda: None
     troubles: Callable[[], tuple[str, ...]] = lambda: ()
+    reserved: Callable[[], int] = lambda: 0
 
 
 def routes(facts: Facts) -> dict[str, Handler]:
@@ -81,9 +82,25 @@ def service_rows(facts: Facts) -> list[dict[str, object]]:
                     {"subject": refusal.subject, "reason": refusal.reason.value, "detail": refusal.detail}
                     for refusal in facts.pending.get(key, ())
                 ],
+                "quarantined": quarantined_rows(world, addresses),
             }
         )
     return rows
+
+
+def quarantined_rows(world: World, addresses: Iterable[IPAddress]) -> list[dict[str, object]]:
+    """Those of the addresses that nobody announces, because a foreign machine answers for them."""
+    return [
+        {
+            "address": str(found.address),
+            "mac": found.mac,
+            "node": found.node,
+            "interface": found.interface,
+            "since_unix": found.since_unix,
+        }
+        for address in addresses
+        if (found := world.quarantined.get(address)) is not None
+    ]
 
 
 def _owners(view: View) -> dict[IPAddress, str]:
@@ -116,6 +133,8 @@ def status_document(facts: Facts, at_unix: float) -> dict[str, object]:
             "services": len(world.services),
             "allocations": len(world.allocations),
             "pending": len(facts.pending),
+            "reserved": facts.reserved(),
+            "quarantined": len(world.quarantined),
             **facts.counters,
         },
         "members": [member_document(member) for _, member in sorted(view.members.items())] if view is not None else [],

@@ -18,6 +18,7 @@ from typing import Any
 from lbctl.config.assemble import FileReading, Reading
 from lbctl.config.diagnostic import Diagnostic, Severity
 from lbctl.config.reader import Reader
+from lbctl.model.frozen_map import FrozenMap, changed_keys
 from lbctl.model.snapshot import SOURCE_MAPS, World, evolve
 from lbctl.sources.tree import Listing, Stamp, stamp
 from lbctl.telemetry.log import event
@@ -64,12 +65,14 @@ class Manifests:
         self.files: dict[str, ManifestFile] = {}
         self.gone: dict[str, float] = {}
         """Files that were there, and when they were first missed (monotonic)."""
-        self._in_force: dict[str, FileReading] = {}
+        self._in_force: FrozenMap[str, FileReading] = FrozenMap()
         # Paths with something to settle, so that a change costs what changed and not a walk over all files.
         self._new: set[str] = set()
         self._troubled: set[str] = set()
         self._never_good: set[str] = set()
         self._removed: set[str] = set()
+        self._made_from: World | None = None
+        """What was read, where the world says that and nothing else."""
         self._full_roots: dict[str, tuple[int, int]] = {}
         self._good_roots: set[str] = set()
         self._root_troubles: dict[str, str] = {}
@@ -203,12 +206,11 @@ class Manifests:
         """
         new = {path: wanted for path in sorted(self._new) if (wanted := self.files[path].wanted) is not None}
         held = {path: _first_error(wanted) for path, wanted in new.items() if wanted.failed and path in self._in_force}
-        for path in self._removed:
-            self._in_force.pop(path, None)
+        in_force = self._in_force.having({}, self._removed)
         changed = {*new, *self._removed}
         self._removed = set()
         while True:
-            chosen = {**self._in_force, **{path: wanted for path, wanted in new.items() if path not in held}}
+            chosen = in_force.having({path: wanted for path, wanted in new.items() if path not in held})
             reading = self._reader.assemble(chosen, changed)
             culprits = dict(self._strangers(reading, held) if first else self._culprits(reading, held))
             if not culprits:
@@ -272,21 +274,33 @@ class Manifests:
         if self._is_complete():
             self._last_good = None  # from now on what is in no manifest does not exist
         old_world = self.state.world
-        changed: dict[str, Mapping[Any, Any]] = {}
+        changed: dict[str, FrozenMap[Any, Any]] = {}
         for name in SOURCE_MAPS:
-            new: Mapping[Any, Any] = getattr(reading.world, name)
+            read: FrozenMap[Any, Any] = getattr(reading.world, name)
+            old: FrozenMap[Any, Any] = getattr(old_world, name)
+            # What is equal stays the very same object, also where its text was written anew.
             if self._last_good is not None:
-                new = {**getattr(self._last_good, name), **new}
-            old: Mapping[Any, Any] = getattr(old_world, name)
-            if old != new:
-                # What is equal stays the very same object, also where its text was written anew.
-                changed[name] = {
-                    key: kept if (kept := old.get(key)) is value or kept == value else value
-                    for key, value in new.items()
-                }
+                new = old.become({**getattr(self._last_good, name), **read})
+            elif self._made_from is not None:
+                new = _follow(old, getattr(self._made_from, name), read)
+            else:
+                new = old.become(read) if old else read
+            if new is not old:
+                changed[name] = new
+        self._made_from = reading.world if self._last_good is None else None
         if not changed and old_world.generation:
             return old_world
         return evolve(old_world, made_unix=time.time(), **changed)
+
+
+def _follow(old: FrozenMap[Any, Any], before: FrozenMap[Any, Any], after: FrozenMap[Any, Any]) -> FrozenMap[Any, Any]:
+    """`old`, which equals `before`, with what is another in `after`."""
+    keys = changed_keys(before, after)
+    changed = {key: value for key in keys if key in after and old.get(key) != (value := after[key])}
+    dropped = [key for key in keys if key not in after]
+    if old is before and len(changed) + len(dropped) == len(keys):
+        return after
+    return old.having(changed, dropped)
 
 
 def _content(path: str, file: ManifestFile) -> bytes:

@@ -18,6 +18,7 @@ from typing import Any
 
 import msgspec
 
+from lbctl.model.address import address_key
 from lbctl.model.service import ServiceKey
 from lbctl.model.snapshot import World
 from lbctl.plan.reason import Refusal
@@ -100,7 +101,7 @@ KINDS: tuple[Kind, ...] = (
         pool.quarantine_wire,
         pool.quarantine_of,
         _by_address,
-        order=lambda address: (address.version, int(address)),
+        order=address_key,
     ),
     Kind("services", "services", schema.ServiceWire, schema.service_wire, schema.service_of, _by_key),
     Kind("endpointSlices", "slices", schema.SliceWire, schema.slice_wire, schema.slice_of, _by_key),
