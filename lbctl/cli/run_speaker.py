@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import sys
 from enum import StrEnum
 from ipaddress import ip_address
@@ -93,6 +94,16 @@ def run_speaker(
             show_default=False,
         ),
     ] = None,
+    recheck_time: Annotated[
+        float,
+        typer.Option(
+            "--recheck-time",
+            metavar="SECONDS",
+            min=0.1,
+            max=86400.0,
+            help="How often to look whether a quarantined address is free again.",
+        ),
+    ] = 60.0,
     socket: Annotated[Path, typer.Option("--socket", metavar="PATH", help="Status socket.")] = DEFAULT_SPEAKER_SOCKET,
     listen: Annotated[
         str | None,
@@ -129,6 +140,8 @@ def run_speaker(
             f"{shown!r} is not a node's name: a-z, 0-9, - and ., at most 63 between dots, 253 in all",
             param_hint="--node",
         )
+    if math.isnan(recheck_time):
+        raise typer.BadParameter("'nan' is not a time", param_hint="--recheck-time")
     where = _listen(listen) if listen is not None else None
     # Everything below costs half a second to import; --help and typing errors need none of it.
     import asyncio
@@ -161,6 +174,7 @@ def run_speaker(
             preset=Preset[preset.name] if preset is not None else None,
             port=port,
             proxy=proxy is Proxy.NFTABLES,
+            recheck_time=recheck_time,
         )
         status = asyncio.run(settled(run(settings, capabilities, on_ready=_say_ready)))
         # The interpreter would look for garbage among all modules once more, which can take half of our 2 s.

@@ -6,7 +6,7 @@ claims what nobody inherits: new addresses, addresses whose heirs died too, and 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -99,6 +99,8 @@ def decide(
     *,
     unowned: Mapping[IPAddress, Unowned],
     detection_time: float,
+    probing: Set[IPAddress] = frozenset(),
+    probing_time: float = 0.0,
     now: float,
 ) -> Decision:
     """What `node` claims and releases.
@@ -107,6 +109,8 @@ def decide(
         plan: of `node`, on the same view.
         unowned: the addresses that no living speaker claims.
         detection_time: seconds of silence after which a speaker is dead; heirs of a dead owner get as long.
+        probing: of `unowned`, those that their owner probes first, and
+        probing_time: the seconds that this may take: the next in line wait as much longer.
         now: monotonic seconds, as in `unowned`.
     """
     mine: Mapping[IPAddress, Claim] = view.claims.get(node, _EMPTY)
@@ -129,6 +133,8 @@ def decide(
             turn = _turn(assignment, plan.alive, node, waiting.cause, detection_time)
             if turn is None:
                 continue
+            if address in probing and assignment.owner != node:
+                turn += probing_time
             if now >= waiting.since + turn:
                 claim[address] = waiting.cause
             elif look_again_at is None or waiting.since + turn < look_again_at:

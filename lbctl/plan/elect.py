@@ -6,7 +6,7 @@ every node computes alike and which moves nothing but what a vanished node held.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -140,8 +140,20 @@ def _assign(
     return Assignment(eligibility=found, owner=owner, why_none=why_none, held=held, order=order, heirs=heirs)
 
 
+def warden(assignment: Assignment, alive: frozenset[str]) -> str | None:
+    """Who looks whether the quarantined addresses of a group are free again: its owner, or who would be."""
+    if assignment.owner is not None:
+        return assignment.owner
+    found = assignment.eligibility
+    kept_back = [v for v in found.verdicts.values() if all(r.reason is Reason.QUARANTINED for r in v.refusals)]
+    return next((node for node in _ranked(kept_back, found) if node in alive), None)
+
+
 def _order(found: Eligibility) -> tuple[str, ...]:
-    wanted = found.nodes
+    return _ranked(found.nodes, found)
+
+
+def _ranked(wanted: Sequence[Verdict], found: Eligibility) -> tuple[str, ...]:
     if len(wanted) < 2:
         return tuple(verdict.node for verdict in wanted)
     first = str(found.group.key[0])

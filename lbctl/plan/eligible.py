@@ -7,7 +7,7 @@ those of other nodes as far as their heartbeats name them.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -16,11 +16,13 @@ from lbctl.model.advertisement import L2Advertisement
 from lbctl.model.allocation import Allocation
 from lbctl.model.member import Role
 from lbctl.model.node import EXCLUDE_LABEL, Node
+from lbctl.model.reservation import Quarantine
 from lbctl.model.selector import LabelSelector
 from lbctl.model.service import Service, ServiceKey, TrafficPolicy
 from lbctl.model.snapshot import Snapshot, World, thawed
 from lbctl.plan.backing import NONE, Backing, BackingMemo, back
 from lbctl.plan.groups import Group, GroupKey, Groups, GroupsMemo, group
+from lbctl.plan.quarantine import refusal_of, unannounced
 from lbctl.plan.reason import Reason, Refusal
 
 _EMPTY: Mapping[Any, Any] = MappingProxyType({})
@@ -59,12 +61,14 @@ class Eligibility:
 
     `refusals` concern the group as a whole, or single services that are left out of it because another keeps it alive.
     `serving` are the services that count, each with its demand; when there are none, nobody may announce the group.
+    `quarantined` are the addresses of the group that nobody announces, while the others may be.
     """
 
     group: Group
     refusals: tuple[Refusal, ...] = ()
     serving: tuple[tuple[ServiceKey, Demand], ...] = ()
     verdicts: Mapping[str, Verdict] = field(default_factory=lambda: _EMPTY)
+    quarantined: tuple[Quarantine, ...] = ()
 
     @property
     def announced(self) -> tuple[IPAddress, ...]:
@@ -73,7 +77,11 @@ class Eligibility:
         wanted = {
             a for allocation in self.group.allocations if allocation.service in counting for a in allocation.addresses
         }
+        wanted -= {quarantine.address for quarantine in self.quarantined}
         return tuple(address for address in self.group.key if address in wanted)
+
+    def quarantine(self, address: IPAddress) -> Quarantine | None:
+        return next((found for found in self.quarantined if found.address == address), None)
 
     @property
     def nodes(self) -> tuple[Verdict, ...]:
@@ -114,6 +122,7 @@ class EligibleMemo:
     groups: GroupsMemo = field(default_factory=GroupsMemo)
     backing: BackingMemo = field(default_factory=BackingMemo)
     nodes: Mapping[str, NodeFacts] = field(default_factory=lambda: _EMPTY)
+    quarantined: Mapping[IPAddress, Quarantine] = field(default_factory=lambda: _EMPTY)
     tables: Mapping[tuple[Demand, ...], Mapping[str, Verdict]] = field(default_factory=lambda: _EMPTY)
     result: Mapping[GroupKey, Eligibility] = field(default_factory=lambda: _EMPTY)
     touched: frozenset[GroupKey] | None = frozenset()
@@ -140,10 +149,14 @@ def eligible(
         nodes is old.nodes and world.pools is old.world.pools and world.l2_advertisements is old.world.l2_advertisements
     )
     tables = thawed(old.tables) if rules_kept else {}
-    judge = _Judge(world=world, backings=backings, nodes=nodes, tables=tables)
+    quarantined = unannounced(snapshot)
+    judge = _Judge(world=world, backings=backings, nodes=nodes, tables=tables, quarantined=quarantined)
     touched: frozenset[GroupKey] | None
     if rules_kept:
         stale = _stale(world, groups, old, backings)
+        for address, _ in quarantined.items() ^ old.quarantined.items() if quarantined != old.quarantined else ():
+            if (found := groups.by_address.get(address)) is not None:
+                stale[found.key] = found
         touched = frozenset(stale)
         if groups is not old.groups.groups:
             touched |= {key for key in old.result if key not in groups.by_key}
@@ -164,6 +177,7 @@ def eligible(
         groups=groups_memo,
         backing=backing_memo,
         nodes=nodes,
+        quarantined=quarantined,
         tables=MappingProxyType(tables),
         result=answer,
         touched=touched,
@@ -226,6 +240,7 @@ class _Judge:
     backings: Mapping[ServiceKey, Backing]
     nodes: Mapping[str, NodeFacts]
     tables: dict[tuple[Demand, ...], Mapping[str, Verdict]]
+    quarantined: Mapping[IPAddress, Quarantine] = field(default_factory=lambda: _EMPTY)
     _demands: dict[tuple[str, tuple[tuple[str, str], ...] | None], Demand] = field(default_factory=dict)
 
     def judge(self, found: Group) -> Eligibility:
@@ -263,7 +278,22 @@ class _Judge:
         verdicts = self._table(tuple(sorted({demand for _, demand in serving}))) if serving else _EMPTY
         if local:
             verdicts = MappingProxyType({name: _localised(verdict, local) for name, verdict in verdicts.items()})
-        return Eligibility(group=found, refusals=tuple(refusals), serving=tuple(serving), verdicts=verdicts)
+        eligibility = Eligibility(group=found, refusals=tuple(refusals), serving=tuple(serving), verdicts=verdicts)
+        return self._less_quarantined(eligibility) if self.quarantined else eligibility
+
+    def _less_quarantined(self, found: Eligibility) -> Eligibility:
+        """Without the addresses that nobody may begin to announce; when none is left, that is every node's reason."""
+        kept_back = tuple(each for a in found.group.key if (each := self.quarantined.get(a)) is not None)
+        if not kept_back:
+            return found
+        found = replace(found, quarantined=kept_back)
+        if found.announced:
+            return found
+        verdicts = {
+            name: replace(verdict, refusals=(*verdict.refusals, *(refusal_of(name, q) for q in kept_back)))
+            for name, verdict in found.verdicts.items()
+        }
+        return replace(found, verdicts=MappingProxyType(verdicts))
 
     def _demand(self, service: Service, allocation: Allocation) -> Demand:
         labels_count = any(ad.service_selectors for ad in self.world.l2_advertisements.values())

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from lbctl.model.address import IPAddress, address_key
 from lbctl.model.interface import Interface
+from lbctl.model.member import Conflict
 from lbctl.model.snapshot import thawed
 from lbctl.plan.announce import Prepared
 from lbctl.plan.eligible import InterfaceSet
@@ -19,6 +20,8 @@ Message = dict[str, Any]
 Table = Mapping[IPAddress, tuple[int, ...]]
 PIECE = 256
 """Addresses in one message."""
+CONFLICTS_SAID = 16
+"""Conflicts handed to the heartbeats at once, which say as many of them as fit."""
 _T = TypeVar("_T")
 
 
@@ -128,6 +131,15 @@ def segments_message(interfaces: Iterable[Interface], unheard: frozenset[str] = 
             for interface in interfaces
             if interface.speaking_address is not None
         ],
+    }
+
+
+def say_message(interfaces: Iterable[Interface], conflicts: Sequence[Conflict]) -> Message:
+    """For pulse: what the heartbeats say of MACs. Those of segments they carry by themselves."""
+    return {
+        "op": "say",
+        "stations": [[each.mac, each.name] for each in interfaces if each.speaking_address is None],
+        "conflicts": [[str(each.address), each.mac, each.interface] for each in conflicts[:CONFLICTS_SAID]],
     }
 
 

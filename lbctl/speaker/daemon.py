@@ -12,6 +12,7 @@ import logging
 import signal
 import time
 from collections.abc import Callable, Coroutine
+from ipaddress import ip_address
 from types import MappingProxyType
 from typing import Any
 
@@ -26,6 +27,7 @@ from lbctl.sources.published import PublishedSource
 from lbctl.speaker.announcers import pieces
 from lbctl.speaker.capabilities import Capabilities
 from lbctl.speaker.children import Child, Message, start_children
+from lbctl.speaker.first_use import Probed, trouble_of
 from lbctl.speaker.guard import Guard
 from lbctl.speaker.memory import AlreadyRunning, Memory
 from lbctl.speaker.owners import Owners, remembered
@@ -83,6 +85,8 @@ class _Speaker:
         self._world = World()
         self._interfaces: tuple[Interface, ...] = ()
         self._epochs = dict(memory.epochs())
+        self._used = memory.used()
+        self._probed: list[Probed] = []
         self._peers = memory.peers(now_unix)
         self._source = PublishedSource(
             settings.published, cluster=settings.cluster, last_good=memory.folder / "published.json"
@@ -249,6 +253,12 @@ class _Speaker:
             match message["op"]:
                 case "foreign":
                     event(logging.getLogger("lbctl.wire"), "foreign_answer", level=logging.WARNING, **_rest(message))
+                case "probed":
+                    names = {interface.index: interface.name for interface in self._interfaces}
+                    for address, mac, ifindex in message["results"]:
+                        interface = names.get(ifindex, "")
+                        self._probed.append(Probed(address=ip_address(address), mac=mac or "", interface=interface))
+                    self._wake.set()
                 case "announced":
                     event(
                         logging.getLogger("lbctl.wire"),
@@ -352,6 +362,7 @@ class _Speaker:
                 since_unix=self._facts.since_unix,
                 interval=self._preset.interval,
                 multiplier=self._preset.multiplier,
+                conflicts=self._facts.told.first_use.conflicts,
             )
         )
         situation = Situation(
@@ -364,12 +375,16 @@ class _Speaker:
             started_unix=self._facts.since_unix,
             listened=self._listened,
             given_up=self._hearing.given_up,
+            probed=tuple(self._probed),
+            used=self._used,
+            recheck_time=self._settings.recheck_time,
         )
         made = step(situation, self._facts.told, now=time.monotonic(), now_unix=now_unix)
         self._wire.send(made.to_wire)
         self._pulse.send(made.to_pulse)
         self._wire.send(made.to_wire_after)
         self._facts.told = made.told
+        self._probed.clear()
         self._unheard = unheard_interfaces(situation)
         self._facts.snapshot = situation.snapshot
         self._look_again_at = made.look_again_at
@@ -378,6 +393,8 @@ class _Speaker:
             self._memory.journal.append(move.document())
             if move.owner is not None:
                 self._epochs[str(move.address)] = max(move.epoch, self._epochs.get(str(move.address), 0))
+        for finding in made.findings:
+            self._memory.journal.append(finding.document(now_unix))
         for line in made.events:
             event(_logger, line.name, level=line.level, **line.fields)
 
@@ -394,6 +411,7 @@ class _Speaker:
 
     def _troubles(self) -> tuple[str, ...]:
         found = [*self._source.troubles, *self._memory.troubles, *self._guard.troubles]
+        found += trouble_of(self._facts.told.first_use)
         if self._proxy is not None and self._proxy.trouble is not None:
             found.append(f"service proxy: {self._proxy.trouble}")
         if not self._interfaces:
@@ -428,15 +446,17 @@ class _Speaker:
             if owners.addresses:
                 allocated = {str(address) for address in owners.addresses}
                 self._epochs = {text: epoch for text, epoch in self._epochs.items() if text in allocated}
+                self._used = {a: allocation for a, allocation in self._used.items() if a in owners.addresses}
             for address, claim in owners.held.items():
                 text = str(address)
                 self._epochs[text] = max(claim.epoch, self._epochs.get(text, 0))
+                self._used[address] = claim.allocation_id
         hour = time.time() // 3600 * 3600
         view = self._facts.snapshot.view
         for name, member in view.members.items() if view is not None else ():
             if name != self._settings.node and is_living(member) and member.addresses:
                 self._peers[name] = (member.addresses, hour)
-        self._memory.save(epochs=self._epochs, peers=self._peers)
+        self._memory.save(epochs=self._epochs, peers=self._peers, used=self._used)
 
     # End
 

@@ -1,4 +1,4 @@
-"""What a speaker remembers over restarts, in its own folder: its lock, incarnation, epochs, peers and journal.
+"""What a speaker remembers over restarts, in its own folder: lock, incarnation, epochs, addresses used, peers, journal.
 
 Only the lock can keep it from starting. Everything else that cannot be read or written is a trouble to be shown: the
 network knows who owns what, the disk need not.
@@ -68,6 +68,15 @@ class Memory:
             return []
         return [(address, epoch) for address, epoch in stored.items() if isinstance(epoch, int) and _address(address)]
 
+    def used(self) -> dict[IPAddress, int]:
+        """The allocations for which addresses were announced by anybody: these are not probed again."""
+        stored = self._read("used.json")
+        found: dict[IPAddress, int] = {}
+        for text, allocation in stored.items() if isinstance(stored, dict) else ():
+            if isinstance(allocation, int) and (address := _address(text)) is not None:
+                found[address] = allocation
+        return found
+
     def peers(self, now_unix: float) -> dict[str, tuple[tuple[IPAddress, ...], float]]:
         """The speakers met before: where they spoke from, and when they were heard last (Unix time)."""
         stored = self._read("peers.json")
@@ -80,11 +89,18 @@ class Memory:
                     found[str(name)] = (addresses, heard)
         return found
 
-    def save(self, *, epochs: Mapping[str, int], peers: Mapping[str, tuple[Sequence[IPAddress], float]]) -> None:
-        """Writes both some time soon, by a thread of its own. Never waits."""
+    def save(
+        self,
+        *,
+        epochs: Mapping[str, int],
+        peers: Mapping[str, tuple[Sequence[IPAddress], float]],
+        used: Mapping[IPAddress, int],
+    ) -> None:
+        """Writes all of it some time soon, by a thread of its own. Never waits."""
         self._saver.save(
             {
                 "epochs.json": dict(epochs),
+                "used.json": {str(address): allocation for address, allocation in used.items()},
                 "peers.json": {
                     name: {"addresses": [str(address) for address in addresses], "heard_unix": heard}
                     for name, (addresses, heard) in peers.items()

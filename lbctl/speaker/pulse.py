@@ -388,7 +388,8 @@ _WORK_SAYS: dict[str, Callable[[Pulse, Message], None]] = {
 
 
 def _mac(text: str) -> bytes:
-    return bytes.fromhex(text.replace(":", ""))
+    """Six bytes; all zero for no MAC."""
+    return bytes.fromhex(text.replace(":", "")) or bytes(6)
 
 
 def _asleep() -> float:

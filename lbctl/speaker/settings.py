@@ -9,6 +9,7 @@ from pathlib import Path
 
 from lbctl.model.address import IPAddress
 from lbctl.net.key_file import Keys
+from lbctl.speaker.first_use import RECHECK_TIME
 
 GROUP4 = "239.255.76.66"
 GROUP6 = "ff02::4c42"
@@ -51,6 +52,7 @@ class Settings:
     preset: Preset | None = None
     port: int = DEFAULT_PORT
     proxy: bool = True
+    recheck_time: float = RECHECK_TIME
 
 
 def default_node() -> str:

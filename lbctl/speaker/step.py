@@ -14,7 +14,7 @@ from typing import Any
 
 from lbctl.model.address import IPAddress
 from lbctl.model.interface import Interface
-from lbctl.model.member import Liveness, Member, Role
+from lbctl.model.member import Conflict, Liveness, Member, Role
 from lbctl.model.snapshot import Snapshot, View
 from lbctl.plan.announce import AnnounceMemo, Prepared, announce, decide
 from lbctl.plan.eligible import OwnInterfaces
@@ -25,10 +25,12 @@ from lbctl.speaker.announcers import (
     decision_messages,
     interfaces_message,
     prepare_messages,
+    say_message,
     segments_message,
     table_messages,
     table_of,
 )
+from lbctl.speaker.first_use import RECHECK_TIME, Finding, FirstUse, Probed, first_uses, look, probing_time
 from lbctl.speaker.owners import Move, Owners, follow
 
 _EMPTY: Mapping[Any, Any] = MappingProxyType({})
@@ -43,12 +45,16 @@ class Situation:
     """All that a step looks at. `listened`: pulse has heard everybody there is, claims may be made.
 
     `peers` are the addresses the operator named, `remembered` the speakers met before, by name. `given_up` says why
-    this node gave up what it held.
+    this node gave up what it held. `probed` is what wire found since the last step, `used` the allocation for which an
+    address was announced by anybody, as far as this node remembers.
     """
 
     node: str
     snapshot: Snapshot
     interfaces: tuple[Interface, ...] = ()
+    probed: tuple[Probed, ...] = ()
+    used: Mapping[IPAddress, int] = field(default_factory=lambda: _EMPTY)
+    recheck_time: float = RECHECK_TIME
     peers: tuple[IPAddress, ...] = ()
     remembered: Mapping[str, tuple[IPAddress, ...]] = field(default_factory=lambda: _EMPTY)
     detection_time: float
@@ -65,6 +71,7 @@ class Told:
     interfaces: Message | None = None
     peers: Message | None = None
     friends: Message | None = None
+    said: Message | None = None
     prepared: Mapping[IPAddress, Prepared] = field(default_factory=lambda: _EMPTY)
     table: Table = field(default_factory=lambda: _EMPTY)
     used: tuple[Interface, ...] | None = None
@@ -72,6 +79,7 @@ class Told:
     claims_asked: Mapping[IPAddress, float] = field(default_factory=lambda: _EMPTY)
     releases_asked: Mapping[IPAddress, float] = field(default_factory=lambda: _EMPTY)
     owners: Owners = field(default_factory=Owners)
+    first_use: FirstUse = field(default_factory=FirstUse)
     memo: AnnounceMemo = field(default_factory=AnnounceMemo)
 
 
@@ -94,6 +102,7 @@ class Step:
     to_wire_after: tuple[Message, ...] = ()
     """For wire, once pulse knows: what may no longer be answered."""
     moves: tuple[Move, ...] = ()
+    findings: tuple[Finding, ...] = ()
     events: tuple[Event, ...] = ()
     look_again_at: float | None = None
 
@@ -125,12 +134,15 @@ def step(situation: Situation, told: Told, *, now: float, now_unix: float) -> St
         started_unix=situation.started_unix,
         given_up=situation.given_up,
     )
+    probing = first_uses(owners.unowned, plan, situation.snapshot.world, situation.used)
     decision = decide(
         plan,
         view,
         situation.node,
         unowned=owners.unowned,
         detection_time=situation.detection_time,
+        probing=probing,
+        probing_time=probing_time(len(probing)),
         now=now,
     )
     touched = plan.touched if situation.interfaces is told.used else None
@@ -139,28 +151,46 @@ def step(situation: Situation, told: Told, *, now: float, now_unix: float) -> St
     pulse_set, pulse_drop = prepare_messages(
         told.prepared, plan.prepared, situation.snapshot.world.generation, plan.touched
     )
+    looked = look(
+        told.first_use,
+        node=situation.node,
+        snapshot=situation.snapshot,
+        plan=plan,
+        wanted=decision.claim if situation.listened else {},
+        probing=probing,
+        table=table,
+        interfaces=situation.interfaces,
+        probed=situation.probed,
+        recheck_time=situation.recheck_time,
+        now=now,
+        now_unix=now_unix,
+    )
+    said = say_message(situation.interfaces, looked.state.conflicts)
     releases, releases_asked = _due(decision.release, told.releases_asked, now)
-    claims, claims_asked = _due(decision.claim if situation.listened else {}, told.claims_asked, now)
+    claims, claims_asked = _due(looked.claim, told.claims_asked, now)
 
     to_wire = [interfaces] if interfaces != told.interfaces else []
     to_wire += [friends] if friends != told.friends else []
     to_pulse = [segments] if segments != told.segments else []
     to_pulse += [peers] if peers != told.peers else []
+    to_pulse += [said] if said != told.said else []
     return Step(
         told=Told(
             segments=segments,
             interfaces=interfaces,
             peers=peers,
             friends=friends,
+            said=said,
             prepared=plan.prepared,
             table=table,
             used=situation.interfaces,
             claims_asked=claims_asked,
             releases_asked=releases_asked,
             owners=owners,
+            first_use=looked.state,
             memo=memo,
         ),
-        to_wire=(*to_wire, *wire_set),
+        to_wire=(*to_wire, *wire_set, *looked.to_wire),
         # A release names its cause; the drop after it would only say "not eligible".
         to_pulse=(
             *to_pulse,
@@ -171,8 +201,9 @@ def step(situation: Situation, told: Told, *, now: float, now_unix: float) -> St
         ),
         to_wire_after=tuple(wire_drop),
         moves=moves,
-        events=_events(moves),
-        look_again_at=_earliest(decision.look_again_at, claims_asked, releases_asked),
+        findings=looked.findings,
+        events=(*_events(moves), *_finding_events(looked.findings)),
+        look_again_at=_earliest(decision.look_again_at, looked.look_again_at, claims_asked, releases_asked),
     )
 
 
@@ -245,6 +276,7 @@ def own_member(
     since_unix: float,
     interval: float,
     multiplier: int,
+    conflicts: tuple[Conflict, ...] = (),
 ) -> Member:
     """This node as a member of its own view."""
     return Member(
@@ -257,6 +289,7 @@ def own_member(
         since_unix=since_unix,
         interval=interval,
         multiplier=multiplier,
+        conflicts=conflicts,
     )
 
 
@@ -270,11 +303,29 @@ def _due(
     return due, MappingProxyType({a: now if a in due else asked[a] for a in wanted})
 
 
-def _earliest(at: float | None, *asked: Mapping[IPAddress, float]) -> float | None:
-    times = [told + ASK_AGAIN for some in asked for told in some.values()]
-    if at is not None:
-        times.append(at)
-    return min(times, default=None)
+def _earliest(*times: float | Mapping[IPAddress, float] | None) -> float | None:
+    """The earliest of moments, and of those at which something was asked for that is to be asked again."""
+    found: list[float] = []
+    for each in times:
+        if isinstance(each, Mapping):
+            found += [told + ASK_AGAIN for told in each.values()]
+        elif each is not None:
+            found.append(each)
+    return min(found, default=None)
+
+
+def _finding_events(findings: Sequence[Finding]) -> tuple[Event, ...]:
+    events = []
+    for finding in findings[:MOVES_LOGGED]:
+        fields: dict[str, object] = {"address": str(finding.address), "interface": finding.interface}
+        if finding.mac:
+            fields |= {"mac": finding.mac, "hint": "another machine has this address; it is not announced"}
+            events.append(Event("address_conflict", fields, logging.WARNING))
+        else:
+            events.append(Event("address_free", fields))
+    if len(findings) > MOVES_LOGGED:
+        events.append(Event("more_address_conflicts", {"count": len(findings) - MOVES_LOGGED}, logging.WARNING))
+    return tuple(events)
 
 
 def _events(moves: Sequence[Move]) -> tuple[Event, ...]:

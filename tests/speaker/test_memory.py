@@ -53,11 +53,12 @@ def test_a_broken_incarnation_starts_from_the_clock(folder: Path, content: str) 
     memory.close()
 
 
-def test_epochs_and_peers_come_back(memory: Memory) -> None:
+def test_epochs_peers_and_used_addresses_come_back(memory: Memory) -> None:
     peers = {"b": (addresses("192.0.2.2", "fe80::2"), NOW), "old": (addresses("192.0.2.3"), NOW - FORGET_AFTER)}
-    memory.save(epochs={"192.0.2.1": 7}, peers=peers)
+    memory.save(epochs={"192.0.2.1": 7}, peers=peers, used=dict.fromkeys(addresses("192.0.2.1"), 3))
     again = reopened(memory)
     assert again.epochs() == [("192.0.2.1", 7)]
+    assert again.used() == dict.fromkeys(addresses("192.0.2.1"), 3)
     assert again.peers(NOW) == {"b": (addresses("192.0.2.2", "fe80::2"), NOW)}, "who is long gone is forgotten"
     assert again.troubles == ()
     again.close()
@@ -66,11 +67,13 @@ def test_epochs_and_peers_come_back(memory: Memory) -> None:
 def test_nonsense_is_not_believed(folder: Path) -> None:
     folder.mkdir(parents=True)
     (folder / "epochs.json").write_text(json.dumps({"192.0.2.1": "7", "nobody": 3, "192.0.2.2": 4}))
+    (folder / "used.json").write_text(json.dumps({"192.0.2.1": "7", "nobody": 3, "192.0.2.2": 4}))
     (folder / "peers.json").write_text(
         json.dumps({"b": {"addresses": ["nowhere"], "heard_unix": NOW}, "c": 3, "d": {"addresses": ["192.0.2.4"]}})
     )
     memory = Memory(folder)
     assert memory.epochs() == [("192.0.2.2", 4)]
+    assert memory.used() == dict.fromkeys(addresses("192.0.2.2"), 4)
     assert memory.peers(NOW) == {}
     memory.close()
 

@@ -10,6 +10,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lbctl.model.address import IPAddress
 from lbctl.model.advertisement import L2Advertisement
 from lbctl.model.interface import Interface, InterfaceFlag
 from lbctl.model.member import Liveness, Role
@@ -58,11 +59,18 @@ class Work:
 
     def see(self, world: World | None = None, seen: View | None = None, **changes: Any) -> Step:
         now = self.situation.snapshot
+        if world is not None:
+            changes.setdefault("used", remembering(world))
         return self.step(snapshot=Snapshot(world=world or now.world, view=seen or now.view), **changes)
 
 
+def remembering(world: World) -> dict[IPAddress, int]:
+    """The memory of a node that has seen every address announced."""
+    return {each: held.id for held in world.allocations.values() for each in held.addresses}
+
+
 def working(world: World, seen: View, **more: Any) -> Work:
-    settings: dict[str, Any] = {"interfaces": (ETH0,), "listened": True, **more}
+    settings: dict[str, Any] = {"interfaces": (ETH0,), "listened": True, "used": remembering(world), **more}
     situation = Situation(node="a", snapshot=Snapshot(world=world, view=seen), detection_time=0.15, **settings)
     return Work(situation)
 
@@ -99,7 +107,7 @@ def test_pulse_hears_where_before_what() -> None:
     """A claim before its preparation would be refused; a release before its drop keeps its cause."""
     made = working(vip_world([VIP]), ALONE).step()
     ops = [message["op"] for message in made.to_pulse]
-    assert ops == ["segments", "peers", "prepare", "claim"]
+    assert ops == ["segments", "peers", "say", "prepare", "claim"]
 
 
 def test_nothing_is_claimed_before_pulse_has_listened() -> None:
