@@ -35,6 +35,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "services": ("lbctl.cli.services:app", "Services, their addresses and who announces them."),
     "status": ("lbctl.cli.status:app", "How the daemon on this host is, and whom it hears."),
     "validate": ("lbctl.cli.validate:app", "Check manifests; every finding with its line."),
+    "diff": ("lbctl.cli.diff:app", "What a configuration would change, before it does."),
+    "convert": ("lbctl.cli.convert:app", "Old MetalLB configuration to today's kinds."),
     "explain": ("lbctl.cli.explain:app", "What a code of a finding means, an example, the fix."),
     "lab": ("lbctl.cli.lab:app", "A cluster in network namespaces, to try things out."),
     "completion": ("lbctl.cli.completion:app", "Print the completion script for a shell."),

@@ -1,7 +1,8 @@
 """Every diagnostic lbctl knows: code, severity, title and a paragraph that explains it.
 
 Codes are stable: a code is never given another meaning and never used again. LB00 text, LB01 objects, LB02 pools,
-LB03 advertisements, LB04 BGP peers, LB05 services, LB06 endpoints.
+LB03 advertisements, LB04 BGP peers, LB05 services, LB06 endpoints,
+LB07 conversion.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from textwrap import wrap
 
 from lbctl.config.codes.advertisements import ADVERTISEMENTS
 from lbctl.config.codes.code import Code
+from lbctl.config.codes.conversion import CONVERSION
 from lbctl.config.codes.endpoints import ENDPOINTS
 from lbctl.config.codes.objects import OBJECTS
 from lbctl.config.codes.peers import PEERS
@@ -29,7 +31,7 @@ def _table(codes: Iterable[Code]) -> dict[str, Code]:
     return table
 
 
-CODES: dict[str, Code] = _table((*TEXT, *OBJECTS, *POOLS, *ADVERTISEMENTS, *PEERS, *SERVICES, *ENDPOINTS))
+CODES: dict[str, Code] = _table((*TEXT, *OBJECTS, *POOLS, *ADVERTISEMENTS, *PEERS, *SERVICES, *ENDPOINTS, *CONVERSION))
 
 _CHAPTERS = {
     "LB00": "Text",
@@ -39,6 +41,7 @@ _CHAPTERS = {
     "LB04": "BGP peers",
     "LB05": "Services",
     "LB06": "Endpoints",
+    "LB07": "Conversion",
 }
 
 

@@ -1,0 +1,80 @@
+"""`lbctl convert PATH...`: MetalLB's configuration of old, printed as the kinds of today."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lbctl.cli.exit_status import ExitStatus
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+_STDIN = "-"
+
+
+@app.command()
+def convert(
+    paths: Annotated[
+        list[Path],
+        typer.Argument(metavar="PATH...", readable=False, help="Files and folders with what is old; - is stdin."),
+    ],
+    namespace: Annotated[
+        str,
+        typer.Option("--namespace", "-n", metavar="NAME", help="For objects out of text that names none."),
+    ] = "metallb-system",
+) -> int:
+    """Print MetalLB's old configuration as manifests of today.
+
+    Reads the ConfigMap of before 0.13 (or just the text of its key config), and
+    the kinds AddressPool and BGPPeer v1beta1 of metallb.io. Manifests go to
+    stdout; what has to be said of them to stderr.
+
+    \b
+    Exit status: 0 all of it; 1 something could not be converted, and is named;
+    2 a path cannot be read, or nothing in it is old.
+
+    \b
+    Examples:
+      kubectl get configmap -n metallb-system config -o yaml | lbctl convert -
+      lbctl convert config.yaml > metallb.yaml && lbctl validate metallb.yaml
+    """
+    import gc
+
+    from lbctl.cli.diagnostics import human
+    from lbctl.config.convert import convert as converted
+    from lbctl.sources.tree import list_manifests
+
+    gc.disable()  # nothing here outlives the command
+    contents: dict[str, bytes] = {}
+    named = [path for path in paths if str(path) != _STDIN]
+    listing = list_manifests(named)
+    problems = [f"{each.path}: {each.why}" for each in listing.unreadable]
+    if len(named) < len(paths):
+        contents["<stdin>"] = sys.stdin.buffer.read()
+    here = str(Path.cwd()) + "/"
+    for path in listing.files:
+        try:
+            contents[path.removeprefix(here)] = Path(path).read_bytes()
+        except OSError as error:
+            problems.append(f"{path}: {error.strerror or error}")
+    if problems:
+        print(f"lbctl convert: {'; '.join(problems)}", file=sys.stderr)
+        return ExitStatus.UNAVAILABLE
+    made = converted(contents, namespace=namespace)
+
+    def lines(file: str) -> list[str]:
+        text = contents.get(file, b"").decode("utf-8", errors="replace").removeprefix("\ufeff")
+        return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+
+    sys.stdout.write(made.text)
+    sys.stdout.flush()
+    for found in made.diagnostics:
+        print(human(found, lines) + "\n", file=sys.stderr)
+    if not made.count:
+        if not made.diagnostics:
+            print("lbctl convert: there is nothing to convert here", file=sys.stderr)
+        return ExitStatus.UNAVAILABLE
+    return ExitStatus.FOUND if made.failed else ExitStatus.OK
