@@ -13,6 +13,8 @@ _lbctl() {
             "lbctl services") path="lbctl services" ;;
             "lbctl status") path="lbctl status" ;;
             "lbctl validate") path="lbctl validate" ;;
+            "lbctl diff") path="lbctl diff" ;;
+            "lbctl convert") path="lbctl convert" ;;
             "lbctl explain") path="lbctl explain" ;;
             "lbctl lab") path="lbctl lab" ;;
             "lbctl completion") path="lbctl completion" ;;
@@ -31,11 +33,13 @@ _lbctl() {
             "lbctl lab logs") path="lbctl lab logs" ;;
             "lbctl lab demo") path="lbctl lab demo" ;;
             "lbctl run-controller -c"|"lbctl run-controller --config"|"lbctl run-controller --source"|"lbctl run-controller --state"|"lbctl run-controller --cluster"|"lbctl run-controller --key-file"|"lbctl run-controller --interface"|"lbctl run-controller --socket"|"lbctl run-controller --listen"|"lbctl run-controller --log-format"|"lbctl run-controller --log-level") skip=1 ;;
-            "lbctl run-speaker --node"|"lbctl run-speaker --published"|"lbctl run-speaker --state"|"lbctl run-speaker --interface"|"lbctl run-speaker --proxy"|"lbctl run-speaker --cluster"|"lbctl run-speaker --key-file"|"lbctl run-speaker --preset"|"lbctl run-speaker --port"|"lbctl run-speaker --peer"|"lbctl run-speaker --socket"|"lbctl run-speaker --listen"|"lbctl run-speaker --log-format"|"lbctl run-speaker --log-level") skip=1 ;;
+            "lbctl run-speaker --node"|"lbctl run-speaker --published"|"lbctl run-speaker --state"|"lbctl run-speaker --interface"|"lbctl run-speaker --proxy"|"lbctl run-speaker --cluster"|"lbctl run-speaker --key-file"|"lbctl run-speaker --preset"|"lbctl run-speaker --port"|"lbctl run-speaker --peer"|"lbctl run-speaker --recheck-time"|"lbctl run-speaker --socket"|"lbctl run-speaker --listen"|"lbctl run-speaker --log-format"|"lbctl run-speaker --log-level") skip=1 ;;
             "lbctl where-is --via"|"lbctl where-is -i"|"lbctl where-is --interface"|"lbctl where-is --wait"|"lbctl where-is -o"|"lbctl where-is --output"|"lbctl where-is --state"|"lbctl where-is --published") skip=1 ;;
             "lbctl services -n"|"lbctl services --namespace"|"lbctl services --via"|"lbctl services --socket"|"lbctl services -o"|"lbctl services --output"|"lbctl services --state"|"lbctl services --published") skip=1 ;;
             "lbctl status --via"|"lbctl status --socket"|"lbctl status -o"|"lbctl status --output") skip=1 ;;
             "lbctl validate -o"|"lbctl validate --output") skip=1 ;;
+            "lbctl diff --against"|"lbctl diff --state"|"lbctl diff -o"|"lbctl diff --output") skip=1 ;;
+            "lbctl convert -n"|"lbctl convert --namespace") skip=1 ;;
             "lbctl explain -o"|"lbctl explain --output") skip=1 ;;
             "lbctl lab up --name"|"lbctl lab up --nodes"|"lbctl lab up -o"|"lbctl lab up --output") skip=1 ;;
             "lbctl lab down --name") skip=1 ;;
@@ -73,6 +77,7 @@ _lbctl() {
         "lbctl run-speaker --preset") COMPREPLY=($(compgen -W "fast default relaxed" -- "$cur")); return ;;
         "lbctl run-speaker --port") return ;;
         "lbctl run-speaker --peer") return ;;
+        "lbctl run-speaker --recheck-time") return ;;
         "lbctl run-speaker --socket") compopt -o filenames; COMPREPLY=($(compgen -f -- "$cur")); return ;;
         "lbctl run-speaker --listen") return ;;
         "lbctl run-speaker --log-format") COMPREPLY=($(compgen -W "console json" -- "$cur")); return ;;
@@ -93,6 +98,10 @@ _lbctl() {
         "lbctl status --socket") compopt -o filenames; COMPREPLY=($(compgen -f -- "$cur")); return ;;
         "lbctl status -o"|"lbctl status --output") COMPREPLY=($(compgen -W "table wide json yaml" -- "$cur")); return ;;
         "lbctl validate -o"|"lbctl validate --output") COMPREPLY=($(compgen -W "human json" -- "$cur")); return ;;
+        "lbctl diff --against") compopt -o filenames; COMPREPLY=($(compgen -f -- "$cur")); return ;;
+        "lbctl diff --state") compopt -o filenames; COMPREPLY=($(compgen -d -- "$cur")); return ;;
+        "lbctl diff -o"|"lbctl diff --output") COMPREPLY=($(compgen -W "human json" -- "$cur")); return ;;
+        "lbctl convert -n"|"lbctl convert --namespace") return ;;
         "lbctl explain -o"|"lbctl explain --output") COMPREPLY=($(compgen -W "human json" -- "$cur")); return ;;
         "lbctl lab up --name") return ;;
         "lbctl lab up --nodes") return ;;
@@ -118,13 +127,13 @@ _lbctl() {
     case "$path" in
         "lbctl")
             if [[ $cur == -* ]]; then COMPREPLY=($(compgen -W "--version -h --help" -- "$cur"))
-            else COMPREPLY=($(compgen -W "run-controller run-speaker where-is services status validate explain lab completion version" -- "$cur"))
+            else COMPREPLY=($(compgen -W "run-controller run-speaker where-is services status validate diff convert explain lab completion version" -- "$cur"))
             fi ;;
         "lbctl run-controller")
             if [[ $cur == -* ]]; then COMPREPLY=($(compgen -W "-c --config --source --state --cluster --key-file --interface --no-heartbeat --socket --listen --log-format --log-level -h --help" -- "$cur"))
             fi ;;
         "lbctl run-speaker")
-            if [[ $cur == -* ]]; then COMPREPLY=($(compgen -W "--node --published --state --interface --proxy --cluster --key-file --preset --port --peer --socket --listen --log-format --log-level -h --help" -- "$cur"))
+            if [[ $cur == -* ]]; then COMPREPLY=($(compgen -W "--node --published --state --interface --proxy --cluster --key-file --preset --port --peer --recheck-time --socket --listen --log-format --log-level -h --help" -- "$cur"))
             fi ;;
         "lbctl where-is")
             if [[ $cur == -* ]]; then COMPREPLY=($(compgen -W "--via -i --interface --wait -w --watch -o --output --state --published -h --help" -- "$cur"))
@@ -138,6 +147,13 @@ _lbctl() {
             fi ;;
         "lbctl validate")
             if [[ $cur == -* ]]; then COMPREPLY=($(compgen -W "-o --output --strict -h --help" -- "$cur"))
+            else compopt -o filenames; COMPREPLY=($(compgen -f -- "$cur"))
+            fi ;;
+        "lbctl diff")
+            if [[ $cur == -* ]]; then COMPREPLY=($(compgen -W "--against --state --patch -o --output -h --help" -- "$cur"))
+            fi ;;
+        "lbctl convert")
+            if [[ $cur == -* ]]; then COMPREPLY=($(compgen -W "-n --namespace -h --help" -- "$cur"))
             else compopt -o filenames; COMPREPLY=($(compgen -f -- "$cur"))
             fi ;;
         "lbctl explain")

@@ -157,6 +157,23 @@ _lbctl_explain() {
         '*:(CODE)...: '
 }
 
+_lbctl_convert() {
+    _arguments -S \
+        '(-n --namespace)'{-n,--namespace}'[For objects out of text that names none]:NAME: ' \
+        '(-h --help)'{-h,--help}'[Show this message and exit]' \
+        '*:PATH...:_files'
+}
+
+_lbctl_diff() {
+    _arguments -S \
+        '*'--against'[The configuration in force\: a file or folder; may be given more than once]:PATH:_files' \
+        '--state[The controllers folder\: who holds which address, and without --against the configuration too]:DIR:_files -/' \
+        '--patch[NEW is put over what is in force; what it does not name stays]' \
+        '(-o --output)'{-o,--output}'[Form of the answer]:human|json:(human json)' \
+        '(-h --help)'{-h,--help}'[Show this message and exit]' \
+        '*:NEW...: '
+}
+
 _lbctl_validate() {
     _arguments -S \
         '(-o --output)'{-o,--output}'[Form of the findings]:human|json:(human json)' \
@@ -210,6 +227,7 @@ _lbctl_run_speaker() {
         '--preset[Heartbeats\: fast 20 ms x 3, default 50 ms x 3, relaxed 300 ms x 3]:fast|default|relaxed:(fast default relaxed)' \
         '--port[UDP port of heartbeats]:PORT: ' \
         '*'--peer'[Another speaker, where multicast does not find it; may be given more than once]:ADDRESS: ' \
+        '--recheck-time[How often to look whether a quarantined address is free again]:SECONDS: ' \
         '--socket[Status socket]:PATH:_files' \
         '--listen[Serve the status by TCP too (port 7967); everybody who reaches it may read it]:HOST(\:PORT): ' \
         '--log-format[Form of the log on stderr]:console|json:(console json)' \
@@ -249,6 +267,8 @@ _lbctl() {
                 'services:Services, their addresses and who announces them.'
                 'status:How the daemon on this host is, and whom it hears.'
                 'validate:Check manifests; every finding with its line.'
+                'diff:What a configuration would change, before it does.'
+                'convert:Old MetalLB configuration to todays kinds.'
                 'explain:What a code of a finding means, an example, the fix.'
                 'lab:A cluster in network namespaces, to try things out.'
                 'completion:Print the completion script for a shell.'
@@ -263,6 +283,8 @@ _lbctl() {
                 services) _lbctl_services ;;
                 status) _lbctl_status ;;
                 validate) _lbctl_validate ;;
+                diff) _lbctl_diff ;;
+                convert) _lbctl_convert ;;
                 explain) _lbctl_explain ;;
                 lab) _lbctl_lab ;;
                 completion) _lbctl_completion ;;
