@@ -55,6 +55,7 @@ from lbctl.plan.search import (
     requested,
     second_address,
     texts_of,
+    whole,
 )
 from lbctl.plan.sharing import terms_from
 from lbctl.plan.space import told_of
@@ -77,13 +78,15 @@ _NOTHING = Expected((), (), "")
 @dataclass(slots=True)
 class _Draft:
     """A plan in the making. `lost`: addresses that a service held and may be given again. `hopeless`: kinds of service
-    for which there is nothing. `asking`: holders who ask for other addresses than they have."""
+    for which there is nothing. `asking`: holders who ask for other addresses than they have. `cut`: the addresses in no
+    pool any more, of holders of which half is left."""
 
     grants: list[Grant] = field(default_factory=list)
     releases: list[Release] = field(default_factory=list)
     amendments: list[Amendment] = field(default_factory=list)
     pending: dict[ServiceKey, tuple[Refusal, ...]] = field(default_factory=dict)
     asking: list[Wish] = field(default_factory=list)
+    cut: dict[ServiceKey, Codes] = field(default_factory=dict)
     lost: dict[ServiceKey, Codes] = field(default_factory=dict)
     hopeless: dict[object, tuple[Refusal, ...]] = field(default_factory=dict)
 
@@ -189,11 +192,15 @@ def _keep(memo: AllocationMemo, allocation: Allocation, draft: _Draft) -> tuple[
         return wish.refusal.reason, wish.refusal.detail
     codes = codes_of(allocation)
     pools = _homes(memo, allocation, codes)
-    if not pools:
+    homeless = tuple(code for code, name in zip(codes, pools, strict=True) if not name)
+    if homeless:
         unread = memo.unread.pools
         if allocation.pool in unread or (allocation.second_pool and allocation.second_pool in unread):
             return _keep_unseen(memo, allocation)
-        return Reason.ADDRESS_IN_NO_POOL, f"no pool has {texts_of(codes)}"
+        if wish.requested or len(homeless) == len(codes):
+            return _in_no_pool(homeless)
+        # What is left of two is not given away before it is known whether half will do.
+        codes, pools = tuple(code for code in codes if code not in homeless), tuple(filter(None, pools))
     refused = _pools_refuse(memo, wish, codes, pools)
     if refused is not None:
         return refused
@@ -210,10 +217,12 @@ def _keep(memo: AllocationMemo, allocation: Allocation, draft: _Draft) -> tuple[
     _hold(memo, wish, kept, kept_pools)
     if _in_quarantine(memo, wish, kept, kept_pools):
         memo.moving[key] = wish.rank
-    if len(kept) < len(codes):
+    if homeless and key in memo.half:
+        draft.cut[key] = homeless
+    elif len(kept) < len(allocation.addresses):
         draft.releases.append(Release(allocation=allocation, reason=Reason.SUPERSEDED, detail=Reason.FAMILIES_CHANGED))
         _grant(wish, kept, kept_pools, GrantCause.FAMILY_DROPPED, draft)
-        _free(memo, key, tuple(code for code in codes if code not in kept))
+        _free(memo, key, tuple(code for code in codes_of(allocation) if code not in kept))
     elif pools != pools_of(allocation) or wish.terms.text != memo.remembered.terms.get(key, ""):
         pool, second_pool = _written(pools)
         draft.amendments.append(
@@ -242,19 +251,21 @@ def _requests_changed(codes: Codes, wish: Wish) -> tuple[Reason, str]:
     return Reason.REQUESTED_ADDRESS_CHANGED, f"from {texts_of(codes)} to {texts_of(wish.requested)}"
 
 
+def _in_no_pool(codes: Codes) -> tuple[Reason, str]:
+    return Reason.ADDRESS_IN_NO_POOL, f"no pool has {texts_of(codes)}"
+
+
 def _homes(memo: AllocationMemo, allocation: Allocation, codes: Codes) -> Names:
-    """The pool of each address: as the ledger has it, else one that has them all, else one each; empty where an address
-    is in none."""
+    """The pool of each address: as the ledger has it, else one that has them all, else one each; "" where it is in
+    none."""
     recorded = pools_of(allocation)
     homes = [memo.space.homes(code) for code in codes]
     if all(name in names for name, names in zip(recorded, homes, strict=True)):
         return recorded
-    if not all(homes):
-        return ()
     common = memo.space.pools_of(codes)
     if common:
         return (allocation.pool if allocation.pool in common else common[0],) * len(codes)
-    return tuple(name if name in names else names[0] for name, names in zip(recorded, homes, strict=True))
+    return tuple(name if name in names else next(iter(names), "") for name, names in zip(recorded, homes, strict=True))
 
 
 def _pools_refuse(memo: AllocationMemo, wish: Wish, codes: Codes, pools: Names) -> tuple[Reason, str] | None:
@@ -346,11 +357,15 @@ def _add_second_families(memo: AllocationMemo, draft: _Draft) -> None:
         wish, held = memo.wishes[key], memo.held[key]
         found = second_address(memo, wish, held)
         allocation = memo.world.allocations[key]
+        homeless = draft.cut.get(key, ())
         if isinstance(found, Found):
             _let_go(memo, key)
             _hold(memo, wish, found.codes, found.pools)
-            _supersede(allocation, (Reason.SUPERSEDED, ""), draft)
+            _supersede(allocation, _in_no_pool(homeless) if homeless else (Reason.SUPERSEDED, ""), draft)
             _grant(wish, found.codes, found.pools, found.cause, draft)
+            _free(memo, key, homeless)
+        elif wish.family.partial and homeless:
+            _settle_for_half(memo, wish, found, homeless, draft)
         elif wish.family.partial:
             draft.pending[key] = found
         else:
@@ -358,8 +373,24 @@ def _add_second_families(memo: AllocationMemo, draft: _Draft) -> None:
             _let_go(memo, key)
             memo.moving.pop(key, None)
             draft.amendments[:] = [item for item in draft.amendments if item.allocation is not allocation]
-            _release(memo, allocation, (Reason.FAMILIES_CHANGED, "; ".join(map(str, found))), draft)
+            changed = (Reason.FAMILIES_CHANGED, "; ".join(map(str, found)))
+            _release(memo, allocation, _in_no_pool(homeless) if homeless else changed, draft)
             _wait(memo, wish)
+
+
+def _settle_for_half(
+    memo: AllocationMemo, wish: Wish, lacking: tuple[Refusal, ...], homeless: Codes, draft: _Draft
+) -> None:
+    """Half of what it had is in no pool any more: another pool that has both families, or else what is left."""
+    allocation, held = memo.world.allocations[wish.key], _let_go(memo, wish.key)
+    found = whole(memo, wish, memo.matcher.choice(wish.service))
+    if found is None:
+        found = Found(held.codes, held.pools, GrantCause.FAMILY_DROPPED)
+        draft.pending[wish.key] = lacking
+    _hold(memo, wish, found.codes, found.pools)
+    _supersede(allocation, _in_no_pool(homeless), draft)
+    _grant(wish, found.codes, found.pools, found.cause, draft)
+    _free(memo, wish.key, tuple(code for code in codes_of(allocation) if code not in found.codes))
 
 
 def _supersede(allocation: Allocation, why: tuple[Reason, str], draft: _Draft) -> None:

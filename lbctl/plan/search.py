@@ -218,6 +218,16 @@ def from_choice(memo: AllocationMemo, wish: Wish, choice: PoolChoice, lost: Code
     return (*refusals, *choice.refusals)
 
 
+def whole(memo: AllocationMemo, wish: Wish, choice: PoolChoice) -> Found | None:
+    """Every family, from one of the pools that the service may have them from."""
+    if wish.service.load_balancer.pools_by_family:
+        return None
+    asked = _asked_pools(wish)
+    tiers = ((GrantCause.REQUESTED_POOL, _usable(memo, wish, asked)[0]),) if asked else choice.tiers
+    tried = (_whole(memo, wish, names, cause, (), []) for cause, names in tiers)
+    return next((found for found in tried if found is not None), None)
+
+
 def _from_pools(
     memo: AllocationMemo, wish: Wish, names: Names, cause: GrantCause, own: Codes
 ) -> Found | tuple[Refusal, ...]:

@@ -12,14 +12,17 @@ from tests.plan.dumb import Held, Why, dumb_plan
 
 def outcome(cluster: Cluster, plan: AllocationPlan) -> dict[ServiceKey, Held]:
     """Who has what once the plan is committed."""
-    has = {key: Held(each.addresses, each.pool) for key, each in cluster.state.allocations.items()}
+    before = cluster.state.allocations
+    has = {key: Held(each.addresses, tuple(map(each.pool_of, each.addresses))) for key, each in before.items()}
     for release in plan.releases:
         del has[release.allocation.service]
-    for amendment in plan.amendments:
-        has[amendment.allocation.service].pool = amendment.pool
+    for each in plan.amendments:
+        key, count = each.allocation.service, len(each.allocation.addresses)
+        has[key] = Held(each.allocation.addresses, (each.pool, each.second_pool or each.pool)[:count])
     for grant in plan.grants:
         assert grant.service not in has, "what it had is released first"
-        has[grant.service] = Held(grant.addresses, grant.pool)
+        pools = (grant.pool, grant.second_pool or grant.pool)[: len(grant.addresses)]
+        has[grant.service] = Held(grant.addresses, pools)
     return has
 
 
@@ -52,6 +55,6 @@ def _short(value: object) -> str:
 def compare(cluster: Cluster, plan: AllocationPlan, ours: str | None = None) -> None:
     """The plan for the cluster as it is, and what the dumb one makes of it: the same, or this fails."""
     now = replace(cluster.world, allocations=cluster.state.allocations)
-    dumb = dumb_plan(now, cluster.state.remembered, ours)
+    dumb = dumb_plan(now, cluster.state.remembered, cluster.now, ours)
     assert outcome(cluster, plan) == dumb.held, f"the dumb one disagrees\n{describe(cluster)}"
     assert reasons(plan) == dumb.pending, f"the dumb one has other reasons\n{describe(cluster)}"

@@ -5,15 +5,15 @@
     put x ip=192.0.2.3
     x has 192.0.2.3 from a
 
-What happens. Each line is planned and committed until nothing is left to do; pools and namespaces change together, up to
-the next line of another kind.
+What happens. Each line is planned and committed until nothing is left to do; pools and namespaces change together, up
+to the next line of another kind.
     pool NAME RANGE... [manual] [buggy] [priority=N] [for=NAMESPACE,..] [for-labels=K:V] [for-services=K:V|K:V]
                        [cooling=SECONDS] [exclude=RANGE,..] [lru] [protected]
     no pool NAME
     namespace NAME [K:V..]
-    put NAME [WORD..] [+ NAME [WORD..]]...       at once; a name that is there is edited. `put x` alone asks for nothing
-        ports=80,53/UDP ip=A[,A] pool=P pools=P,P share=KEY local select=K:V labels=K:V v4 v6 v4v6 v6v4 single prefer require
-        cluster=A[,A] type=T class=C created=T
+    put NAME [WORD..] [+ NAME [WORD..]]...       at once; a name that is there is edited. `put x` asks for nothing
+        ports=80,53/UDP ip=A[,A] pool=P pools=P,P share=KEY local select=K:V labels=K:V cluster=A[,A] type=T class=C
+        created=T v4 v6 v4v6 v6v4 single prefer require
     delete NAME..
     restart                                      what is in the memo is gone; the ledger is there
     wait SECONDS
@@ -188,7 +188,7 @@ class Scenario:
             case "lost":
                 assert self.lost.get(name) == words[0], f"lost for {self.lost.get(name)}"
             case "kept":
-                assert cluster.state.allocations[key(name)] == self.before[key(name)]
+                assert cluster.state.allocations[key(name)].id == self.before[key(name)].id
                 assert name not in self.lost
             case "by":
                 assert self.causes.get(name) == words[0], f"given by {self.causes.get(name)}"

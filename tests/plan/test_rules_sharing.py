@@ -397,9 +397,10 @@ delete x
 y kept
 y has 192.0.2.0
 
-== 3.4 twenty services of five ports on four addresses
+== 3.4 many services of two ports on four addresses
 pool a 192.0.2.0/30
-put s1 share=k ports=1 + s2 share=k ports=2 + s3 share=k ports=1 + s4 share=k ports=2 + s5 share=k ports=1 + s6 share=k ports=1
+put s1 share=k ports=1 + s2 share=k ports=2 + s3 share=k ports=1 + s4 share=k ports=2
+put s5 share=k ports=1 + s6 share=k ports=1
 grants are 192.0.2.0*2 192.0.2.1*2 192.0.2.2*1 192.0.2.3*1
 
 == 3.4 several keys side by side
