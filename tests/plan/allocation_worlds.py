@@ -11,6 +11,7 @@ from lbctl.controller.records import Batch, LedgerState
 from lbctl.model.address import AddressRange, Family
 from lbctl.model.node import Namespace
 from lbctl.model.pool import OnConflict, Pool, PoolOptions, ServiceAllocation
+from lbctl.model.reservation import Quarantine, Reservation
 from lbctl.model.selector import LabelSelector
 from lbctl.model.service import (
     FamilyPolicy,
@@ -213,3 +214,22 @@ class Cluster:
 
     def text(self, name: str) -> str:
         return "; ".join(map(str, self.plan.pending.get(key(name), ())))
+
+
+def reserve(cluster: Cluster, name: str, *addresses: str, home: str = "a") -> Cluster:
+    """Makes the ledger say that these addresses are for that service alone."""
+    kept = Reservation(service=key(name), addresses=tuple(map(ip_address, addresses)), pool=home, since_unix=0.0)
+    before = cluster.state.remembered
+    remembered = replace(before, reserved={**before.reserved, kept.service: kept})
+    cluster.state = replace(cluster.state, remembered=remembered)
+    return cluster
+
+
+def quarantine(cluster: Cluster, *addresses: str) -> Cluster:
+    """Makes the ledger say that a foreign machine answers for just these addresses."""
+    found = {
+        address: Quarantine(address=address, mac="02:00:00:00:00:66", node="n1", interface="eth1", since_unix=0.0)
+        for address in map(ip_address, addresses)
+    }
+    cluster.state = replace(cluster.state, remembered=replace(cluster.state.remembered, quarantined=found))
+    return cluster

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from lbctl.controller.records import users_of
 from lbctl.model.allocation import Allocation
 from lbctl.model.node import Namespace
-from lbctl.model.pool import Pool
+from lbctl.model.pool import Choice, OnConflict, Pool
 from lbctl.model.service import FamilyPolicy, Service, ServiceType, TrafficPolicy
 from lbctl.plan.allocate import AllocationPlan, allocate
 from lbctl.plan.sharing import refusal_between, terms_of
-from tests.plan.allocation_worlds import V4, V6, Cluster, pool, selector, service, world
+from tests.plan.allocation_worlds import V4, V6, Cluster, pool, quarantine, reserve, selector, service, world
 
 _NAMESPACES = ("red", "blue")
 _TIERS = ("gold", "iron")
@@ -49,6 +49,12 @@ def pools(draw: st.DrawFn) -> list[Pool]:
                 namespaces=draw(st.sampled_from([(), (), (), ("red",)])),
                 namespace_selectors=draw(st.sampled_from([(), (), (), (selector(tier="gold"),)])),
                 service_selectors=draw(st.sampled_from([(), (), (), (selector(app="web"),)])),
+                exclude=draw(
+                    st.sampled_from(["", "", "", f"10.{number}.0.1-10.{number}.0.2", f"fd00:{number}::1/128"])
+                ),
+                cooling_time=draw(st.sampled_from([0.0, 3.0, 60.0])),
+                choice=draw(st.sampled_from([Choice.LOWEST, *Choice])),
+                on_conflict=draw(st.sampled_from([*OnConflict])),
             )
         )
     return made
@@ -64,6 +70,8 @@ def services(draw: st.DrawFn) -> Service:
             st.sampled_from(["", "", "", "", "10.0.0.1", "10.0.0.2", "10.1.0.1", "fd00:1::1", "10.0.0.1 fd00:0::1"])
         ),
         from_pool=draw(st.sampled_from([None, None, None, None, "p0", "p1", "p9"])),
+        from_pools=draw(st.sampled_from(["", "", "", "", "p0 p1", "p1 p2 p0", "p9 p0"])),
+        on_conflict=draw(st.sampled_from([None, None, *OnConflict])),
         share=draw(st.sampled_from([None, None, "k", "k", "l"])),
         policy=draw(st.sampled_from([*TrafficPolicy, TrafficPolicy.CLUSTER])),
         select=draw(st.sampled_from([{}, {"app": "web"}])),
@@ -106,10 +114,23 @@ def impositions(draw: st.DrawFn) -> _Change:
     return impose
 
 
+_SOME = ("10.0.0.0", "10.0.0.1", "10.0.0.2", "10.1.0.1", "fd00:0::1", "fd00:1::1", "fd00:1::2")
+
+
 @st.composite
 def changes(draw: st.DrawFn) -> _Change:
-    """What may happen next: mostly to services, sometimes to pools or namespaces."""
-    match draw(st.integers(0, 9)):
+    """What may happen next: mostly to services, sometimes to pools, namespaces or what is kept of addresses."""
+    match draw(st.integers(0, 12)):
+        case 10:
+            bad = draw(st.lists(st.sampled_from(_SOME), max_size=2, unique=True))
+            return lambda cluster: quarantine(cluster, *bad)
+        case 11:
+            whose = f"{draw(st.sampled_from(_NAMESPACES))}/s{draw(st.integers(0, 5))}"
+            kept = draw(st.lists(st.sampled_from(_SOME), min_size=1, max_size=2, unique_by=lambda text: ":" in text))
+            return lambda cluster: reserve(cluster, whose, *sorted(kept, key=lambda text: ":" in text), home="p0")
+        case 12:
+            seconds = draw(st.sampled_from([2.0, 10.0, 100.0, -5.0]))
+            return lambda cluster: cluster.wait(seconds)
         case 0:
             new_pools = draw(pools())
             return lambda cluster: cluster.become(pools=new_pools)
@@ -143,8 +164,8 @@ def _check(cluster: Cluster) -> None:
         if set(allocations[one].addresses) & set(allocations[two].addresses):
             assert refusal_between(terms_of(services[one]), terms_of(services[two])) is None, (one, two)
     for key, allocation in allocations.items():
-        home = cluster.world.pools[allocation.pool]
         for address in allocation.addresses:
+            home = cluster.world.pools[allocation.pool_of(address)]
             assert any(address in part for part in home.ranges), (key, address)
             assert not (home.avoid_buggy_ips and address.version == 4 and int(address) & 255 in (0, 255))
         asked = services[key].load_balancer.requested
@@ -196,7 +217,7 @@ def test_the_order_of_the_input_does_not_matter(start: list[Pool], wanted: list[
     plan = cluster.look(memo=False)
     shuffled = random.sample(wanted, len(wanted)), random.sample(start, len(start))
     other = replace(world(shuffled[1], shuffled[0]), allocations=cluster.state.allocations)
-    assert allocate(other, cluster.state.remembered)[0] == plan
+    assert allocate(other, cluster.state.remembered, now_unix=cluster.now)[0] == plan
 
 
 @settings(max_examples=120, deadline=None)
@@ -212,3 +233,26 @@ def test_a_newcomer_takes_nothing_from_anybody(start: list[Pool], events: list[_
     cluster.put(newcomer)
     for key, allocation in before.items():
         assert set(allocation.addresses) <= set(cluster.state.allocations[key].addresses)
+
+
+@settings(max_examples=120, deadline=None)
+@given(pools(), st.lists(changes(), min_size=1, max_size=12))
+def test_nobody_is_newly_given_what_is_kept_back(start: list[Pool], events: list[_Change]) -> None:
+    """Not what is excluded, what is reserved for another, what is in quarantine."""
+    cluster = Cluster(*start)
+    for change in events:
+        change(cluster)
+        cluster.now += 1
+        before = {key: set(item.addresses) for key, item in cluster.state.allocations.items()}
+        plan = cluster.look()
+        kept = cluster.state.remembered
+        for grant in plan.grants:
+            for at, address in enumerate(grant.addresses):
+                if address in before.get(grant.service, ()):
+                    continue
+                home = cluster.world.pools[grant.second_pool if at and grant.second_pool else grant.pool]
+                assert not any(address in part for part in home.options.excluded)
+                assert address not in kept.quarantined
+                others = [key for key, item in kept.reserved.items() if address in item.addresses]
+                assert not others or grant.service in others
+        cluster.commit(plan)

@@ -1,4 +1,4 @@
-"""Addresses that were freed: the last choice for a while, or for as long as they were used more recently than others."""
+"""Addresses that were freed: the last choice for a while, or for as long as others were not used more recently."""
 
 from __future__ import annotations
 

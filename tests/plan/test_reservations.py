@@ -9,31 +9,25 @@ from typing import Any
 import pytest
 
 from lbctl.model.address import Family
-from lbctl.model.reservation import Quarantine, Reservation
+from lbctl.model.reservation import Reservation
 from lbctl.plan.reason import GrantCause, Reason, Refusal
 from lbctl.plan.reserve import choose_reservation
-from tests.plan.allocation_worlds import PREFER, REQUIRE, V4, V6, Cluster, key, pool, selector, service
+from tests.plan.allocation_worlds import (
+    PREFER,
+    REQUIRE,
+    V4,
+    V6,
+    Cluster,
+    key,
+    pool,
+    quarantine,
+    reserve,
+    selector,
+    service,
+)
 
 A = pool("a", "192.0.2.0/30")
 BOTH = pool("both", "192.0.2.0/30", "2001:db8::/126")
-
-
-def reserve(cluster: Cluster, name: str, *addresses: str, home: str = "a") -> Cluster:
-    kept = Reservation(service=key(name), addresses=tuple(map(ip_address, addresses)), pool=home, since_unix=0.0)
-    before = cluster.state.remembered
-    cluster.state = replace(cluster.state, remembered=replace(before, reserved={**before.reserved, kept.service: kept}))
-    return cluster
-
-
-def quarantine(cluster: Cluster, *addresses: str) -> Cluster:
-    found = {
-        ip_address(text): Quarantine(
-            address=ip_address(text), mac="02:00:00:00:00:66", node="n1", interface="eth1", since_unix=0.0
-        )
-        for text in addresses
-    }
-    cluster.state = replace(cluster.state, remembered=replace(cluster.state.remembered, quarantined=found))
-    return cluster
 
 
 # Who gets them -------------------------------------------------------------------------------------------------------

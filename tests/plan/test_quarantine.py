@@ -1,0 +1,109 @@
+"""Addresses that a foreign machine answers for: given to nobody, kept by who has them unless they want to move."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from lbctl.model.pool import OnConflict
+from lbctl.plan.reason import Reason
+from tests.plan.allocation_worlds import PREFER, REQUIRE, Cluster, pool, quarantine, reserve, service
+
+A = pool("a", "192.0.2.0/30")
+MOVE, STAY = OnConflict.REALLOCATE, OnConflict.QUARANTINE
+
+
+def test_it_is_given_to_nobody() -> None:
+    cluster = quarantine(Cluster(A), "192.0.2.0").put(service("x"))
+    assert cluster.addresses("x") == "192.0.2.1"
+
+
+def test_nor_to_who_asks_for_it() -> None:
+    cluster = quarantine(Cluster(A), "192.0.2.0").put(service("x", ip="192.0.2.0"))
+    assert cluster.text("x") == "192.0.2.0: quarantined (02:00:00:00:00:66 answers for it, seen by n1 eth1)"
+
+
+def test_nor_to_who_would_share_it() -> None:
+    cluster = quarantine(Cluster(A).put(service("x", share="k")), "192.0.2.0").put(service("y", share="k", ports="81"))
+    assert cluster.addresses("y") == "192.0.2.1"
+
+
+def test_a_full_pool_says_what_is_quarantined() -> None:
+    cluster = quarantine(Cluster(pool("a", "192.0.2.0/31")), "192.0.2.0").put(service("x")).put(service("y"))
+    assert cluster.text("y") == "a: pool_exhausted (of 2 IPv4 addresses 1 in use, 1 quarantined)"
+
+
+def test_once_cleared_it_is_like_any_other() -> None:
+    cluster = quarantine(quarantine(Cluster(A), "192.0.2.0").put(service("x"))).put(service("y"))
+    assert cluster.addresses("y") == "192.0.2.0"
+
+
+@pytest.mark.parametrize(
+    ("of_pool", "of_service", "moves"),
+    [(STAY, None, False), (MOVE, None, True), (STAY, MOVE, True), (MOVE, STAY, False), (STAY, STAY, False)],
+)
+def test_who_holds_it_moves_if_service_or_pool_say_so(
+    of_pool: OnConflict, of_service: OnConflict | None, moves: bool
+) -> None:
+    cluster = Cluster(pool("a", "192.0.2.0/30", on_conflict=of_pool)).put(service("x", on_conflict=of_service))
+    plan = quarantine(cluster, "192.0.2.0").look()
+    assert [item.reason for item in plan.releases] == [Reason.ADDRESS_CONFLICT] * moves
+    cluster.settle()
+    assert cluster.addresses("x") == ("192.0.2.1" if moves else "192.0.2.0")
+
+
+def test_the_release_names_the_machine() -> None:
+    cluster = quarantine(Cluster(A).put(service("x", on_conflict=MOVE)), "192.0.2.0")
+    (release,) = cluster.look().releases
+    assert release.detail == "192.0.2.0: 02:00:00:00:00:66 answers for it, seen by n1 eth1"
+
+
+def test_it_moves_when_it_starts_to_want_to() -> None:
+    cluster = quarantine(Cluster(A).put(service("x")), "192.0.2.0").settle()
+    assert cluster.put(service("x", on_conflict=MOVE)).addresses("x") == "192.0.2.1"
+
+
+def test_it_stays_until_there_is_another() -> None:
+    cluster = Cluster(pool("a", "192.0.2.0/31")).put(service("x", on_conflict=MOVE)).put(service("y"))
+    quarantine(cluster, "192.0.2.0").settle()
+    assert cluster.addresses("x") == "192.0.2.0"
+    assert cluster.why("x") == {"192.0.2.0": Reason.QUARANTINED, "a": Reason.POOL_EXHAUSTED}
+    cluster.delete("y")
+    assert cluster.addresses("x") == "192.0.2.1"
+    assert not cluster.plan.pending
+
+
+@pytest.mark.parametrize("wanted", [{"ip": "192.0.2.0"}, {}], ids=["requested", "reserved"])
+def test_who_wants_this_very_address_stays(wanted: dict[str, Any]) -> None:
+    cluster = Cluster(A) if wanted else reserve(Cluster(A), "x", "192.0.2.0")
+    quarantine(cluster.put(service("x", on_conflict=MOVE, **wanted)), "192.0.2.0").settle()
+    assert cluster.addresses("x") == "192.0.2.0"
+
+
+@pytest.mark.parametrize("stack", [PREFER, REQUIRE])
+def test_of_two_addresses_only_the_bad_one_changes(stack: Any) -> None:
+    both = pool("p", "192.0.2.0/30", "2001:db8::/126", on_conflict=MOVE)
+    cluster = quarantine(Cluster(both).put(service("x", stack=stack)), "192.0.2.0").settle()
+    assert cluster.addresses("x") == "192.0.2.1 2001:db8::"
+
+
+def test_it_does_not_give_up_a_family_to_move() -> None:
+    both = pool("p", "192.0.2.0/32", "2001:db8::/126", on_conflict=MOVE)
+    cluster = quarantine(Cluster(both).put(service("x", stack=PREFER)), "192.0.2.0").settle()
+    assert cluster.addresses("x") == "192.0.2.0 2001:db8::"
+    assert "192.0.2.0" in cluster.why("x")
+
+
+def test_those_who_share_it_move_together_as_far_as_they_want_to() -> None:
+    cluster = Cluster(A)
+    for name, port in (("x", "80"), ("y", "81"), ("z", "82")):
+        cluster.put(service(name, share="k", ports=port, on_conflict=STAY if name == "z" else MOVE))
+    quarantine(cluster, "192.0.2.0").settle()
+    assert [cluster.addresses(name) for name in "xyz"] == ["192.0.2.1", "192.0.2.1", "192.0.2.0"]
+
+
+def test_a_service_that_has_one_family_and_wants_two_moves_first_and_gets_the_other_then() -> None:
+    cluster = Cluster(pool("p", "192.0.2.0/30", on_conflict=MOVE)).put(service("x", stack=PREFER))
+    quarantine(cluster, "192.0.2.0").become(pools=[pool("p", "192.0.2.0/30", "2001:db8::/126", on_conflict=MOVE)])
+    assert cluster.settle().addresses("x") == "192.0.2.1 2001:db8::"
