@@ -97,7 +97,7 @@ _lbctl() {
         "lbctl status --via") return ;;
         "lbctl status --socket") compopt -o filenames; COMPREPLY=($(compgen -f -- "$cur")); return ;;
         "lbctl status -o"|"lbctl status --output") COMPREPLY=($(compgen -W "table wide json yaml" -- "$cur")); return ;;
-        "lbctl validate -o"|"lbctl validate --output") COMPREPLY=($(compgen -W "human json" -- "$cur")); return ;;
+        "lbctl validate -o"|"lbctl validate --output") COMPREPLY=($(compgen -W "human concise json sarif github" -- "$cur")); return ;;
         "lbctl diff --against") compopt -o filenames; COMPREPLY=($(compgen -f -- "$cur")); return ;;
         "lbctl diff --state") compopt -o filenames; COMPREPLY=($(compgen -d -- "$cur")); return ;;
         "lbctl diff -o"|"lbctl diff --output") COMPREPLY=($(compgen -W "human json" -- "$cur")); return ;;
@@ -146,7 +146,7 @@ _lbctl() {
             if [[ $cur == -* ]]; then COMPREPLY=($(compgen -W "--via --socket -o --output -h --help" -- "$cur"))
             fi ;;
         "lbctl validate")
-            if [[ $cur == -* ]]; then COMPREPLY=($(compgen -W "-o --output --strict -h --help" -- "$cur"))
+            if [[ $cur == -* ]]; then COMPREPLY=($(compgen -W "-o --output --strict --show-allowed -h --help" -- "$cur"))
             else compopt -o filenames; COMPREPLY=($(compgen -f -- "$cur"))
             fi ;;
         "lbctl diff")

@@ -80,8 +80,9 @@ complete -c lbctl -n '__lbctl_at status' -l socket -r -F -d 'Status socket of a 
 complete -c lbctl -n '__lbctl_at status' -s o -l output -x -a 'table wide json yaml' -d 'Form of the answer'
 complete -c lbctl -n '__lbctl_at status' -s h -l help -d 'Show this message and exit'
 complete -c lbctl -n '__lbctl_at validate' -F
-complete -c lbctl -n '__lbctl_at validate' -s o -l output -x -a 'human json' -d 'Form of the findings'
+complete -c lbctl -n '__lbctl_at validate' -s o -l output -x -a 'human concise json sarif github' -d 'Form of the findings'
 complete -c lbctl -n '__lbctl_at validate' -l strict -d 'Warnings count as findings too'
+complete -c lbctl -n '__lbctl_at validate' -l show-allowed -d 'Print findings that comments allow, too'
 complete -c lbctl -n '__lbctl_at validate' -s h -l help -d 'Show this message and exit'
 complete -c lbctl -n '__lbctl_at diff' -l against -r -F -d 'The configuration in force: a file or folder; may be given more than once'
 complete -c lbctl -n '__lbctl_at diff' -l state -x -a '(__fish_complete_directories)' -d 'The controller\'s folder: who holds which address, and without --against the configuration too'

@@ -176,8 +176,9 @@ _lbctl_diff() {
 
 _lbctl_validate() {
     _arguments -S \
-        '(-o --output)'{-o,--output}'[Form of the findings]:human|json:(human json)' \
+        '(-o --output)'{-o,--output}'[Form of the findings]:human|concise|json|sarif|github:(human concise json sarif github)' \
         '--strict[Warnings count as findings too]' \
+        '--show-allowed[Print findings that comments allow, too]' \
         '(-h --help)'{-h,--help}'[Show this message and exit]' \
         '*:PATH...:_files'
 }

@@ -10,7 +10,18 @@ from pathlib import Path
 from typing import Any
 
 from lbctl.cli.options import DEFAULT_CONTROLLER_SOCKET, DEFAULT_SPEAKER_SOCKET, NONE_HERE
-from lbctl.cli.whereabouts import Answer, Judgement, Seen, Verdict, Whereabouts, judge, planned_from, said_from, worst
+from lbctl.cli.whereabouts import (
+    Answer,
+    Judgement,
+    Seen,
+    Verdict,
+    Whereabouts,
+    judge,
+    planned_from,
+    quarantined_from,
+    said_from,
+    worst,
+)
 from lbctl.net.probe import Evidence, Unseen
 from lbctl.net.rtnetlink import neighbors
 from lbctl.net.status_client import AskError, AskFailure, DaemonAddress, UnixAddress, ask
@@ -125,6 +136,7 @@ def _whereabouts(told: Told, evidence: Evidence, window: float) -> Whereabouts:
         pool=vip["pool"] if vip else None,
         allocation_id=vip["allocation_id"] if vip else None,
         planned=planned_from(vip["planned"]) if vip else None,
+        quarantine=quarantined_from(vip.get("quarantine")) if vip else None,
         said=said,
         seen=_seen(told, evidence, {claim.node for claim in said or ()}, window),
         liveness={str(member["node"]): str(member["state"]) for member in told.members},
@@ -206,6 +218,7 @@ def _vip_document(told: Told, known: Whereabouts, judgement: Judgement) -> dict[
         "owner": judgement.owner,
         "findings": [{"finding": finding.value, "message": message} for finding, message in judgement.findings],
         "planned": vip.get("planned"),
+        "quarantine": vip.get("quarantine"),
         "said": vip.get("said", []) if known.said is not None else None,
         "seen": {
             "interface": seen.interface,

@@ -166,6 +166,8 @@ def _verdict(report: Report, known: Whereabouts, judgement: Judgement) -> str:
 
 
 def _why_unowned(known: Whereabouts) -> str:
+    if (found := known.quarantine) is not None:
+        return f": quarantined, {found.mac} answers on {found.interface} (seen by {found.node})"
     if known.planned is None:
         return ""
     if known.planned.owner is None:

@@ -7,7 +7,7 @@ what stations on the wire answered just now. Said counts as evidence beside the 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -124,6 +124,15 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Quarantined:
+    """Why nobody announces an address: a foreign machine answered for it when it was probed, where, and who saw it."""
+
+    mac: str
+    interface: str
+    node: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Whereabouts:
     """All that is known of one address. `planned` or `said` None = could not be asked."""
 
@@ -131,6 +140,7 @@ class Whereabouts:
     pool: str | None = None
     allocation_id: int | None = None
     planned: Planned | None = None
+    quarantine: Quarantined | None = None
     said: tuple[Said, ...] | None = None
     seen: Seen = field(default_factory=Seen)
     liveness: Mapping[str, str] = field(default_factory=dict)
@@ -154,6 +164,9 @@ def judge(whereabouts: Whereabouts) -> Judgement:
     """Compares the three sides of one address."""
     seen, said = whereabouts.seen, whereabouts.said
     owner = _owner(said or ())
+    if owner is None and (found := whereabouts.quarantine) is not None:
+        # That this one answers is why nobody has it.
+        seen = replace(seen, answers=tuple(answer for answer in seen.answers if answer.mac != found.mac))
     of_wire = _of_wire(owner, said, seen) if whereabouts.is_vip else []
     findings = [*_of_claims(said or ()), *of_wire, *_notes(owner, whereabouts)]
     if any(finding not in _NOTES for finding, _ in findings):
@@ -244,6 +257,11 @@ def planned_from(value: Mapping[str, Any]) -> Planned:
             for each in value.get("candidates", ())
         ),
     )
+
+
+def quarantined_from(value: Mapping[str, Any] | None) -> Quarantined | None:
+    """`quarantine` of the status API's answer."""
+    return Quarantined(mac=value["mac"], interface=value["interface"], node=value["node"]) if value else None
 
 
 def said_from(value: Mapping[str, Any]) -> Said:

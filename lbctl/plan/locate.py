@@ -5,18 +5,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from ipaddress import ip_address
 
 from lbctl.model.address import IPAddress, family_of
 from lbctl.model.claim import Claim
 from lbctl.model.member import Member
+from lbctl.model.reservation import Quarantine
 from lbctl.model.service import ServiceKey, ServiceType
 from lbctl.model.snapshot import Snapshot, World
 from lbctl.plan.elect import Assignment, Candidate, ElectMemo, candidates, elect
 from lbctl.plan.eligible import OwnInterfaces
+from lbctl.plan.quarantine import refusal_of
+from lbctl.plan.reason import Reason
 
 SCHEMA = "lbctl.io/where/v1"
 
@@ -131,6 +134,11 @@ def _not_allocated(world: World, target: str, address: IPAddress) -> Located:
     if not pools:
         return Located(target=target, error=NotFound.IN_NO_POOL, message=f"{address} is no VIP: no pool has it")
     message = f"no service holds {address}; it is free in pool {pools[0]}"
+    if (found := world.quarantined.get(address)) is not None:
+        message = (
+            f"no service holds {address}, and none is given it: it is quarantined, "
+            f"{found.mac} answers on {found.interface} (seen by {found.node})"
+        )
     return Located(target=target, error=NotFound.NOT_ALLOCATED, message=message)
 
 
@@ -186,20 +194,28 @@ def member_document(member: Member) -> dict[str, object]:
         "since_unix": member.since_unix,
         "addresses": [str(address) for address in member.addresses],
         "macs": [list(pair) for pair in member.macs],
+        "conflicts": [
+            {"address": str(each.address), "mac": each.mac or None, "interface": each.interface}
+            for each in member.conflicts
+        ],
     }
 
 
 def _vip_document(vip: LocatedVIP, previous: Mapping[IPAddress, str]) -> dict[str, object]:
     planned = vip.assignment
-    reason = planned.why_none.value if planned.owner is None and planned.why_none is not None else None
+    found = planned.eligibility.quarantine(vip.address)
+    # The other addresses of the group may have an owner.
+    owner = planned.owner if found is None else None
+    why_none = Reason.QUARANTINED if found is not None else planned.why_none
+    reason = why_none.value if owner is None and why_none is not None else None
     return {
         "address": str(vip.address),
         "pool": vip.pool,
         "allocation_id": vip.allocation_id,
         "planned": {
-            "owner": planned.owner,
+            "owner": owner,
             "reason": reason,
-            "heirs": list(planned.heirs),
+            "heirs": list(planned.heirs) if found is None else [],
             "refusals": [_refusal(r.subject, r.reason.value, r.detail) for r in planned.eligibility.refusals],
             "candidates": [
                 {
@@ -208,9 +224,17 @@ def _vip_document(vip: LocatedVIP, previous: Mapping[IPAddress, str]) -> dict[st
                     "alive": candidate.alive,
                     "reasons": [_refusal(r.subject, r.reason.value, r.detail) for r in candidate.refusals],
                 }
-                for candidate in vip.candidates
+                for candidate in (vip.candidates if found is None else _kept_back(vip.candidates, found))
             ],
         },
+        "quarantine": {
+            "mac": found.mac,
+            "interface": found.interface,
+            "node": found.node,
+            "since_unix": found.since_unix,
+        }
+        if found is not None
+        else None,
         "said": [
             {
                 "node": claim.node,
@@ -225,6 +249,16 @@ def _vip_document(vip: LocatedVIP, previous: Mapping[IPAddress, str]) -> dict[st
             for claim in vip.said
         ],
     }
+
+
+def _kept_back(found: Iterable[Candidate], quarantine: Quarantine) -> list[Candidate]:
+    """None may announce a quarantined address, whatever becomes of the others of its group."""
+    kept: list[Candidate] = []
+    for each in found:
+        why = refusal_of(each.node, quarantine)
+        refusals = each.refusals if why in each.refusals else (*each.refusals, why)
+        kept.append(replace(each, eligible=False, refusals=refusals))
+    return kept
 
 
 def _refusal(subject: str, reason: str, detail: str) -> dict[str, str]:

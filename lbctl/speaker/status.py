@@ -17,6 +17,7 @@ from lbctl.net.status_server import Answer, Handler, Query
 from lbctl.plan.elect import Assignment
 from lbctl.plan.eligible import OwnInterfaces
 from lbctl.plan.locate import locate, member_document, where_document
+from lbctl.plan.quarantine import refusal_of
 from lbctl.plan.reason import Refusal
 from lbctl.speaker.owners import Move
 from lbctl.speaker.step import Told
@@ -152,6 +153,12 @@ def service_rows(facts: Facts) -> list[dict[str, object]]:
         if addresses and not owners and addresses[0] in groups:
             assignment = assignments.get(groups[addresses[0]].key)
             pending = (*pending, *_why_unowned(key, assignment))
+        for address in addresses:
+            # Also where another address of the service has an owner.
+            assignment = assignments.get(groups[address].key) if address in groups else None
+            found = assignment.eligibility.quarantine(address) if assignment is not None else None
+            if found is not None and owners:
+                pending = (*pending, refusal_of(str(key), found))
         rows.append(_service_row(world, service, addresses, owners, pending))
     return rows
 

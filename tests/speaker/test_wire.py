@@ -557,7 +557,8 @@ def test_it_imports_next_to_nothing() -> None:
         "lbctl.net", "lbctl.net.channel", "lbctl.net.icmpv6", "lbctl.net.packet_socket", "lbctl.net.realtime",
         "lbctl.protocol", "lbctl.protocol.l2", "lbctl.protocol.l2.arp", "lbctl.protocol.l2.conflict",
         "lbctl.protocol.l2.drop", "lbctl.protocol.l2.ethernet", "lbctl.protocol.l2.gratuitous", "lbctl.protocol.l2.ndp",
-        "lbctl.protocol.l2.prober", "lbctl.protocol.l2.responder", "lbctl.protocol.l2.table", "lbctl.protocol.machine", "lbctl.speaker",
+        "lbctl.protocol.l2.prober", "lbctl.protocol.l2.responder", "lbctl.protocol.l2.table", "lbctl.protocol.machine",
+        "lbctl.speaker",
         "lbctl.speaker.wire",
     }  # fmt: skip
 
