@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from ipaddress import ip_address
 
 from hypothesis import strategies as st
 
 from lbctl.model.node import Namespace
-from lbctl.model.pool import Pool
+from lbctl.model.pool import Choice, OnConflict, Pool
+from lbctl.model.reservation import Quarantine, Reservation
 from lbctl.model.service import FamilyPolicy, Service, ServiceType, TrafficPolicy
-from tests.plan.allocation_worlds import V4, V6, Cluster, pool, selector, service
+from tests.plan.allocation_worlds import V4, V6, Cluster, key, pool, selector, service
 
 Change = Callable[[Cluster], object]
 _REQUESTS = (
@@ -50,6 +53,10 @@ def pools(draw: st.DrawFn) -> list[Pool]:
                 namespaces=draw(st.sampled_from([(), (), (), ("red",)])),
                 namespace_selectors=draw(st.sampled_from([(), (), (), (selector(tier="gold"),)])),
                 service_selectors=draw(st.sampled_from([(), (), (), (selector(app="web"),)])),
+                exclude=draw(st.sampled_from(["", "", "", f"10.{number}.0.1-10.{number}.0.2 fd00:{number}::2/128"])),
+                cooling_time=draw(st.sampled_from([0.0, 30.0, 60.0])),
+                choice=draw(st.sampled_from([Choice.LOWEST, Choice.LOWEST, Choice.LEAST_RECENTLY_USED])),
+                on_conflict=draw(st.sampled_from(OnConflict)),
             )
         )
     if made and draw(st.integers(0, 4)) == 0:  # renamed, with the same ranges
@@ -58,8 +65,6 @@ def pools(draw: st.DrawFn) -> list[Pool]:
 
 
 def _renamed(old: Pool) -> Pool:
-    from dataclasses import replace
-
     return replace(old, name="a-" + old.name)
 
 
@@ -72,6 +77,8 @@ def services(draw: st.DrawFn) -> Service:
         ports=draw(st.sampled_from(["80", "80", "443", "53/UDP", "80 443"])),
         ip=draw(st.sampled_from([""] * 8 + list(_REQUESTS))),
         from_pool=draw(st.sampled_from([None, None, None, None, "p0", "p1", "p9"])),
+        from_pools=draw(st.sampled_from(["", "", "", "", "p0 p1", "p1 p0", "p2 p9 p0"])),
+        on_conflict=draw(st.sampled_from([None, None, *OnConflict])),
         share=draw(st.sampled_from([None, None, "k", "k", "l"])),
         policy=draw(st.sampled_from([*TrafficPolicy, TrafficPolicy.CLUSTER])),
         select=draw(st.sampled_from([{}, {"app": "web"}])),
@@ -87,10 +94,68 @@ def services(draw: st.DrawFn) -> Service:
     )
 
 
+_ADDRESSES = ("10.0.0.0", "10.0.0.1", "10.0.0.2", "10.0.9.7", "10.1.0.1", "fd00::1", "fd00:1::1", "fd00:1::2")
+_RESERVED = (*((text,) for text in _ADDRESSES), ("10.0.0.1", "fd00::1"), ("10.1.0.1", "fd00:1::1"))
+
+
+@st.composite
+def orders(draw: st.DrawFn) -> Change:
+    """What is kept of addresses beside allocations, and the passing of time."""
+    of = key(f"{draw(st.sampled_from(('red', 'blue')))}/s{draw(st.integers(0, 5))}")
+    address = ip_address(draw(st.sampled_from(_ADDRESSES)))
+    match draw(st.integers(0, 4)):
+        case 0:
+            texts = draw(st.sampled_from(_RESERVED))
+            made = Reservation(
+                service=of,
+                addresses=tuple(map(ip_address, texts)),
+                pool=draw(st.sampled_from(("p0", "p1"))),
+                since_unix=0.0,
+            )
+
+            def reserve(cluster: Cluster) -> None:
+                reserved = {**cluster.state.remembered.reserved}
+                others = {each for item in reserved.values() if item.service != of for each in item.addresses}
+                if others.isdisjoint(made.addresses):
+                    _remember(cluster, reserved={**reserved, of: made})
+
+            return reserve
+        case 1:
+            return lambda cluster: _remember(
+                cluster,
+                reserved={name: item for name, item in cluster.state.remembered.reserved.items() if name != of},
+            )
+        case 2:
+            seen = Quarantine(address=address, mac="02:00:00:00:00:99", node="n", interface="eth0", since_unix=0.0)
+            return lambda cluster: _remember(
+                cluster, quarantined={**cluster.state.remembered.quarantined, address: seen}
+            )
+        case 3:
+            return lambda cluster: _remember(
+                cluster,
+                quarantined={a: item for a, item in cluster.state.remembered.quarantined.items() if a != address},
+            )
+        case _:
+            seconds = draw(st.sampled_from((1.0, 29.0, 30.0, 60.0)))
+            return lambda cluster: cluster.wait(seconds)
+
+
+def _remember(cluster: Cluster, **kept: object) -> None:
+    cluster.state = replace(cluster.state, remembered=replace(cluster.state.remembered, **kept))  # type: ignore[arg-type]
+
+
+def _restart(cluster: Cluster) -> None:
+    cluster.memo = None
+
+
 @st.composite
 def changes(draw: st.DrawFn) -> Change:
     """What may happen next: mostly to services, sometimes to pools or namespaces."""
-    match draw(st.integers(0, 9)):
+    match draw(st.integers(0, 12)):
+        case 10 | 11:
+            return draw(orders())
+        case 12:
+            return _restart
         case 0:
             new_pools = draw(pools())
             return lambda cluster: cluster.become(pools=new_pools)

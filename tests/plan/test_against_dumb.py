@@ -16,7 +16,7 @@ def test_both_give_the_same(start: list[Pool], events: list[Change]) -> None:
     cluster = Cluster(*start)
     for change in events:
         change(cluster)
-        cluster.now += 1
+        cluster.now += 1.0
         for _ in range(2):
             plan = cluster.look()
             compare(cluster, plan)
