@@ -8,7 +8,7 @@ checked as if anybody could.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
 from lbctl.controller.errors import StateError
@@ -40,26 +40,20 @@ def order_routes(
 ) -> dict[str, Handler]:
     """The handlers by method and path. `folder` is that of the ledger, `state_folder` what --state said."""
 
-    async def carried_out(query: Query, make: Callable[[Query], Decide]) -> Answer:
+    async def carried_out(query: Query, path: str) -> Answer:
         expected = query.get("state")
         if expected is not None and Path(expected).resolve() != state_folder.resolve():
             return _error(f"this controller uses the state folder {state_folder}, not {expected}", 421)
         try:
-            outcome = await order(make(query))
+            outcome = await order(ORDERS[path](query))
         except WrongOrder as error:
             return _error(str(error), 400)
         except StateError as error:
             return _error(str(error), 503)
         return Answer(outcome.document, _STATUS.get(outcome.result, 200))
 
-    async def make_reservation(query: Query) -> Answer:
-        return await carried_out(query, _reserve)
-
-    async def end_reservation(query: Query) -> Answer:
-        return await carried_out(query, _unreserve)
-
-    async def end_quarantine(query: Query) -> Answer:
-        return await carried_out(query, _clear)
+    def taking(path: str) -> Handler:
+        return lambda query: carried_out(query, path)
 
     async def past(query: Query) -> Answer:
         try:
@@ -80,9 +74,7 @@ def order_routes(
         "/v1/history": past,
         "/v1/reservations": list_reservations,
         "/v1/quarantines": list_quarantines,
-        "POST /v1/reserve": make_reservation,
-        "POST /v1/unreserve": end_reservation,
-        "POST /v1/clear": end_quarantine,
+        **{f"POST {path}": taking(path) for path in ORDERS},
     }
 
 
@@ -188,3 +180,11 @@ def _family(text: str) -> Family:
     if found is None:
         raise WrongOrder(f"{_shown(text)} is no address family; ipv4, ipv6 or ipv4,ipv6")
     return found
+
+
+ORDERS: Mapping[str, Callable[[Query], Decide]] = {
+    "/v1/reserve": _reserve,
+    "/v1/unreserve": _unreserve,
+    "/v1/clear": _clear,
+}
+"""By path, what makes an order of its arguments, which are text. Raises WrongOrder."""

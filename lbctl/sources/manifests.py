@@ -298,7 +298,7 @@ def _follow(old: FrozenMap[Any, Any], before: FrozenMap[Any, Any], after: Frozen
     keys = changed_keys(before, after)
     changed = {key: value for key in keys if key in after and old.get(key) != (value := after[key])}
     dropped = [key for key in keys if key not in after]
-    if old is before and len(changed) + len(dropped) == len(keys):
+    if keys and old is before and len(changed) + len(dropped) == len(keys):
         return after
     return old.having(changed, dropped)
 

@@ -1,0 +1,100 @@
+"""Puts an export of a ledger in the place of the one in a state folder: all of it, or nothing and a reason."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from lbctl.controller.errors import StateError, StateTrouble
+from lbctl.controller.ledger import FILE_NAME, Ledger, connect
+from lbctl.controller.ledger_replay import check
+from lbctl.controller.ledger_rows import read
+from lbctl.controller.ledger_schema import Connection, run
+from lbctl.controller.ledger_text import COLUMNS, LONGEST_LINE, TextError, load
+
+
+class ImportRefused(Exception):
+    """The text, or the ledger that is there, is not fit for it; one line that says why."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Imported:
+    """`copy`: where the ledger that was replaced is kept."""
+
+    rows: int
+    allocations: int
+    copy: Path | None
+
+
+def import_ledger(folder: Path, text: BinaryIO, *, replace: bool) -> Imported:
+    """The caller holds the folder's lock. Raises ImportRefused and StateError; the ledger is then as it was."""
+    path = folder / FILE_NAME
+    was_there = path.exists()
+    ledger = Ledger(folder, new_name=lambda: secrets.token_hex(8))
+    # It makes the tables, or brings them to this schema.
+    ledger.open()
+    ledger.close()
+    try:
+        return _replace(path, text, replace=replace)
+    except BaseException:
+        if not was_there:
+            for name in (path.name, f"{path.name}-wal", f"{path.name}-shm"):
+                path.with_name(name).unlink(missing_ok=True)
+        raise
+
+
+def _replace(path: Path, text: BinaryIO, *, replace: bool) -> Imported:
+    folder = path.parent
+    connection = connect(path)
+    try:
+        run(connection, "PRAGMA synchronous = FULL")
+        run(connection, "PRAGMA foreign_keys = OFF")
+        copy = None
+        if not _is_empty(connection):
+            if not replace:
+                raise ImportRefused(f"the ledger in {folder} is not empty; --replace replaces it, and keeps a copy")
+            copy = folder / f"ledger-{time.strftime('%Y%m%d-%H%M%S')}.sqlite"
+            run(connection, "VACUUM INTO ?", (str(copy),))
+        run(connection, "BEGIN IMMEDIATE")
+        try:
+            rows = load(connection, _lines(text))
+            findings = check(connection)
+            if findings:
+                more = f" (and {len(findings) - 1} more)" if len(findings) > 1 else ""
+                raise ImportRefused(f"it makes no sense: {findings[0]}{more}")
+            allocations = len(read(connection).allocations)
+            run(connection, "COMMIT")
+        except BaseException:
+            with contextlib.suppress(Exception):
+                run(connection, "ROLLBACK")
+            if copy is not None:
+                copy.unlink(missing_ok=True)
+            raise
+    except TextError as error:
+        raise ImportRefused(str(error)) from None
+    except (ImportRefused, StateError, OSError):
+        raise
+    except Exception as error:
+        raise StateError(StateTrouble.BROKEN, f"cannot write {path}: {error}") from error
+    finally:
+        connection.close()
+    return Imported(rows=rows, allocations=allocations, copy=copy)
+
+
+def _is_empty(connection: Connection) -> bool:
+    return not any(
+        list(connection.execute(f"SELECT 1 FROM {table} LIMIT 1"))
+        for table in COLUMNS
+        if table not in ("first_seen", "nodes")
+    )
+
+
+def _lines(text: BinaryIO) -> Iterable[bytes]:
+    """Its lines; none is read further than what is too long in any case."""
+    while line := text.readline(LONGEST_LINE + 1):
+        yield line
