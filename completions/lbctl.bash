@@ -11,6 +11,10 @@ _lbctl() {
             "lbctl run-speaker") path="lbctl run-speaker" ;;
             "lbctl where-is") path="lbctl where-is" ;;
             "lbctl services") path="lbctl services" ;;
+            "lbctl history") path="lbctl history" ;;
+            "lbctl reserve") path="lbctl reserve" ;;
+            "lbctl quarantine") path="lbctl quarantine" ;;
+            "lbctl ledger") path="lbctl ledger" ;;
             "lbctl status") path="lbctl status" ;;
             "lbctl validate") path="lbctl validate" ;;
             "lbctl diff") path="lbctl diff" ;;
@@ -19,6 +23,9 @@ _lbctl() {
             "lbctl lab") path="lbctl lab" ;;
             "lbctl completion") path="lbctl completion" ;;
             "lbctl version") path="lbctl version" ;;
+            "lbctl ledger export") path="lbctl ledger export" ;;
+            "lbctl ledger import") path="lbctl ledger import" ;;
+            "lbctl ledger check") path="lbctl ledger check" ;;
             "lbctl lab up") path="lbctl lab up" ;;
             "lbctl lab down") path="lbctl lab down" ;;
             "lbctl lab status") path="lbctl lab status" ;;
@@ -36,6 +43,12 @@ _lbctl() {
             "lbctl run-speaker --node"|"lbctl run-speaker --published"|"lbctl run-speaker --state"|"lbctl run-speaker --interface"|"lbctl run-speaker --proxy"|"lbctl run-speaker --cluster"|"lbctl run-speaker --key-file"|"lbctl run-speaker --preset"|"lbctl run-speaker --port"|"lbctl run-speaker --peer"|"lbctl run-speaker --recheck-time"|"lbctl run-speaker --socket"|"lbctl run-speaker --listen"|"lbctl run-speaker --log-format"|"lbctl run-speaker --log-level") skip=1 ;;
             "lbctl where-is --via"|"lbctl where-is -i"|"lbctl where-is --interface"|"lbctl where-is --wait"|"lbctl where-is -o"|"lbctl where-is --output"|"lbctl where-is --state"|"lbctl where-is --published") skip=1 ;;
             "lbctl services -n"|"lbctl services --namespace"|"lbctl services --via"|"lbctl services --socket"|"lbctl services -o"|"lbctl services --output"|"lbctl services --state"|"lbctl services --published") skip=1 ;;
+            "lbctl history --since"|"lbctl history --limit"|"lbctl history --state"|"lbctl history --socket"|"lbctl history -o"|"lbctl history --output") skip=1 ;;
+            "lbctl reserve --ip"|"lbctl reserve --pool"|"lbctl reserve --family"|"lbctl reserve --state"|"lbctl reserve --socket"|"lbctl reserve -o"|"lbctl reserve --output") skip=1 ;;
+            "lbctl quarantine --clear"|"lbctl quarantine --state"|"lbctl quarantine --socket"|"lbctl quarantine -o"|"lbctl quarantine --output") skip=1 ;;
+            "lbctl ledger export --state") skip=1 ;;
+            "lbctl ledger import --state") skip=1 ;;
+            "lbctl ledger check --state") skip=1 ;;
             "lbctl status --via"|"lbctl status --socket"|"lbctl status -o"|"lbctl status --output") skip=1 ;;
             "lbctl validate -o"|"lbctl validate --output") skip=1 ;;
             "lbctl diff --against"|"lbctl diff --state"|"lbctl diff -o"|"lbctl diff --output") skip=1 ;;
@@ -94,6 +107,24 @@ _lbctl() {
         "lbctl services -o"|"lbctl services --output") COMPREPLY=($(compgen -W "table wide json yaml name" -- "$cur")); return ;;
         "lbctl services --state") compopt -o filenames; COMPREPLY=($(compgen -d -- "$cur")); return ;;
         "lbctl services --published") compopt -o filenames; COMPREPLY=($(compgen -f -- "$cur")); return ;;
+        "lbctl history --since") return ;;
+        "lbctl history --limit") return ;;
+        "lbctl history --state") compopt -o filenames; COMPREPLY=($(compgen -d -- "$cur")); return ;;
+        "lbctl history --socket") compopt -o filenames; COMPREPLY=($(compgen -f -- "$cur")); return ;;
+        "lbctl history -o"|"lbctl history --output") COMPREPLY=($(compgen -W "table wide json yaml" -- "$cur")); return ;;
+        "lbctl reserve --ip") return ;;
+        "lbctl reserve --pool") return ;;
+        "lbctl reserve --family") return ;;
+        "lbctl reserve --state") compopt -o filenames; COMPREPLY=($(compgen -d -- "$cur")); return ;;
+        "lbctl reserve --socket") compopt -o filenames; COMPREPLY=($(compgen -f -- "$cur")); return ;;
+        "lbctl reserve -o"|"lbctl reserve --output") COMPREPLY=($(compgen -W "table wide json yaml" -- "$cur")); return ;;
+        "lbctl quarantine --clear") return ;;
+        "lbctl quarantine --state") compopt -o filenames; COMPREPLY=($(compgen -d -- "$cur")); return ;;
+        "lbctl quarantine --socket") compopt -o filenames; COMPREPLY=($(compgen -f -- "$cur")); return ;;
+        "lbctl quarantine -o"|"lbctl quarantine --output") COMPREPLY=($(compgen -W "table wide json yaml" -- "$cur")); return ;;
+        "lbctl ledger export --state") compopt -o filenames; COMPREPLY=($(compgen -d -- "$cur")); return ;;
+        "lbctl ledger import --state") compopt -o filenames; COMPREPLY=($(compgen -d -- "$cur")); return ;;
+        "lbctl ledger check --state") compopt -o filenames; COMPREPLY=($(compgen -d -- "$cur")); return ;;
         "lbctl status --via") return ;;
         "lbctl status --socket") compopt -o filenames; COMPREPLY=($(compgen -f -- "$cur")); return ;;
         "lbctl status -o"|"lbctl status --output") COMPREPLY=($(compgen -W "table wide json yaml" -- "$cur")); return ;;
@@ -127,7 +158,7 @@ _lbctl() {
     case "$path" in
         "lbctl")
             if [[ $cur == -* ]]; then COMPREPLY=($(compgen -W "--version -h --help" -- "$cur"))
-            else COMPREPLY=($(compgen -W "run-controller run-speaker where-is services status validate diff convert explain lab completion version" -- "$cur"))
+            else COMPREPLY=($(compgen -W "run-controller run-speaker where-is services history reserve quarantine ledger status validate diff convert explain lab completion version" -- "$cur"))
             fi ;;
         "lbctl run-controller")
             if [[ $cur == -* ]]; then COMPREPLY=($(compgen -W "-c --config --source --state --cluster --key-file --interface --no-heartbeat --socket --listen --log-format --log-level -h --help" -- "$cur"))
@@ -141,6 +172,28 @@ _lbctl() {
             fi ;;
         "lbctl services")
             if [[ $cur == -* ]]; then COMPREPLY=($(compgen -W "-n --namespace --pending --via --socket -o --output --state --published -h --help" -- "$cur"))
+            fi ;;
+        "lbctl history")
+            if [[ $cur == -* ]]; then COMPREPLY=($(compgen -W "--since --limit --state --socket -o --output -h --help" -- "$cur"))
+            fi ;;
+        "lbctl reserve")
+            if [[ $cur == -* ]]; then COMPREPLY=($(compgen -W "--ip --pool --family --remove --state --socket -o --output -h --help" -- "$cur"))
+            fi ;;
+        "lbctl quarantine")
+            if [[ $cur == -* ]]; then COMPREPLY=($(compgen -W "--clear --state --socket -o --output -h --help" -- "$cur"))
+            fi ;;
+        "lbctl ledger")
+            if [[ $cur == -* ]]; then COMPREPLY=($(compgen -W "-h --help" -- "$cur"))
+            else COMPREPLY=($(compgen -W "export import check" -- "$cur"))
+            fi ;;
+        "lbctl ledger export")
+            if [[ $cur == -* ]]; then COMPREPLY=($(compgen -W "--state -h --help" -- "$cur"))
+            fi ;;
+        "lbctl ledger import")
+            if [[ $cur == -* ]]; then COMPREPLY=($(compgen -W "--state --replace -h --help" -- "$cur"))
+            fi ;;
+        "lbctl ledger check")
+            if [[ $cur == -* ]]; then COMPREPLY=($(compgen -W "--state -h --help" -- "$cur"))
             fi ;;
         "lbctl status")
             if [[ $cur == -* ]]; then COMPREPLY=($(compgen -W "--via --socket -o --output -h --help" -- "$cur"))

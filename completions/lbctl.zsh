@@ -191,6 +191,83 @@ _lbctl_status() {
         '(-h --help)'{-h,--help}'[Show this message and exit]'
 }
 
+_lbctl_ledger_check() {
+    _arguments -S \
+        '--state[Folder of the ledger, of what is published, and of the journals]:DIR:_files -/' \
+        '(-h --help)'{-h,--help}'[Show this message and exit]'
+}
+
+_lbctl_ledger_import() {
+    _arguments -S \
+        '--state[Folder of the ledger, of what is published, and of the journals]:DIR:_files -/' \
+        '--replace[Replace a ledger that is not empty; a copy of it is kept]' \
+        '(-h --help)'{-h,--help}'[Show this message and exit]' \
+        '*:FILE: '
+}
+
+_lbctl_ledger_export() {
+    _arguments -S \
+        '--state[Folder of the ledger, of what is published, and of the journals]:DIR:_files -/' \
+        '(-h --help)'{-h,--help}'[Show this message and exit]' \
+        '*:(FILE): '
+}
+
+_lbctl_ledger() {
+    local line state
+    _arguments -S \
+        '(-h --help)'{-h,--help}'[Show this message and exit]' \
+        '1: :->command' \
+        '*:: :->rest'
+    case $state in
+        command)
+            local -a commands=(
+                'export:Write the whole ledger as text (lbctl.io/ledger/v1), also while a controller runs.'
+                'import:Read an export into the ledger of a state folder where no controller runs.'
+                'check:Check that the file is whole, that no address had two holders, and that the rows tell what the...'
+            )
+            _describe command commands ;;
+        rest)
+            case $line[1] in
+                export) _lbctl_ledger_export ;;
+                import) _lbctl_ledger_import ;;
+                check) _lbctl_ledger_check ;;
+            esac ;;
+    esac
+}
+
+_lbctl_quarantine() {
+    _arguments -S \
+        '--clear[Announce it again]:ADDRESS: ' \
+        '--state[Folder of the ledger, of what is published, and of the journals]:DIR:_files -/' \
+        '--socket[Status socket of a daemon on this host]:PATH:_files' \
+        '(-o --output)'{-o,--output}'[Form of the answer]:table|wide|json|yaml:(table wide json yaml)' \
+        '(-h --help)'{-h,--help}'[Show this message and exit]'
+}
+
+_lbctl_reserve() {
+    _arguments -S \
+        '--ip[This address, or one of each family]:A(,B): ' \
+        '--pool[From this pool]:NAME: ' \
+        '--family[For a service that does not exist yet]:ipv4|ipv6|ipv4,ipv6: ' \
+        '--remove[No longer keep addresses for it]' \
+        '--state[Folder of the ledger, of what is published, and of the journals]:DIR:_files -/' \
+        '--socket[Status socket of a daemon on this host]:PATH:_files' \
+        '(-o --output)'{-o,--output}'[Form of the answer]:table|wide|json|yaml:(table wide json yaml)' \
+        '(-h --help)'{-h,--help}'[Show this message and exit]' \
+        '*:(NAMESPACE/NAME): '
+}
+
+_lbctl_history() {
+    _arguments -S \
+        '--since[Only from then on\: 30m, 2h, 3d, or 2026-01-31T12\:00]:TIME: ' \
+        '--limit[The newest so many events]:N: ' \
+        '--state[Folder of the ledger, of what is published, and of the journals]:DIR:_files -/' \
+        '--socket[Status socket of a daemon on this host]:PATH:_files' \
+        '(-o --output)'{-o,--output}'[Form of the answer]:table|wide|json|yaml:(table wide json yaml)' \
+        '(-h --help)'{-h,--help}'[Show this message and exit]' \
+        '*:(NAMESPACE/NAME | ADDRESS): '
+}
+
 _lbctl_services() {
     _arguments -S \
         '(-n --namespace)'{-n,--namespace}'[Only this namespace]:NAME: ' \
@@ -266,6 +343,10 @@ _lbctl() {
                 'run-speaker:Announce addresses from this node (daemon, one a node).'
                 'where-is:Which node answers for a VIP\: planned, said and seen.'
                 'services:Services, their addresses and who announces them.'
+                'history:Who had an address\: every grant, release and cause.'
+                'reserve:Keep addresses for a service by its name.'
+                'quarantine:Addresses for which a foreign machine answers.'
+                'ledger:The ledger as text and back, and its check.'
                 'status:How the daemon on this host is, and whom it hears.'
                 'validate:Check manifests; every finding with its line.'
                 'diff:What a configuration would change, before it does.'
@@ -282,6 +363,10 @@ _lbctl() {
                 run-speaker) _lbctl_run_speaker ;;
                 where-is) _lbctl_where_is ;;
                 services) _lbctl_services ;;
+                history) _lbctl_history ;;
+                reserve) _lbctl_reserve ;;
+                quarantine) _lbctl_quarantine ;;
+                ledger) _lbctl_ledger ;;
                 status) _lbctl_status ;;
                 validate) _lbctl_validate ;;
                 diff) _lbctl_diff ;;

@@ -10,6 +10,7 @@ from lbctl.config.diagnostic import Diagnostic, Label, Severity, Span
 
 STYLES = {Severity.ERROR: Style.BAD, Severity.WARNING: Style.DOUBT, Severity.NOTE: Style.STRONG}
 _TAB = "    "
+_UNSAFE = frozenset(("Cc", "Cf", "Cn", "Co", "Zl", "Zp"))
 _UNSEEN = "\N{REPLACEMENT CHARACTER}"
 _WIDEST = 160
 """Longer lines are cut around the place that is meant."""
@@ -18,25 +19,30 @@ Lines = Callable[[str], Sequence[str]]
 """The lines of a file, by its name; none where they must not or cannot be shown."""
 
 
-def human(diagnostic: Diagnostic, lines: Lines, *, width: int | None = None) -> str:
+def human(diagnostic: Diagnostic, lines: Lines, *, width: int | None = None, allowed: bool = False) -> str:
     """One finding in several lines, without a line end at its end. Sentences are wrapped at `width`, source is not."""
-    style = STYLES[diagnostic.severity]
-    name = f"{diagnostic.severity}[{diagnostic.code}]"
-    message = _wrapped(diagnostic.message, behind=len(name) + 2, indent=2, width=width)
+    style = Style.FAINT if allowed else STYLES[diagnostic.severity]
+    name = f"{'allowed ' if allowed else ''}{diagnostic.severity}[{diagnostic.code}]"
+    message = _wrapped(literal(diagnostic.message), behind=len(name) + 2, indent=2, width=width)
     head = paint(name, style) + paint(f": {message}", Style.STRONG)
-    if diagnostic.span.column == diagnostic.span.end_column and diagnostic.span.line == diagnostic.span.end_line:
-        shown = [f"  {paint('-->', Style.FAINT)} {diagnostic.span.file}"]
+    if diagnostic.of_file:
+        shown = [f"  {paint('-->', Style.FAINT)} {literal(diagnostic.span.file)}"]
         gutter = 1
     else:
         places = [diagnostic.span, *(label.span for label in diagnostic.labels)]
         gutter = max(len(str(span.line)) for span in places)
-        shown = [f"{' ' * gutter} {paint('-->', Style.FAINT)} {diagnostic.span}"]
+        shown = [f"{' ' * gutter} {paint('-->', Style.FAINT)} {place(diagnostic.span)}"]
         if not diagnostic.sensitive:
             shown += _snippets(diagnostic, style, gutter, lines)
     if diagnostic.help:
-        text = _wrapped(diagnostic.help, behind=gutter + 9, indent=gutter + 9, width=width)
+        text = _wrapped(literal(diagnostic.help), behind=gutter + 9, indent=gutter + 9, width=width)
         shown.append(f"{' ' * gutter} {paint('=', Style.FAINT)} {paint('help', Style.GOOD)}: {text}")
     return "\n".join([head, *shown])
+
+
+def place(span: Span) -> str:
+    """File, line and column, on one line and with nothing that a terminal would obey."""
+    return literal(str(span))
 
 
 def _wrapped(text: str, *, behind: int, indent: int, width: int | None) -> str:
@@ -53,7 +59,7 @@ def _snippets(diagnostic: Diagnostic, style: Style, gutter: int, lines: Lines) -
     yield from _snippet(marks, gutter, lines(primary.file))
     for label in diagnostic.labels:
         if label.span.file != primary.file:
-            yield f"{' ' * gutter} {paint(':::', Style.FAINT)} {label.span}"
+            yield f"{' ' * gutter} {paint(':::', Style.FAINT)} {place(label.span)}"
             yield from _snippet([_mark(label)], gutter, lines(label.span.file))
 
 
@@ -96,10 +102,13 @@ def _window(text: str, start: int, end: int) -> tuple[str, int, int]:
 
 
 def literal(text: str) -> str:
-    """Text that a terminal takes literally: no control characters, nothing that reorders or hides."""
+    """Text that a terminal takes literally: no control characters, nothing that reorders, hides or breaks a line.
+
+    What stands for bytes of a file name that are no text is left, for the stream to escape.
+    """
     if text.isascii() and text.isprintable():
         return text
-    return "".join(_TAB if c == "\t" else _UNSEEN if unicodedata.category(c)[0] == "C" else c for c in text)
+    return "".join(_TAB if c == "\t" else _UNSEEN if unicodedata.category(c) in _UNSAFE else c for c in text)
 
 
 def _cells(text: str) -> int:
@@ -111,16 +120,17 @@ def _cells(text: str) -> int:
     return cell_len(literal(text))
 
 
-def summary(diagnostics: Sequence[Diagnostic], files: int, objects: int) -> str:
-    """The last line: how many of what in how many files."""
+def summary(diagnostics: Sequence[Diagnostic], files: int, objects: int, *, allowed: int = 0) -> str:
+    """The last line: how many of what in how many files, and how many more `allowed` by comments."""
     counts = {severity: sum(d.severity is severity for d in diagnostics) for severity in Severity}
     found = [
         paint(_count(counts[severity], severity.value), STYLES[severity]) for severity in Severity if counts[severity]
     ]
     where = f"{_count(files, 'file')}, {_count(objects, 'object')}"
+    more = f"; {allowed:,} allowed by comments" if allowed else ""
     if not found:
-        return f"{paint('ok', Style.GOOD)}: {where}, nothing found"
-    return f"{', '.join(found)} in {where}"
+        return f"{paint('ok', Style.GOOD)}: {where}, nothing found{more}"
+    return f"{', '.join(found)} in {where}{more}"
 
 
 def _count(number: int, noun: str) -> str:

@@ -135,6 +135,23 @@ def text(code: Code, *, width: int | None) -> str:
     return "\n".join(lines)
 
 
+def as_text(code: Code) -> str:
+    """What the code means and what to do, without colour or line width."""
+    parts = [code.explanation]
+    if code.example:
+        parts.append(f"Example:\n\n{_text(code.example)}")
+    parts.append(f"Fix:\n\n{_text(code.mended)}" if code.mended else f"Fix: {code.advice}")
+    return "\n\n".join(part.rstrip() for part in parts)
+
+
+def as_markdown(code: Code) -> str:
+    parts = [code.explanation]
+    if code.example:
+        parts.append(f"**Example**\n\n```yaml\n{_text(code.example)}```")
+    parts.append(f"**Fix**\n\n```yaml\n{_text(code.mended)}```" if code.mended else f"**Fix**: {code.advice}")
+    return "\n\n".join(parts)
+
+
 def findings(code: Code) -> tuple[Diagnostic, ...]:
     """What is found in the example of `code`."""
     from lbctl.config.reader import Reader

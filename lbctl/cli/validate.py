@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -26,7 +27,10 @@ _STDIN_NAME = "<stdin>"
 
 class Form(StrEnum):
     HUMAN = "human"
+    CONCISE = "concise"
     JSON = "json"
+    SARIF = "sarif"
+    GITHUB = "github"
 
 
 @app.command()
@@ -37,11 +41,16 @@ def validate(
     ],
     output: Annotated[Form, typer.Option("--output", "-o", help="Form of the findings.")] = Form.HUMAN,
     strict: Annotated[bool, typer.Option("--strict", help="Warnings count as findings too.")] = False,
+    show_allowed: Annotated[
+        bool, typer.Option("--show-allowed", help="Print findings that comments allow, too.")
+    ] = False,
 ) -> int:
     """Check manifests: every finding at once, with its line and what to do.
 
     Reads *.yaml, *.yml and *.json of folders, all that lies below them. Objects
     are checked against each other too, so give everything that belongs together.
+    `lbctl explain CODE` says more of a finding; a comment in the manifest,
+    # lbctl: allow CODE, silences a warning or a note there.
 
     \b
     Exit status: 0 no errors; 1 errors (with --strict also warnings);
@@ -50,27 +59,59 @@ def validate(
     \b
     Examples:
       lbctl validate /etc/lbctl
-      lbctl validate layer2.yaml nginx.yaml -o json
+      lbctl validate layer2.yaml nginx.yaml -o concise
+      lbctl validate --strict -o github manifests/
       kubectl get svc,ipaddresspools -A -o yaml | lbctl validate -
     """
     # Everything below costs 60 ms to import; --help and typing errors need none of it.
     import gc
 
+    from lbctl.cli.progress import Progress
     from lbctl.config.diagnostic import Severity
     from lbctl.config.reader import Reader
 
     gc.disable()  # nothing here outlives the command
     contents, found = _read(paths)
-    reading = Reader().read(contents)
-    diagnostics = (*found, *reading.diagnostics)
-    if output is Form.JSON:
-        _print_json(diagnostics, files=len(contents), objects=reading.count)
-    else:
-        _print_human(diagnostics, contents, objects=reading.count)
-    if any(diagnostic.code == _UNREADABLE for diagnostic in found):
+    with Progress("checking", sum(map(len, contents.values()))) as progress:
+        reading = Reader().read(contents, progress.advance)
+    diagnostics = tuple(sorted((*found, *reading.diagnostics), key=lambda diagnostic: diagnostic.order))
+    told = Told(diagnostics, reading.allowed, contents, reading.count, show_allowed)
+    readable = not any(diagnostic.code == _UNREADABLE for diagnostic in found)
+    # A stream that cannot show a character gets its escape, not our traceback.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+    match output:
+        case Form.HUMAN:
+            _print_human(told)
+        case Form.CONCISE | Form.GITHUB:
+            _print_lines(told, output)
+        case Form.JSON:
+            _print_json(told)
+        case Form.SARIF:
+            _print_sarif(told, complete=readable)
+    if not readable:
         return ExitStatus.UNAVAILABLE
     bad = (Severity.ERROR, Severity.WARNING) if strict else (Severity.ERROR,)
     return ExitStatus.FOUND if any(diagnostic.severity in bad for diagnostic in diagnostics) else ExitStatus.OK
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """All there is to print: findings in order, those that comments allow, the files by name, how many objects."""
+
+    diagnostics: tuple[Diagnostic, ...]
+    allowed: tuple[Diagnostic, ...]
+    contents: Mapping[str, bytes]
+    objects: int
+    show_allowed: bool = False
+
+    @property
+    def in_order(self) -> list[tuple[Diagnostic, bool]]:
+        """The findings to print, and whether each is allowed."""
+        shown = [(each, False) for each in self.diagnostics]
+        if self.show_allowed:
+            shown += [(each, True) for each in self.allowed]
+        return sorted(shown, key=lambda pair: pair[0].order)
 
 
 def _read(paths: Sequence[Path]) -> tuple[dict[str, bytes], list[Diagnostic]]:
@@ -102,8 +143,8 @@ def _shown(path: str) -> str:
     return path.removeprefix(here + "/") if here != "/" else path
 
 
-def _print_human(diagnostics: Sequence[Diagnostic], contents: Mapping[str, bytes], *, objects: int) -> None:
-    from lbctl.cli.diagnostics import human, summary
+def _print_human(told: Told) -> None:
+    from lbctl.cli.diagnostics import human
     from lbctl.cli.render import terminal_width
 
     width = terminal_width()
@@ -111,30 +152,56 @@ def _print_human(diagnostics: Sequence[Diagnostic], contents: Mapping[str, bytes
 
     def lines(file: str) -> list[str]:
         if file not in cache:
-            text = contents.get(file, b"").decode("utf-8", errors="replace").removeprefix("\ufeff")
+            text = told.contents.get(file, b"").decode("utf-8", errors="replace").removeprefix("\ufeff")
             cache[file] = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
         return cache[file]
 
-    # A terminal that cannot show a character gets its escape, not our traceback.
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")
-    for diagnostic in diagnostics:
-        print(human(diagnostic, lines, width=width) + "\n")
-    print(summary(diagnostics, len(contents), objects))
+    for diagnostic, allowed in told.in_order:
+        print(human(diagnostic, lines, width=width, allowed=allowed) + "\n")
+    print(_summary(told))
 
 
-def _print_json(diagnostics: Sequence[Diagnostic], *, files: int, objects: int) -> None:
+def _summary(told: Told) -> str:
+    from lbctl.cli.diagnostics import summary
+
+    return summary(told.diagnostics, len(told.contents), told.objects, allowed=len(told.allowed))
+
+
+def _print_lines(told: Told, form: Form) -> None:
+    """One line a finding on stdout, for programs; the sum for the person who watches, on stderr."""
+    from lbctl.cli.finding_lines import concise, github
+
+    if form is Form.CONCISE:
+        for diagnostic, allowed in told.in_order:
+            print(concise(diagnostic) + (" (allowed)" if allowed else ""))
+    else:
+        for diagnostic in told.diagnostics:
+            print(github(diagnostic))
+    sys.stdout.flush()
+    print(_summary(told), file=sys.stderr)
+
+
+def _print_json(told: Told) -> None:
     import json
 
     from lbctl.cli.diagnostics import as_document
     from lbctl.config.diagnostic import Severity
 
-    counts = {f"{severity}s": sum(d.severity is severity for d in diagnostics) for severity in Severity}
+    counts = {f"{severity}s": sum(d.severity is severity for d in told.diagnostics) for severity in Severity}
     document = {
         "schema": SCHEMA,
-        "files": files,
-        "objects": objects,
+        "files": len(told.contents),
+        "objects": told.objects,
         **counts,
-        "diagnostics": [as_document(diagnostic) for diagnostic in diagnostics],
+        "diagnostics": [as_document(diagnostic) for diagnostic in told.diagnostics],
+        "allowed": [as_document(diagnostic) for diagnostic in told.allowed],
     }
     print(json.dumps(document, indent=2))
+
+
+def _print_sarif(told: Told, *, complete: bool) -> None:
+    import json
+
+    from lbctl.cli.sarif import document
+
+    print(json.dumps(document(told.diagnostics, told.allowed, complete=complete), indent=2))

@@ -9,12 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from lbctl.config.codes import CODES
-from lbctl.config.comment import Comment, comments
 from lbctl.config.diagnostic import Diagnostic, Severity, Span
 from lbctl.config.spelling import nearest
+
+if TYPE_CHECKING:
+    from lbctl.config.comment import Comment
 
 MARK = "lbctl:"
 """What every such comment contains; text without it needs no scan."""
@@ -58,6 +60,8 @@ def allows_in(text: str) -> Allows:
     """Looks at the comments of one document."""
     if MARK not in text:
         return NONE
+    from lbctl.config.comment import comments  # most manifests have none that matter
+
     allows: list[Allow] = []
     said: list[Diagnostic] = []
     found = list(comments(text))

@@ -61,6 +61,11 @@ class Diagnostic:
         )
 
     @property
+    def of_file(self) -> bool:
+        """Whether it is about a file as such, with no place in its text."""
+        return (self.span.line, self.span.column) == (self.span.end_line, self.span.end_column)
+
+    @property
     def order(self) -> tuple[str, int, int, str, str]:
         """Sorts findings the way a person reads files; the same findings always come in the same order."""
         return (self.span.file, self.span.line, self.span.column, self.code, self.message)

@@ -19,7 +19,8 @@ _OTHER_ENCODINGS = (
 )
 
 _PLAIN_ASCII = bytes([*range(0x20, 0x7F), 0x0A])
-_FORBIDDEN = re.compile("[^\t\n\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
+_FORBIDDEN = "[^\t\n\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
+"""Compiled when it is needed first: that takes 4 ms, and most manifests are ASCII."""
 
 
 class BadText(NamedTuple):
@@ -109,7 +110,7 @@ def decode(raw: bytes) -> str | BadText:
             f"byte 0x{raw[error.start]:02x} is not UTF-8 text",
             "save the file as UTF-8",
         )
-    if found := _FORBIDDEN.search(text):
+    if found := re.search(_FORBIDDEN, text):
         before_it = text[: found.start()]
         return BadText(
             "LB0002",

@@ -5,7 +5,7 @@ A Reader remembers documents by their text: what did not change is neither parse
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from lbctl.config.assemble import Assembler, FileReading, PlacedDocument, Reading
 from lbctl.config.block import BlockParser
@@ -29,11 +29,11 @@ class Reader:
         self._parsed: dict[bytes, Parsed] = {}
         self._most = _FEW
 
-    def read(self, files: Mapping[str, bytes]) -> Reading:
-        """Reads all files (names to bytes) and checks them together."""
-        return self.assemble({name: self.read_file(name, raw) for name, raw in files.items()})
+    def read(self, files: Mapping[str, bytes], tell: Callable[[int], None] | None = None) -> Reading:
+        """Reads all files (names to bytes) and checks them together. `tell` hears how many bytes more are read."""
+        return self.assemble({name: self.read_file(name, raw, tell) for name, raw in files.items()})
 
-    def read_file(self, name: str, raw: bytes) -> FileReading:
+    def read_file(self, name: str, raw: bytes, tell: Callable[[int], None] | None = None) -> FileReading:
         """Reads one file; documents whose text was seen before come from memory."""
         if (encoding := foreign_encoding(raw)) is not None:
             found = whole_file(name, "LB0001", f"the file is encoded in {encoding}", "save it as UTF-8")
@@ -48,6 +48,8 @@ class Reader:
             if parsed is None:
                 parsed = parse(text, self._block)
                 known[text] = parsed
+            if tell is not None:
+                tell(len(text))
             documents.append((lines, parsed))
             objects += parsed.objects
             if parsed.diagnostics:

@@ -99,7 +99,6 @@ def test_nothing_is_said_of_an_idle_comment_where_an_error_may_hide_its_finding(
         ("# lbctl: ignore LB0207", "ignore", "write # lbctl: allow LB0207, then, if you like, why"),
         ("# lbctl: allow", "allow", "write # lbctl: allow LB0207, then, if you like, why"),
         ("# lbctl: allow everything", "everything", "write # lbctl: allow LB0207, then, if you like, why"),
-        ("# lbctl: allow LB2070", "LB2070", "did you mean LB0207: pool that nothing announces?"),
         ("# lbctl: allow LB" + "9" * 5000, "LB" + "9" * 5000, "`lbctl explain` lists all codes"),
     ],
 )
