@@ -24,7 +24,7 @@ from lbctl.model.service import Service, ServiceKey, TrafficPolicy
 from lbctl.model.snapshot import World
 from lbctl.plan.backing import NONE, back
 from lbctl.plan.reason import Reason, Refusal
-from lbctl.plan.session_key import families_carried
+from lbctl.plan.session_key import families_carried, is_internal
 
 Prefix = IPv4Network | IPv6Network
 
@@ -253,14 +253,18 @@ class RoutePlanner:
                     detail = f"{' and '.join(names)} want different local preferences for {peer}"
                     return Refusal("", Reason.CONFLICTING_ADVERTISEMENTS, detail)
         offer = tuple(
-            (
-                length,
-                _by_attributes({peer: merged(map(self._attributes.__getitem__, names)) for peer, names in to.items()}),
-            )
+            (length, _by_attributes({peer: self._told(peer, names) for peer, names in to.items()}))
             for length, to in sorted(by_length.items())
             if to
         )
         return offer or Refusal("", Reason.NO_PEER, f"no session here carries {family.value} for {', '.join(here)}")
+
+    def _told(self, peer: str, names: Iterable[str]) -> RouteAttributes:
+        """What these advertisements say to a peer. A local preference stays within the AS (RFC 4271 section 5.1.5)."""
+        attributes = merged(map(self._attributes.__getitem__, names))
+        if attributes.local_pref and not is_internal(self._world.bgp_peers[peer]):
+            return RouteAttributes(communities=attributes.communities)
+        return attributes
 
     def _audience(self, ad: BGPAdvertisement, sight: _Sight, family: Family) -> Iterable[str]:
         for name in sorted(sight.peers):

@@ -121,6 +121,11 @@ def families_carried(peer: BGPPeer) -> tuple[Family, ...]:
     return (Family.IPV4,) if peer.address.address.version == 4 else (Family.IPV6,)
 
 
+def is_internal(peer: BGPPeer) -> bool:
+    """Whether the session stays within one AS, with localASN taken for ours (RFC 7705 section 4)."""
+    return peer.dynamic_asn == "internal" or peer.peer_asn == (peer.local_asn or peer.my_asn)
+
+
 def _password(peer: BGPPeer, secret: str | None) -> str:
     text = peer.session.password or secret
     if text:
