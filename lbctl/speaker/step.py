@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
 from lbctl.model.address import IPAddress
 from lbctl.model.interface import Interface
 from lbctl.model.member import Conflict, Liveness, Member, Role
-from lbctl.model.snapshot import Snapshot, View
+from lbctl.model.snapshot import Snapshot, View, thawed
 from lbctl.plan.announce import AnnounceMemo, Prepared, announce, decide
 from lbctl.plan.eligible import OwnInterfaces
 from lbctl.plan.reason import Cause
@@ -134,6 +134,7 @@ def step(situation: Situation, told: Told, *, now: float, now_unix: float) -> St
         started_unix=situation.started_unix,
         given_up=situation.given_up,
     )
+    owners = _from_now(owners, told.prepared, plan.prepared, now)
     probing = first_uses(owners.unowned, plan, situation.snapshot.world, situation.used)
     decision = decide(
         plan,
@@ -291,6 +292,21 @@ def own_member(
         multiplier=multiplier,
         conflicts=conflicts,
     )
+
+
+def _from_now(
+    owners: Owners, before: Mapping[IPAddress, Prepared], prepared: Mapping[IPAddress, Prepared], now: float
+) -> Owners:
+    """Who stands in line for an address waits from the moment at which it may be announced at all.
+
+    Where that was not so for a while (no endpoints, quarantine), everybody's turn would have come at once.
+    """
+    fresh = [a for a in owners.unowned if a in prepared and a not in before] if prepared is not before else []
+    if not fresh:
+        return owners
+    unowned = thawed(owners.unowned)
+    unowned.update((a, replace(unowned[a], since=now)) for a in fresh)
+    return replace(owners, unowned=MappingProxyType(unowned))
 
 
 def _due(

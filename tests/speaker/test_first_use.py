@@ -438,6 +438,21 @@ def test_the_next_in_line_waits_for_the_probes_of_the_first() -> None:
     assert set(work.probing) == set(vips)
 
 
+def test_when_a_quarantine_ends_the_owner_comes_first_and_the_next_in_line_waits() -> None:
+    vips = [f"10.0.0.{n}" for n in range(1, 41)]
+    plain = vip_world(vips, nodes=NODES)
+    work = Work(quarantined(plain, *vips, node="b"), others=(member("b"),))
+    work.settle()
+    work.now += 50
+    work.world = plain
+    work.step()
+    mine = set(work.probing)
+    assert 5 < len(mine) < 35
+    work.now += PATIENCE + 0.9
+    work.step()
+    assert set(work.probing) == set(vips)
+
+
 def test_many_findings_are_said_and_shown_a_few_at_a_time() -> None:
     vips = [f"10.0.0.{n}" for n in range(1, 101)]
     plain = vip_world(vips)
