@@ -59,9 +59,11 @@ class Verdict:
 class Eligibility:
     """A group, who may announce it, and why the others may not.
 
-    `refusals` concern the group as a whole, or single services that are left out of it because another keeps it alive.
-    `serving` are the services that count, each with its demand; when there are none, nobody may announce the group.
-    `quarantined` are the addresses of the group that nobody announces, while the others may be.
+    `refusals` concern the group as a whole, or services and single addresses that are left out of it because others
+    keep it alive. `serving` are the services that count, each with its demand (two, where its addresses are of
+    different pools); when there are none, nobody may announce the group. `quarantined` are the addresses of the group
+    that nobody announces, while the others may be. `uneven`: where the services that count do not count alike for all
+    of their addresses, the demands of each address.
     """
 
     group: Group
@@ -69,6 +71,7 @@ class Eligibility:
     serving: tuple[tuple[ServiceKey, Demand], ...] = ()
     verdicts: Mapping[str, Verdict] = field(default_factory=lambda: _EMPTY)
     quarantined: tuple[Quarantine, ...] = ()
+    uneven: Mapping[IPAddress, tuple[Demand, ...]] = field(default_factory=lambda: _EMPTY)
 
     @property
     def announced(self) -> tuple[IPAddress, ...]:
@@ -77,6 +80,8 @@ class Eligibility:
         wanted = {
             a for allocation in self.group.allocations if allocation.service in counting for a in allocation.addresses
         }
+        if self.uneven:
+            wanted &= self.uneven.keys()
         wanted -= {quarantine.address for quarantine in self.quarantined}
         return tuple(address for address in self.group.key if address in wanted)
 
@@ -93,14 +98,17 @@ class Eligibility:
         verdict = self.verdicts.get(node)
         if verdict is None:
             return frozenset()
-        holders = {a.service for a in self.group.allocations if address in a.addresses}
+        if self.uneven:
+            demands = self.uneven.get(address, ())
+        else:
+            holders = {a.service for a in self.group.allocations if address in a.addresses}
+            demands = tuple(demand for service, demand in self.serving if service in holders)
         allowed: frozenset[str] = frozenset()
-        for service, demand in self.serving:
-            if service in holders:
-                some = verdict.interfaces.get(demand, frozenset())
-                if some is None:
-                    return None
-                allowed |= some
+        for demand in demands:
+            some = verdict.interfaces.get(demand, frozenset())
+            if some is None:
+                return None
+            allowed |= some
         return allowed
 
 
@@ -247,6 +255,8 @@ class _Judge:
         refusals: list[Refusal] = []
         serving: list[tuple[ServiceKey, Demand]] = []
         local: list[tuple[ServiceKey, frozenset[str]]] = []
+        by_address: dict[IPAddress, tuple[Demand, ...]] = {}
+        even = True
         for allocation in found.allocations:
             service = self.world.services.get(allocation.service)
             if service is None:
@@ -256,29 +266,42 @@ class _Judge:
             if not backing.nodes:
                 refusals.append(Refusal(str(service.key), Reason.NO_ENDPOINTS))
                 continue
-            demand = self._demand(service, allocation)
-            if not demand:
-                refusals.append(Refusal(str(service.key), Reason.NO_ADVERTISEMENT, f"pool {allocation.pool}"))
+            demands, why_not = self._demands_of(service, allocation, backing)
+            refusals.extend(why_not)
+            if not demands:
                 continue
+            different = sorted(set(demands.values()))
             if service.load_balancer.sharing_key is not None:
-                selecting = [name for name in demand if self.world.l2_advertisements[name].service_selectors]
+                selecting = [
+                    name
+                    for demand in different
+                    for name in demand
+                    if self.world.l2_advertisements[name].service_selectors
+                ]
                 if selecting:
                     refusals.append(
                         Refusal(str(service.key), Reason.SHARED_WITH_SERVICE_SELECTOR, ", ".join(selecting))
                     )
                     continue
-            serving.append((service.key, demand))
+            serving.extend((service.key, demand) for demand in different)
+            even = even and len(different) == 1 and len(demands) == len(allocation.addresses)
+            for address, demand in demands.items():
+                by_address[address] = (*by_address.get(address, ()), demand)
             if service.traffic.external_policy is TrafficPolicy.LOCAL:
-                families = {family_of(address) for address in allocation.addresses} & backing.nodes.keys()
-                if not families:
-                    families = set(backing.nodes)
+                families = {family_of(address) for address in demands}
                 local.append(
                     (service.key, frozenset.intersection(*(backing.nodes[family] for family in sorted(families))))
                 )
         verdicts = self._table(tuple(sorted({demand for _, demand in serving}))) if serving else _EMPTY
         if local:
             verdicts = MappingProxyType({name: _localised(verdict, local) for name, verdict in verdicts.items()})
-        eligibility = Eligibility(group=found, refusals=tuple(refusals), serving=tuple(serving), verdicts=verdicts)
+        eligibility = Eligibility(
+            group=found,
+            refusals=tuple(refusals),
+            serving=tuple(serving),
+            verdicts=verdicts,
+            uneven=_EMPTY if even else MappingProxyType(by_address),
+        )
         return self._less_quarantined(eligibility) if self.quarantined else eligibility
 
     def _less_quarantined(self, found: Eligibility) -> Eligibility:
@@ -295,16 +318,36 @@ class _Judge:
         }
         return replace(found, verdicts=MappingProxyType(verdicts))
 
-    def _demand(self, service: Service, allocation: Allocation) -> Demand:
+    def _demands_of(
+        self, service: Service, allocation: Allocation, backing: Backing
+    ) -> tuple[dict[IPAddress, Demand], list[Refusal]]:
+        """The demand of each address that the service counts for, and why it does not for the others: an endpoint of
+        one family answers for no address of the other, and each address is advertised as its own pool is."""
+        demands: dict[IPAddress, Demand] = {}
+        refusals: list[Refusal] = []
+        for address in allocation.addresses:
+            family = family_of(address)
+            if family not in backing.nodes:
+                refusals.append(Refusal(str(service.key), Reason.NO_ENDPOINTS, f"none of family {family.value}"))
+                continue
+            pool = allocation.pool_of(address)
+            demand = self._demand(service, pool)
+            if demand:
+                demands[address] = demand
+            elif (refusal := Refusal(str(service.key), Reason.NO_ADVERTISEMENT, f"pool {pool}")) not in refusals:
+                refusals.append(refusal)
+        return demands, refusals
+
+    def _demand(self, service: Service, pool: str) -> Demand:
         labels_count = any(ad.service_selectors for ad in self.world.l2_advertisements.values())
-        cached = (allocation.pool, service.labels if labels_count else None)
+        cached = (pool, service.labels if labels_count else None)
         if (known := self._demands.get(cached)) is not None:
             return known
         demand = tuple(
             sorted(
                 name
                 for name, ad in self.world.l2_advertisements.items()
-                if self._covers_pool(ad, allocation.pool) and _any(ad.service_selectors, dict(service.labels))
+                if self._covers_pool(ad, pool) and _any(ad.service_selectors, dict(service.labels))
             )
         )
         self._demands[cached] = demand

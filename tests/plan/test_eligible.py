@@ -251,3 +251,57 @@ def test_a_slice_that_goes_to_another_service_takes_its_endpoints_along() -> Non
     (moved,) = (replace(found, service=key("y")) for found in before.slices.values())
     after, _ = eligible(Snapshot(world=evolve(before, made_unix=1.0, slices={moved.key: moved})), memo)
     assert (may(after[addresses(VIP)]), may(after[addresses("192.0.2.2")])) == ([], ["a"])
+
+
+# Two addresses that are not in the same position ---------------------------------------------------------------------
+
+DUAL = allocation("x", VIP, "2001:db8::1")
+V4_ENDPOINTS, V6_ENDPOINTS = endpoints("x", endpoint("a")), endpoints("x", endpoint("b"), family=Family.IPV6)
+
+
+def test_d23_an_address_without_endpoints_of_its_family_is_not_announced() -> None:
+    found = judged(world([DUAL], nodes=[A, B], slices=[V4_ENDPOINTS]))
+    assert found.announced == addresses(VIP)
+    assert may(found) == ["a", "b"]
+    assert [str(refusal) for refusal in found.refusals] == ["default/x: no_endpoints (none of family IPv6)"]
+    assert judged(world([DUAL], nodes=[A, B], slices=[V4_ENDPOINTS, V6_ENDPOINTS])).announced == DUAL.addresses
+
+
+def test_d23_an_address_of_a_single_family_neither() -> None:
+    found = judged(world([X], nodes=[A, B], slices=[V6_ENDPOINTS]))
+    assert (found.announced, may(found)) == ((), [])
+
+
+def test_d23_a_sharer_with_endpoints_keeps_the_address_alive() -> None:
+    both = [allocation("x", VIP, "2001:db8::1"), allocation("y", "2001:db8::1")]
+    other = endpoints("y", endpoint("a"), family=Family.IPV6)
+    found = judged(world(both, nodes=[A, B], slices=[V4_ENDPOINTS, other]))
+    assert found.announced == addresses(VIP, "2001:db8::1")
+
+
+def test_policy_local_does_not_ask_for_a_family_that_has_no_endpoints() -> None:
+    found = judged(world([DUAL], nodes=[A, B], services=[service("x", local=True)], slices=[V4_ENDPOINTS]))
+    assert may(found) == ["a"]
+
+
+TWO_POOLS = replace(DUAL, pool="p", second_pool="q")
+
+
+def test_each_address_is_announced_as_its_own_pool_says() -> None:
+    rules = [
+        L2Advertisement(name="four", pools=("p",), interfaces=("eth0",)),
+        L2Advertisement(name="six", pools=("q",), interfaces=("eth1",), node_selectors=(selector(host="b"),)),
+    ]
+    found = judged(world([TWO_POOLS], nodes=[A, B], advertisements=rules))
+    assert found.announced == TWO_POOLS.addresses
+    assert may(found) == ["b"], "one node announces both, so both must allow it"
+    assert found.interfaces(address(VIP), "b") == frozenset({"eth0"})
+    assert found.interfaces(address("2001:db8::1"), "b") == frozenset({"eth1"})
+
+
+def test_an_address_whose_pool_nobody_advertises_is_left_out() -> None:
+    found = judged(world([TWO_POOLS], nodes=[A, B], advertisements=[ad(pools=("q",))]))
+    assert found.announced == addresses("2001:db8::1")
+    assert [str(refusal) for refusal in found.refusals] == ["default/x: no_advertisement (pool p)"]
+    assert found.interfaces(address(VIP), "a") == frozenset()
+    assert found.interfaces(address("2001:db8::1"), "a") is None
