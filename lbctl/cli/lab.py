@@ -143,18 +143,24 @@ def exec_(
 def apply(
     manifests: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Manifest files, or folders of them.")],
     name: Name = _DEFAULT,
-) -> None:
+) -> int:
     """Give manifests to the lab's controller.
 
-    They become files of its /etc/lbctl, each replaced atomically.
+    They become files of its /etc/lbctl, each replaced atomically. Exit status 1
+    if something in them is wrong.
 
     \b
     Example:
       lbctl lab apply configs/layer2.yaml configs/nginx.yaml
     """
     with _said_plainly():
-        for file in _lab(name).apply(*manifests):
+        from lbctl.cli.lab_findings import tell
+
+        lab = _lab(name)
+        applied = lab.apply(*manifests)
+        for file in applied:
             print(f"applied {file}")
+        return tell(lab.manifests, applied)
 
 
 @app.command()

@@ -100,7 +100,9 @@ def test_apply_and_delete(name: str, tmp_path: object) -> None:
     file = f"{tmp_path}/pool.yaml"
     with open(file, "w") as out:  # noqa: PTH123
         out.write("kind: Pool\n")
-    assert lbctl_lab("apply", file, "--name", name).stdout == "applied pool.yaml\n"
+    done = lbctl_lab("apply", file, "--name", name)
+    assert (done.stdout, done.returncode) == ("applied pool.yaml\n", 1)
+    assert "error[LB0102]" in done.stderr
     assert lbctl_lab("exec", "--name", name, "controller", "cat", "/etc/lbctl/pool.yaml").stdout == "kind: Pool\n"
     assert lbctl_lab("delete", file, "--name", name).stdout == "deleted pool.yaml\n"
 
