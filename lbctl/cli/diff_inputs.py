@@ -233,7 +233,7 @@ def _remembered(folder: Path, name: str, notes: _Notes) -> Remembered | None:
     from lbctl.controller.ledger_rows import read as read_ledger
 
     try:
-        with reading(folder) as connection:
+        with reading(folder / "controller") as connection:
             state = read_ledger(connection)
     except StateError as error:
         notes.add(Basis.NO_LEDGER, str(error))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Any
 
 from lbctl.controller.kept import NO_CHANGES, AddressChanges, ClearCause, Cleared, Unreserved
 from lbctl.controller.records import LedgerState
@@ -156,7 +157,7 @@ def _texts(reservation: Reservation) -> str:
     return " and ".join(map(str, reservation.addresses))
 
 
-def reservations(state: LedgerState) -> dict[str, object]:
+def reservations(state: LedgerState) -> dict[str, Any]:
     """`lbctl.io/reservations/v1`: by namespace and name; `held`: whether the service holds them now."""
     rows = []
     for key, item in sorted(state.remembered.reserved.items()):
@@ -173,7 +174,7 @@ def reservations(state: LedgerState) -> dict[str, object]:
     return {"schema": "lbctl.io/reservations/v1", "reservations": rows}
 
 
-def quarantines(state: LedgerState) -> dict[str, object]:
+def quarantines(state: LedgerState) -> dict[str, Any]:
     """`lbctl.io/quarantines/v1`, by address."""
     found = sorted(state.remembered.quarantined.values(), key=lambda item: address_key(item.address))
     return {

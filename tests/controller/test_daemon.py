@@ -23,6 +23,7 @@ class Memory:
     """A source that says what it is told."""
 
     complete = True
+    readable = True
     troubles: tuple[str, ...] = ()
 
     def __init__(self) -> None:

@@ -15,9 +15,12 @@ from lbctl.controller.ledger import FILE_NAME, Ledger
 from lbctl.controller.ledger_reader import reading
 from lbctl.controller.ledger_replay import check
 from lbctl.controller.records import Batch, LedgerState
+from lbctl.plan.allocation import Release
+from lbctl.plan.reason import Reason
 from tests.controller.kept_stories import changes, wishes
 from tests.controller.ledger_schema1 import write_schema1
-from tests.plan.allocation_worlds import Cluster, pool, service
+from tests.controller.test_ledger import grant
+from tests.plan.allocation_worlds import Cluster, key, pool, service
 
 POOL = pool("p", "192.0.2.0/29")
 _MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
@@ -87,10 +90,10 @@ def test_only_so_many_freed_addresses_are_remembered(data: st.DataObject) -> Non
     ("tampering", "complaint"),
     [
         ("DELETE FROM releases", "gives default/b the 192.0.2.0 of default/a"),
-        ("UPDATE grants SET addresses = '192.0.2.1' WHERE name = 'd'", "the 192.0.2.1 of"),
+        ("UPDATE grants SET addresses = '192.0.2.1' WHERE name = 'd'", "gives default/d the 192.0.2.1 of default/c"),
         ("UPDATE grants SET addresses = '192.0.2.300' WHERE name = 'c'", "row 3 of grants has '192.0.2.300'"),
         ("INSERT INTO releases VALUES (77, 'x', '', 1.0, 9)", "row 77 of releases belongs to a row of grants"),
-        ("DELETE FROM freed", "freed address 192.0.2.7"),
+        ("DELETE FROM freed", "freed address 192.0.2.2"),
         ("UPDATE freed SET name = 'other'", "freed address"),
         ("INSERT INTO quarantine_ends VALUES (1, 'x', '', 1.0, 9), (2, 'x', '', 1.0, 9)", "belongs to a row"),
         (
@@ -107,20 +110,28 @@ def test_only_so_many_freed_addresses_are_remembered(data: st.DataObject) -> Non
 def test_what_was_tampered_with_is_found(tmp_path: Path, tampering: str, complaint: str) -> None:
     ledger = Ledger(tmp_path, new_name=lambda: "name")
     ledger.open()
-    cluster = Cluster(POOL)
-    for names in ("a", "bcdefghi", "bcdefgh"):
-        plan = cluster.become(services=[service(name) for name in names]).look()
-        cluster.now += 1
+    for at, (leaves, comes) in enumerate((("", "a"), ("a", "bcdi"), ("i", "e"))):
         state = ledger.state
-        cluster.state = ledger.commit(
+        releases = tuple(
+            Release(allocation=item, reason=Reason.SERVICE_DELETED)
+            for name, item in state.allocations.items()
+            if name.name == leaves
+        )
+        grants = tuple(grant(name, f"192.0.2.{number}") for number, name in enumerate(comes, 3 * (at == 2)))
+        ledger.commit(
             Batch(
-                at_unix=cluster.now,
+                at_unix=at,
                 first_grant=state.next_grant,
-                releases=plan.releases,
-                grants=plan.grants,
+                releases=releases,
+                grants=grants,
                 kept=changes(state, 1.0, reserve={"x": "192.0.2.5"}, quarantined={"192.0.2.1"}),
             )
         )
+        if comes == "e":
+            plan = tuple(
+                Release(allocation=ledger.state.allocations[key("d")], reason=Reason.SERVICE_DELETED) for _ in "d"
+            )
+            ledger.commit(Batch(at_unix=at + 1, first_grant=ledger.state.next_grant, releases=plan))
     ledger.close()
     assert findings(tmp_path) == []
     with sqlite3.connect(tmp_path / FILE_NAME) as writer:
