@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -130,24 +131,48 @@ def still_pending(before: Settled, after: Settled) -> tuple[PendingService, ...]
 
 
 def stranded(before: Settled, after: Settled) -> tuple[Stranded, ...]:
-    """Addresses in use that would be in no pool any more, or that their pool would not give to their holder."""
+    """Addresses in use that would be in no pool any more, or that their pool would not leave to their holder."""
     pools = before.world.pools
+    ranges = _Ranges(after)
     found: dict[tuple[IPAddress, Reason], Stranded] = {}
     for key, release in sorted(after.lost.items()):
         old, new = before.world.allocations.get(key), after.world.allocations.get(key)
-        if release.reason not in POOL_REASONS or old is None:
+        if old is None or key not in after.world.services:
             continue
         for address in old.addresses:
             if new is not None and address in new.addresses:
                 continue
+            homeless = address not in ranges
+            if not homeless and release.reason not in POOL_REASONS:
+                continue
+            reason = Reason.ADDRESS_IN_NO_POOL if homeless else release.reason
             pool = pools.get(old.pool_of(address))
-            known = found.get((address, release.reason))
-            found[address, release.reason] = Stranded(
+            known = found.get((address, reason))
+            found[address, reason] = Stranded(
                 address=address,
                 pool=old.pool_of(address),
                 services=(*known.services, key) if known is not None else (key,),
-                reason=release.reason,
+                reason=reason,
                 detail=release.detail,
                 protected=pool is not None and pool.options.protected,
             )
     return tuple(sorted(found.values(), key=lambda item: (item.pool, item.address.version, int(item.address))))
+
+
+class _Ranges:
+    """All ranges of all pools, for asking whether an address is in any."""
+
+    def __init__(self, side: Settled) -> None:
+        self._ranges = sorted(
+            (part.first.version, int(part.first), int(part.last))
+            for pool in side.world.pools.values()
+            for part in pool.ranges
+        )
+
+    def __contains__(self, address: IPAddress) -> bool:
+        number = int(address)
+        at = bisect_right(self._ranges, (address.version, number, 1 << 128)) - 1
+        if at < 0:
+            return False
+        version, first, last = self._ranges[at]
+        return version == address.version and first <= number <= last
