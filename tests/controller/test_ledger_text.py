@@ -153,9 +153,8 @@ def test_any_text_is_taken_or_refused(data: st.DataObject) -> None:
         ),
         max_leaves=8,
     )
-    with tempfile.TemporaryDirectory(dir=_MEMORY) as name:
-        with contextlib.suppress(ImportRefused):
-            put(Path(name), sealed(HEAD, *data.draw(st.lists(row, max_size=3))))
+    with tempfile.TemporaryDirectory(dir=_MEMORY) as name, contextlib.suppress(ImportRefused):
+        put(Path(name), sealed(HEAD, *data.draw(st.lists(row, max_size=3))))
 
 
 def test_a_ledger_that_is_not_empty_is_replaced_only_when_told_and_a_copy_is_kept(
