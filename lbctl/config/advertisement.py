@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from lbctl.config.block import Value
 from lbctl.config.kind import Kind, Object, kind
-from lbctl.config.schema import Fields, Integer, Many, Problem, Record, Text, Walk, Wrong, kind_of
+from lbctl.config.schema import Fields, Integer, JsonSchema, Many, Problem, Record, Refer, Text, Walk, Wrong, kind_of
 from lbctl.config.selectors import SELECTOR, SELECTORS
 from lbctl.model.advertisement import BGPAdvertisement, L2Advertisement, PreferredNodes
 from lbctl.model.peer import CommunityAliases
@@ -27,6 +27,10 @@ class CommunityValue:
         if not (is_community(value) or (self._names and value and ":" not in value)):
             raise Wrong("LB0304", f'"{value}" is not a BGP community', _COMMUNITY_HELP)
         return value
+
+    def schema(self, refer: Refer) -> JsonSchema:
+        name = "|[^:]+" if self._names else ""
+        return {"type": "string", "pattern": f"^([0-9]{{1,5}}:[0-9]{{1,5}}|large(:[0-9]{{1,10}}){{3}}{name})$"}
 
 
 def is_community(text: str) -> bool:

@@ -17,9 +17,11 @@ from lbctl.config.schema import (
     Boolean,
     Cidr,
     Fields,
+    JsonSchema,
     Many,
     Problem,
     Record,
+    Refer,
     Text,
     Walk,
     Wrong,
@@ -166,6 +168,9 @@ class SecretData:
             return binascii.a2b_base64(text.encode(), strict_mode=True).decode()
         except ValueError:
             raise Wrong("LB0409", "the password is not base64", "or write it plainly under stringData") from None
+
+    def schema(self, refer: Refer) -> JsonSchema:
+        return {"type": "object", "properties": {"password": {"type": ["string", "null"]}}}
 
 
 def _build_secret(fields: Fields) -> Object:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from lbctl.config.advertisement import CommunityValue
 from lbctl.config.block import Value
-from lbctl.config.peer import Duration, RouterId
+from lbctl.config.duration import Duration, RouterId
 from lbctl.config.pool import PoolItem
 from lbctl.config.schema import (
     Address,
@@ -19,10 +19,12 @@ from lbctl.config.schema import (
     Boolean,
     Fields,
     Integer,
+    JsonSchema,
     Many,
     Path,
     Problem,
     Record,
+    Refer,
     Text,
     TextMap,
     Walk,
@@ -172,6 +174,9 @@ class _Communities:
             except Wrong as wrong:
                 walk.wrong(wrong)
             walk.path.pop()
+
+    def schema(self, refer: Refer) -> JsonSchema:
+        return {"type": "object", "additionalProperties": CommunityValue(names=False).schema(refer)}
 
 
 _TEXT = Record(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from lbctl.config.block import Value
-from lbctl.config.schema import Walk, Wrong, kind_of
+from lbctl.config.schema import JsonSchema, Refer, Walk, Wrong, kind_of
 
 _UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 _DURATION = re.compile(r"(\d{1,12}(?:\.\d{0,9})?|\.\d{1,9})(ns|us|µs|ms|s|m|h)", re.ASCII)
@@ -32,6 +32,9 @@ class Duration:
         if seconds < 0:
             raise Wrong("LB0108", f"{value} is out of range", "it must not be negative")
         return seconds
+
+    def schema(self, refer: Refer) -> JsonSchema:
+        return {"type": "string", "pattern": "^(0|-?(([0-9]+(\\.[0-9]*)?|\\.[0-9]+)(ns|us|µs|ms|s|m|h))+)$"}
 
 
 def parse_duration(text: str) -> float | None:

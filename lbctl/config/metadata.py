@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from lbctl.config.block import Value
-from lbctl.config.schema import AnyValue, Fields, Record, Text, TextMap, Walk, Wrong, kind_of
+from lbctl.config.schema import AnyValue, Fields, JsonSchema, Record, Refer, Text, TextMap, Walk, Wrong, kind_of
 from lbctl.model.selector import Labels
 
 PREFIX = "metallb.io/"
@@ -52,6 +52,9 @@ class Name:
             raise Wrong("LB0111", f'"{value}" is not a valid name', f'for example "{usual}"' if usual else "")
         return value
 
+    def schema(self, refer: Refer) -> JsonSchema:
+        return {"type": "string", "pattern": "^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", "maxLength": _LONGEST_NAME}
+
 
 class Timestamp:
     """RFC 3339, as seconds since 1970."""
@@ -65,6 +68,9 @@ class Timestamp:
             else:
                 return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
         raise Wrong("LB0119", f"{kind_of(value)} is not a time stamp", "write it like 2026-01-31T12:00:00Z")
+
+    def schema(self, refer: Refer) -> JsonSchema:
+        return {"format": "date-time"}
 
 
 class Annotations(TextMap):

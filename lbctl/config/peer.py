@@ -15,8 +15,10 @@ from lbctl.config.schema import (
     Boolean,
     Fields,
     Integer,
+    JsonSchema,
     Problem,
     Record,
+    Refer,
     Text,
     Type,
     Walk,
@@ -41,6 +43,9 @@ class RouterId:
         if address is None or address.version != 4:
             raise Wrong("LB0116", f'"{value}" is not a router id', "a router id looks like an IPv4 address: 192.0.2.1")
         return str(address)
+
+    def schema(self, refer: Refer) -> JsonSchema:
+        return {"type": "string", "pattern": "^[0-9]{1,3}(\\.[0-9]{1,3}){3}$"}
 
 
 def _own_asn(fields: Fields) -> Iterator[Problem]:

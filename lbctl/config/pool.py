@@ -9,7 +9,21 @@ from lbctl.config.block import Value
 from lbctl.config.kind import Kind, Object, kind
 from lbctl.config.metadata import OWN_PREFIX, Metadata
 from lbctl.config.ranges import covers, ranges_overlap, read_cidr, read_range
-from lbctl.config.schema import Boolean, Fields, Integer, Many, Problem, Record, Text, Walk, Wrong, kind_of
+from lbctl.config.schema import (
+    ADDRESS_PATTERN,
+    Boolean,
+    Fields,
+    Integer,
+    JsonSchema,
+    Many,
+    Problem,
+    Record,
+    Refer,
+    Text,
+    Walk,
+    Wrong,
+    kind_of,
+)
 from lbctl.config.selectors import SELECTORS
 from lbctl.model.address import AddressRange
 from lbctl.model.pool import COOLING_TIME, Choice, OnConflict, Pool, PoolOptions, ServiceAllocation
@@ -28,6 +42,10 @@ class PoolItem:
         if note is not None:
             walk.add(note)
         return item
+
+    def schema(self, refer: Refer) -> JsonSchema:
+        rest = rf"(/[0-9]+|\s*-\s*{ADDRESS_PATTERN})"
+        return {"type": "string", "pattern": rf"^\s*{ADDRESS_PATTERN}{rest}\s*$"}
 
 
 def _no_overlap_within(fields: Fields) -> Iterator[Problem]:

@@ -19,6 +19,8 @@ from lbctl.model.address import IPAddress
 from lbctl.model.selector import Labels
 
 Path = tuple[str | int, ...]
+JsonSchema = dict[str, Any]
+"""What a type takes, in the words of JSON Schema 2020-12; see `json_schema`."""
 
 
 class Fields(dict[str, Any]):
@@ -96,10 +98,19 @@ class Walk:
         self.problems.append(problem._replace(path=(*here, *problem.path), other=other))
 
 
+Refer = Callable[["Record"], JsonSchema]
+
+
 class Type(Protocol):
-    """Reads one value. Raises Wrong, or adds problems to the walk itself when it has parts of its own."""
+    """Reads one value. Raises Wrong, or adds problems to the walk itself when it has parts of its own.
+
+    `schema` says the same to an editor: it refuses no value that is read, and as many others as it can. `refer` gives
+    the place of a record's own schema.
+    """
 
     def read(self, value: Value, walk: Walk) -> Any: ...
+
+    def schema(self, refer: Refer) -> JsonSchema: ...
 
 
 Rule = Callable[[Fields], Iterator[Problem]]
@@ -143,6 +154,11 @@ class Text:
             raise Wrong("LB0110", "this text must not be empty")
         return value
 
+    def schema(self, refer: Refer) -> JsonSchema:
+        if self._words is not None:
+            return {"type": "string", "enum": list(self._words)}
+        return {"type": "string"} if self._empty else {"type": "string", "minLength": 1}
+
 
 class Boolean:
     def read(self, value: Value, walk: Walk) -> bool:
@@ -154,6 +170,9 @@ class Boolean:
             f"true or false is wanted here, not {kind_of(value)}",
             "write true or false without quotes" if yes_no else "",
         )
+
+    def schema(self, refer: Refer) -> JsonSchema:
+        return {"type": "boolean"}
 
 
 class Integer:
@@ -174,6 +193,13 @@ class Integer:
             raise Wrong("LB0108", f"{value} is out of range", f"it must be from {self.low} to {self.high}")
         return value
 
+    def schema(self, refer: Refer) -> JsonSchema:
+        return {"type": "integer", "minimum": self.low, "maximum": self.high}
+
+
+ADDRESS_PATTERN = "[0-9A-Fa-f:.]+"
+"""Looser than an address is: an expression that is exact cannot be read."""
+
 
 class Address:
     """One IPv4 or IPv6 address, without zone or prefix length."""
@@ -184,6 +210,9 @@ class Address:
         if (address := parse_address(value)) is None:
             raise Wrong("LB0116", f'"{value}" is not an IP address', _address_help(value))
         return address
+
+    def schema(self, refer: Refer) -> JsonSchema:
+        return {"type": "string", "pattern": f"^{ADDRESS_PATTERN}$"}
 
 
 def parse_address(text: str) -> IPAddress | None:
@@ -224,12 +253,18 @@ class Cidr:
             length = example if address is None else f"write {text}/{address.max_prefixlen} for this one address"
             raise Wrong("LB0117", f'"{value}" is not a CIDR', length) from None
 
+    def schema(self, refer: Refer) -> JsonSchema:
+        return {"type": "string", "pattern": rf"^\s*{ADDRESS_PATTERN}/[0-9]{{1,3}}\s*$"}
+
 
 class AnyValue:
     """A field that the kind has and lbctl has no use for. Nothing within it is looked at."""
 
     def read(self, value: Value, walk: Walk) -> None:
         return None
+
+    def schema(self, refer: Refer) -> JsonSchema:
+        return {}
 
 
 class Many:
@@ -280,6 +315,14 @@ class Many:
                 what = f'{self._unique} "{item}"' if isinstance(item, str) else f"the same {self._unique}"
                 walk.add(Problem("LB0114", (place,), f"{what} is given twice", other=((first,), "first given here")))
 
+    def schema(self, refer: Refer) -> JsonSchema:
+        schema: JsonSchema = {"type": "array", "items": self.item.schema(refer)}
+        if self._none is not None:
+            schema["minItems"] = 1
+        if self._unique:
+            schema["uniqueItems"] = True
+        return schema
+
 
 class TextMap:
     """Labels and the like: a mapping from text to text, as sorted pairs. Null values count as empty text."""
@@ -299,6 +342,9 @@ class TextMap:
                 walk.wrong(Wrong("LB0107", f'text is wanted for "{key}", not {kind_of(text)}', quoted))
                 walk.path.pop()
         return _sorted(tuple(out))
+
+    def schema(self, refer: Refer) -> JsonSchema:
+        return {"type": "object", "additionalProperties": {"type": ["string", "null"]}}
 
 
 @lru_cache(maxsize=2048)
@@ -322,7 +368,7 @@ class Record:
         self.noun = noun
         self.fields = fields
         self._read = {name: type_.read for name, type_ in fields.items()}
-        self._required = tuple(required)
+        self.required = tuple(required)
         self._rules = tuple(rules)
         self._build = build
         self._secret = frozenset(secret)
@@ -349,13 +395,13 @@ class Record:
                     out.wrong = (*out.wrong, name)
                 walk.secret = False
                 path.pop()
-        for name in self._required:
+        for name in self.required:
             if value.get(name) is None and name not in meant:
                 walk.add(Problem("LB0110", (), f'{self.noun} needs the field "{name}"', f"add {name}: to it"))
         for rule in self._rules:
             for problem in rule(out):
                 walk.add(problem)
-        for name in self._required:
+        for name in self.required:
             if name not in out:
                 raise Spoiled
         return out if self._build is None else self._build(out)
@@ -373,3 +419,6 @@ class Record:
             if isinstance(type_, Record) and name in type_.fields:
                 return f"it belongs under {outer}:, indented"
         return ""
+
+    def schema(self, refer: Refer) -> JsonSchema:
+        return refer(self)

@@ -11,15 +11,18 @@ from lbctl.config.block import Value
 from lbctl.config.kind import Kind, Object, kind
 from lbctl.config.metadata import OLD_PREFIX, OWN_PREFIX, PREFIX, Metadata
 from lbctl.config.schema import (
+    ADDRESS_PATTERN,
     Address,
     AnyValue,
     Boolean,
     Cidr,
     Fields,
     Integer,
+    JsonSchema,
     Many,
     Problem,
     Record,
+    Refer,
     Text,
     TextMap,
     Walk,
@@ -60,12 +63,19 @@ class TargetPort:
                 return value
         raise Wrong("LB0107", f"a port's number or name is wanted here, not {kind_of(value)}")
 
+    def schema(self, refer: Refer) -> JsonSchema:
+        number = {"type": "integer", "minimum": 1, "maximum": 65535}
+        return {"anyOf": [number, {"type": "string", "pattern": "[^0-9]"}]}
+
 
 class RequestedAddress(Address):
     """spec.loadBalancerIP; empty text asks for nothing."""
 
     def read(self, value: Value, walk: Walk) -> IPAddress | None:  # type: ignore[override]
         return None if value == "" else super().read(value, walk)
+
+    def schema(self, refer: Refer) -> JsonSchema:
+        return {"type": "string", "pattern": f"^({ADDRESS_PATTERN})?$"}
 
 
 @lru_cache(maxsize=1024)
