@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 
 from lbctl.config.advertisement import CommunityValue
 from lbctl.config.block import Value
-from lbctl.config.duration import Duration, RouterId
+from lbctl.config.duration import Duration
+from lbctl.config.peer import RouterId
 from lbctl.config.pool import PoolItem
 from lbctl.config.schema import (
     Address,
