@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lbctl.cli.exit_status import WhereIsStatus
-from lbctl.cli.whereabouts import Answer, Finding, Planned, Said, Seen, Verdict, Whereabouts, judge, worst
+from lbctl.cli.whereabouts import Answer, Finding, Planned, Quarantined, Said, Seen, Verdict, Whereabouts, judge, worst
 
 VIP = "192.0.2.170"
 N1, N2 = "n1", "n2"
@@ -29,6 +29,7 @@ def seen(*nodes: str | None, own: bool = False) -> Seen:
     return Seen(interface="eth0", window=0.05, answers=answers, own=own)
 
 
+TAKEN = Quarantined(mac="02:00:00:00:00:00", interface="eth0", node=N1)
 NOT_LOOKED = Seen(unseen="not_on_this_segment", detail="through a router")
 
 
@@ -62,6 +63,22 @@ NOT_LOOKED = Seen(unseen="not_on_this_segment", detail="through a router")
         pytest.param(
             Whereabouts(address=VIP, planned=planned(None), said=(), seen=NOT_LOOKED),
             Verdict.UNOWNED, None, [], id="nobody may",
+        ),
+        pytest.param(
+            Whereabouts(address=VIP, planned=planned(None), quarantine=TAKEN, said=(), seen=seen(None)),
+            Verdict.UNOWNED, None, [], id="quarantined: who answers is the reason",
+        ),
+        pytest.param(
+            Whereabouts(address=VIP, planned=planned(None), quarantine=TAKEN, said=(), seen=seen()),
+            Verdict.UNOWNED, None, [], id="quarantined: nobody answers any more",
+        ),
+        pytest.param(
+            Whereabouts(address=VIP, planned=planned(None), quarantine=TAKEN, said=(), seen=seen(None, None)),
+            Verdict.CONFLICT, None, [Finding.FOREIGN_ANSWERS], id="quarantined: and one more answers",
+        ),
+        pytest.param(
+            Whereabouts(address=VIP, planned=planned(N1), quarantine=TAKEN, said=(said(N1),), seen=seen(None)),
+            Verdict.CONFLICT, N1, [Finding.FOREIGN_ANSWERS, Finding.NOBODY_ANSWERS], id="quarantined and claimed",
         ),
         pytest.param(
             Whereabouts(address=VIP, planned=planned(N1), said=(said(N1),), seen=seen()),

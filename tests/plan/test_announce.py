@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from types import MappingProxyType
 
 import pytest
@@ -44,10 +44,26 @@ def planned(node: str, found: World, seen: View, *, usable: Mapping[str, bool] |
 
 
 def decided(
-    node: str, found: World, seen: View, *, unowned: Mapping[str, Unowned] | None = None, now: float = 100.0
+    node: str,
+    found: World,
+    seen: View,
+    *,
+    unowned: Mapping[str, Unowned] | None = None,
+    probing: Set[IPAddress] = frozenset(),
+    probing_time: float = 0.0,
+    now: float = 100.0,
 ) -> Decision:
     waiting: dict[IPAddress, Unowned] = {address(text): each for text, each in (unowned or {}).items()}
-    return decide(planned(node, found, seen), seen, node, unowned=MappingProxyType(waiting), detection_time=D, now=now)
+    return decide(
+        planned(node, found, seen),
+        seen,
+        node,
+        unowned=MappingProxyType(waiting),
+        detection_time=D,
+        probing=probing,
+        probing_time=probing_time,
+        now=now,
+    )
 
 
 def new(since: float = 100.0) -> dict[str, Unowned]:
@@ -128,6 +144,23 @@ RELEASES = [
 @pytest.mark.parametrize(("found", "cause"), RELEASES)
 def test_what_i_hold_and_may_not_is_released(found: World, cause: Cause) -> None:
     assert decided("a", found, view("a", "b", claims=[claim("a", VIP)])).release == {address(VIP): cause}
+
+
+def test_the_next_in_line_waits_as_long_as_the_owner_probes() -> None:
+    found, seen = vip_world([VIP], nodes=NODES), view("a", "b")
+    owner = planned("a", found, seen).prepared[address(VIP)].owner
+    other = "b" if owner == "a" else "a"
+    unowned = {VIP: Unowned(since=100.0, cause=Cause.FIRST_ANNOUNCED)}
+
+    def at(node: str, now: float, probing: Set[IPAddress] = frozenset()) -> Decision:
+        return decided(node, found, seen, unowned=unowned, now=now, probing=probing, probing_time=3.0)
+
+    assert at(other, 100.0 + PATIENCE).claim
+    waiting = at(other, 100.0 + PATIENCE, probing={address(VIP)})
+    assert not waiting.claim
+    assert waiting.look_again_at == 103.0 + PATIENCE
+    assert at(other, 103.0 + PATIENCE, probing={address(VIP)}).claim
+    assert at(str(owner), 100.0, probing={address(VIP)}).claim
 
 
 def test_a_joined_group_ends_at_one_node() -> None:

@@ -20,12 +20,14 @@ from tests.support.worlds import (
     allocation,
     by_key,
     claim,
+    conflict,
     endpoint,
     endpoints,
     key,
     labels,
     member,
     preferred,
+    quarantine,
     selector,
     service,
     shuffled,
@@ -70,6 +72,13 @@ MEMBERS = [
     for name in "abcd"
     for state in (Liveness.ALIVE, Liveness.GONE)
     for interfaces in ([], ["eth1"])
+] + [
+    member(name, state, conflicts=(conflict("192.0.2.2"), conflict("2001:db8::1", mac="")))
+    for name in "ab"
+    for state in (Liveness.ALIVE, Liveness.GONE)
+]
+QUARANTINED = [
+    quarantine(text, mac=mac) for text in ("192.0.2.1", "192.0.2.2", "2001:db8::1") for mac in ("02:ee", "02:dd")
 ]
 CLAIMS = [
     claim(name, text, epoch, quorate=epoch < 3)
@@ -90,6 +99,7 @@ PARTS: dict[str, st.SearchStrategy[Any]] = {
     "nodes": subsets(NODES),
     "l2_advertisements": subsets(ADS),
     "allocations": subsets(ALLOCATIONS),
+    "quarantined": subsets(QUARANTINED),
     "members": subsets(MEMBERS),
     "claims": subsets(CLAIMS),
     "own": st.sampled_from(OWN),

@@ -18,6 +18,9 @@ from tests.support.worlds import (
     address,
     addresses,
     allocation,
+    by_key,
+    claim,
+    conflict,
     endpoint,
     endpoints,
     key,
@@ -25,6 +28,7 @@ from tests.support.worlds import (
     member,
     observer,
     preferred,
+    quarantine,
     selector,
     service,
     view,
@@ -305,3 +309,57 @@ def test_an_address_whose_pool_nobody_advertises_is_left_out() -> None:
     assert [str(refusal) for refusal in found.refusals] == ["default/x: no_advertisement (pool p)"]
     assert found.interfaces(address(VIP), "a") == frozenset()
     assert found.interfaces(address("2001:db8::1"), "a") is None
+
+
+HELD = world([allocation("x", VIP, "2001:db8::1")], nodes=[A, B])
+
+
+def kept_back(*texts: str, found: World = HELD) -> World:
+    return replace(found, quarantined=by_key([quarantine(text) for text in texts]))
+
+
+def test_a_quarantined_address_is_left_out_and_the_others_are_announced() -> None:
+    found = judged(kept_back(VIP))
+    assert found.announced == addresses("2001:db8::1")
+    assert may(found) == ["a", "b"]
+    assert found.quarantine(address(VIP)) is not None
+    assert found.quarantine(address("2001:db8::1")) is None
+
+
+def test_with_every_address_quarantined_nobody_may_and_each_is_named() -> None:
+    found = judged(kept_back(VIP, "2001:db8::1"))
+    assert found.announced == ()
+    assert reasons(found, "a") == reasons(found, "b") == [Reason.QUARANTINED, Reason.QUARANTINED]
+    assert [refusal.detail for refusal in found.verdicts["a"].refusals] == [
+        f"{VIP}: 02:00:00:00:00:ee answers on eth0, seen by a",
+        "2001:db8::1: 02:00:00:00:00:ee answers on eth0, seen by a",
+    ]
+
+
+def test_a_quarantine_of_an_address_that_is_not_held_is_nobodys_reason() -> None:
+    assert may(judged(kept_back("192.0.2.9"))) == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("seen", "kept"),
+    [
+        (view("a", claims=[claim("a", VIP)]), False),
+        (view(member("a", Liveness.GONE), "b", claims=[claim("a", VIP)]), False),
+        (view("a", claims=[claim("a", "192.0.2.9")]), True),
+        (view("a"), True),
+        (None, True),
+    ],
+    ids=["claimed", "claimed by one that died", "another is claimed", "claimed by nobody", "no view"],
+)
+def test_what_is_in_use_stays_where_it_is(seen: View | None, kept: bool) -> None:
+    found = judged(kept_back(VIP), seen)
+    assert (address(VIP) not in found.announced) is kept
+
+
+@pytest.mark.parametrize(
+    ("state", "mac", "kept"),
+    [(Liveness.ALIVE, "02:ee", True), (Liveness.GONE, "02:ee", False), (Liveness.ALIVE, "", False)],
+)
+def test_the_word_of_a_living_speaker_is_enough(state: Liveness, mac: str, kept: bool) -> None:
+    found = judged(HELD, view("a", member("b", state, conflicts=(conflict(VIP, mac=mac),))))
+    assert (address(VIP) not in found.announced) is kept

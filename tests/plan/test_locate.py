@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,20 @@ from lbctl.model.pool import Pool
 from lbctl.model.service import ServiceType
 from lbctl.model.snapshot import Snapshot
 from lbctl.plan.locate import NotFound, locate, where_document
-from tests.support.worlds import address, addresses, allocation, by_key, claim, member, service, view, world
+from tests.support.worlds import (
+    address,
+    addresses,
+    allocation,
+    by_key,
+    claim,
+    conflict,
+    member,
+    quarantine,
+    service,
+    view,
+    vip_world,
+    world,
+)
 
 POOL = Pool(name="pool", ranges=(AddressRange(address("192.0.2.1"), address("192.0.2.9"), "192.0.2.1-192.0.2.9"),))
 SERVICES = [
@@ -120,3 +134,49 @@ def test_an_address_that_nobody_may_announce_has_a_reason() -> None:
     document = where_document(found, Snapshot(world=bad, view=view()), node="b", role="speaker", at_unix=1.0)
     (vip,) = document["vips"]  # type: ignore[misc]
     assert vip["planned"]["reason"] == "network_unavailable"  # type: ignore[has-type]
+
+
+def document(snapshot: Snapshot, target: str) -> dict[str, Any]:
+    located, _ = locate(snapshot, target)
+    found: dict[str, Any] = json.loads(
+        json.dumps(where_document(located, snapshot, node="a", role="speaker", at_unix=0))
+    )
+    return found
+
+
+@pytest.mark.parametrize("published", [True, False])
+def test_a_quarantined_address_says_who_has_it(published: bool) -> None:
+    """By the World, or by the word of the speaker that found it, which the World does not repeat yet."""
+    held = vip_world(["192.0.2.1"])
+    if published:
+        snapshot = Snapshot(
+            world=replace(held, quarantined=by_key([quarantine("192.0.2.1", node="b")])), view=view("a")
+        )
+    else:
+        snapshot = Snapshot(world=held, view=view("a", member("b", conflicts=(conflict("192.0.2.1"),))))
+    (vip,) = document(snapshot, "192.0.2.1")["vips"]
+    assert {k: vip["quarantine"][k] for k in ("mac", "interface", "node")} == {
+        "mac": "02:00:00:00:00:ee", "interface": "eth0", "node": "b",
+    }  # fmt: skip
+    assert (vip["planned"]["owner"], vip["planned"]["reason"], vip["planned"]["heirs"]) == (None, "quarantined", [])
+    assert {each["reason"] for c in vip["planned"]["candidates"] for each in c["reasons"]} == {"quarantined"}
+    assert not any(c["eligible"] for c in vip["planned"]["candidates"])
+
+
+def test_of_two_families_each_says_its_own() -> None:
+    held = replace(vip_world([["192.0.2.1", "2001:db8::1"]]), quarantined=by_key([quarantine("192.0.2.1")]))
+    four, six = document(Snapshot(world=held, view=view("a", "b")), "default/s0")["vips"]
+    assert (four["planned"]["owner"], four["planned"]["reason"]) == (None, "quarantined")
+    assert all("quarantined" in [r["reason"] for r in c["reasons"]] for c in four["planned"]["candidates"])
+    assert six["planned"]["owner"] in ("a", "b")
+    assert six["quarantine"] is None
+    assert not any(r["reason"] == "quarantined" for c in six["planned"]["candidates"] for r in c["reasons"])
+
+
+def test_a_quarantined_address_that_nobody_holds_is_not_called_free() -> None:
+    found, _ = locate(
+        Snapshot(world=replace(WORLD, quarantined=by_key([quarantine("192.0.2.5")])), view=VIEW), "192.0.2.5"
+    )
+    assert found.error is NotFound.NOT_ALLOCATED
+    assert "02:00:00:00:00:ee answers on eth0 (seen by a)" in found.message
+    assert "free" not in found.message

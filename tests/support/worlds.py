@@ -13,9 +13,10 @@ from lbctl.model.advertisement import L2Advertisement, PreferredNodes
 from lbctl.model.allocation import Allocation
 from lbctl.model.claim import Claim
 from lbctl.model.endpoint import Endpoint, EndpointPort, EndpointSlice, SliceKey
-from lbctl.model.member import Liveness, Member, Role
+from lbctl.model.member import Conflict, Liveness, Member, Role
 from lbctl.model.node import Node
 from lbctl.model.pool import Pool
+from lbctl.model.reservation import Quarantine
 from lbctl.model.selector import Labels, LabelSelector
 from lbctl.model.service import (
     LoadBalancerSpec,
@@ -83,7 +84,7 @@ def endpoints(name: str, *found: Endpoint, family: Family = Family.IPV4, part: s
 
 
 def by_key(items: Iterable[Any]) -> Mapping[Any, Any]:
-    """A map of values that carry their `key`, `name`, `service` or `node`, whichever names them."""
+    """A map of values that carry their `key`, `name`, `service`, `node` or `address`, whichever names them."""
 
     def of(item: Any) -> Any:
         match item:
@@ -93,6 +94,8 @@ def by_key(items: Iterable[Any]) -> Mapping[Any, Any]:
                 return item.node
             case Service() | EndpointSlice():
                 return item.key
+            case Quarantine():
+                return item.address
             case _:
                 return item.name
 
@@ -161,6 +164,15 @@ def observer(node: str) -> Member:
 def claim(node: str, address: str, epoch: int = 1, *, quorate: bool = True, **more: Any) -> Claim:
     settings: dict[str, Any] = {"incarnation": 1, "since_unix": 0.0, "cause": "started", **more}
     return Claim(address=ip_address(address), node=node, epoch=epoch, quorate=quorate, **settings)
+
+
+def quarantine(text: str, *, mac: str = "02:00:00:00:00:ee", node: str = "a", interface: str = "eth0") -> Quarantine:
+    return Quarantine(address=ip_address(text), mac=mac, node=node, interface=interface, since_unix=0.0)
+
+
+def conflict(text: str, *, mac: str = "02:00:00:00:00:ee", interface: str = "eth0") -> Conflict:
+    """What a member's probe found; without a MAC, nobody."""
+    return Conflict(address=ip_address(text), mac=mac, interface=interface)
 
 
 def view(
