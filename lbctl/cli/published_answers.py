@@ -13,6 +13,7 @@ from lbctl.model.address import IPAddress
 from lbctl.model.service import ServiceType
 from lbctl.model.snapshot import Snapshot
 from lbctl.plan.locate import locate, where_document
+from lbctl.plan.quarantine import in_quarantine
 from lbctl.sources.published_document import Published, PublishedError
 from lbctl.sources.published_file import read_published
 
@@ -41,12 +42,13 @@ def services(path: Path) -> dict[str, Any]:
         if service.type is not ServiceType.LOAD_BALANCER:
             continue
         allocation = world.allocations.get(key)
+        addresses = allocation.addresses if allocation else ()
         rows.append(
             {
                 "namespace": key.namespace,
                 "name": key.name,
                 "type": service.type.value,
-                "addresses": [str(address) for address in allocation.addresses] if allocation else [],
+                "addresses": [str(address) for address in addresses],
                 "ports": [f"{port.port}/{port.protocol.value}" for port in service.ports],
                 "pool": allocation.pool if allocation else None,
                 "owners": [],
@@ -54,7 +56,7 @@ def services(path: Path) -> dict[str, Any]:
                 "created_unix": service.created_unix,
                 "pending": [
                     {"subject": refusal.subject, "reason": refusal.reason.value, "detail": refusal.detail}
-                    for refusal in published.pending.get(key, ())
+                    for refusal in (*published.pending.get(key, ()), *in_quarantine(world, addresses))
                 ],
             }
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from lbctl import __version__
@@ -15,6 +15,7 @@ from lbctl.net.status_server import Answer, Handler, Query
 from lbctl.plan.claims import best, living
 from lbctl.plan.elect import ElectMemo
 from lbctl.plan.locate import locate, member_document, where_document
+from lbctl.plan.quarantine import in_quarantine
 from lbctl.plan.reason import Refusal
 
 
@@ -80,27 +81,11 @@ def service_rows(facts: Facts) -> list[dict[str, object]]:
                 "created_unix": service.created_unix,
                 "pending": [
                     {"subject": refusal.subject, "reason": refusal.reason.value, "detail": refusal.detail}
-                    for refusal in facts.pending.get(key, ())
+                    for refusal in (*facts.pending.get(key, ()), *in_quarantine(world, addresses))
                 ],
-                "quarantined": quarantined_rows(world, addresses),
             }
         )
     return rows
-
-
-def quarantined_rows(world: World, addresses: Iterable[IPAddress]) -> list[dict[str, object]]:
-    """Those of the addresses that nobody announces, because a foreign machine answers for them."""
-    return [
-        {
-            "address": str(found.address),
-            "mac": found.mac,
-            "node": found.node,
-            "interface": found.interface,
-            "since_unix": found.since_unix,
-        }
-        for address in addresses
-        if (found := world.quarantined.get(address)) is not None
-    ]
 
 
 def _owners(view: View) -> dict[IPAddress, str]:

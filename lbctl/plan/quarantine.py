@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
 from lbctl.model.address import IPAddress
 from lbctl.model.reservation import Quarantine
-from lbctl.model.snapshot import Snapshot
+from lbctl.model.snapshot import Snapshot, World
 from lbctl.plan.claims import is_living
 from lbctl.plan.reason import Reason, Refusal
 
@@ -44,3 +44,12 @@ def refusal_of(node: str, found: Quarantine) -> Refusal:
     """Why `node`, like every other, may not announce a quarantined address."""
     detail = f"{found.address}: {found.mac} answers on {found.interface}, seen by {found.node}"
     return Refusal(node, Reason.QUARANTINED, detail)
+
+
+def in_quarantine(world: World, addresses: Iterable[IPAddress]) -> list[Refusal]:
+    """Why some of a service's addresses are announced by nobody."""
+    return [
+        refusal_of(str(address), found)
+        for address in addresses
+        if (found := world.quarantined.get(address)) is not None
+    ]
