@@ -74,6 +74,15 @@ def run_controller(
             show_default=False,
         ),
     ] = None,
+    lb_class: Annotated[
+        str | None,
+        typer.Option(
+            "--lb-class",
+            metavar="CLASS",
+            help="Look after services with this loadBalancerClass only; else after those that have none.",
+            show_default=False,
+        ),
+    ] = None,
     log_format: LogFormatOption = LogFormat.CONSOLE,
     log_level: Annotated[LogLevel, typer.Option("--log-level", help="What is logged at least.")] = LogLevel.INFO,
 ) -> int:
@@ -104,7 +113,7 @@ def run_controller(
 
     assert source is SourceName.FILES
     configure(log_format, level=log_level.value)
-    settings = Settings(state=state, socket=socket, cluster=cluster, listen=where)
+    settings = Settings(state=state, socket=socket, cluster=cluster, listen=where, load_balancer_class=lb_class or None)
     try:
         keys = read_keys(key_file) if key_file is not None else ()
         heartbeats = None if no_heartbeat else Heartbeats(interfaces=tuple(interface or ()), keys=keys)

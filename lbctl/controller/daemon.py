@@ -31,6 +31,7 @@ from lbctl.controller.recover import recover, without_ours
 from lbctl.controller.status import Facts, routes
 from lbctl.controller.step import Decision, Inputs, StepMemo, step, still_unread
 from lbctl.model.node import Node
+from lbctl.model.pool import Pool
 from lbctl.model.snapshot import View, World
 from lbctl.net import systemd
 from lbctl.net.status_server import Handler, SocketInUse, StatusServer
@@ -87,12 +88,17 @@ class Observer(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """Where things are. `listen` is (host, port) of the status API on TCP, if that is wanted."""
+    """Where things are, and what is to be looked after.
+
+    `listen` is (host, port) of the status API on TCP, if that is wanted. `load_balancer_class`: services of this class
+    alone; None: those that name none.
+    """
 
     state: Path
     socket: Path
     cluster: str = "default"
     listen: tuple[str, int] | None = None
+    load_balancer_class: str | None = None
 
     @property
     def folder(self) -> Path:
@@ -132,6 +138,8 @@ class Controller:
         self._unread: Unread | None = None
         self._decided: Decision | None = None
         self._world: World | None = None
+        self._pools_before: Mapping[str, Pool] = {}
+        """In force when the controller was stopped."""
         self._turn = asyncio.Lock()
         """Held by whoever reads the ledger's state to write what follows from it."""
         self._later: asyncio.TimerHandle | None = None
@@ -155,7 +163,8 @@ class Controller:
     @property
     def troubles(self) -> tuple[str, ...]:
         nothing = NOTHING_READ if self._nothing_read else None
-        own = (nothing, self._step_trouble, self._publish_trouble)
+        held_back = tuple(map(str, self._decided.held_back)) if self._decided is not None else ()
+        own = (nothing, self._step_trouble, self._publish_trouble, *held_back)
         observer = self._observer.troubles if self._observer is not None else ()
         source = self._source.troubles if self._source is not None else ()
         return (*(text for text in own if text), *source, *observer)
@@ -207,6 +216,7 @@ class Controller:
                 state = await _in_thread(self._deciding, self._ledger.commit, batch)
                 event(_log, "recovered", allocations=len(batch.grants), generation=state.generation, source=path)
             last_good = without_ours(published.world)
+            self._pools_before = published.world.pools
         self._source = self._make_source(last_good)
         self._publisher = Publisher(path, DocumentEncoder(cluster=cluster, ledger=state.ledger))
         event(_log, "ledger_read", allocations=len(state.allocations), ledger=state.ledger)
@@ -310,6 +320,8 @@ class Controller:
             state=state,
             members=view.members if view is not None else {},
             published=self._world,
+            pools_before=self._pools_before,
+            load_balancer_class=self._settings.load_balancer_class,
             pending=decided.pending if decided is not None else {},
             now_unix=self._clock(),
             started_unix=self.facts.since_unix,

@@ -11,7 +11,8 @@ from lbctl.model.address import IPAddress
 from lbctl.model.allocation import Allocation
 from lbctl.model.node import Node
 from lbctl.model.service import ServiceKey
-from lbctl.plan.allocation import AllocationPlan
+from lbctl.plan.allocation import AllocationPlan, Amendment, Grant
+from lbctl.plan.reason import Refusal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +33,7 @@ def allocation_events(
             fields={
                 "service": str(release.allocation.service),
                 "addresses": release.allocation.addresses,
-                "pool": release.allocation.pool,
+                "pool": _pools(release.allocation),
                 "reason": release.reason.value,
                 "detail": release.detail,
             },
@@ -45,7 +46,7 @@ def allocation_events(
             fields={
                 "service": str(grant.service),
                 "addresses": grant.addresses,
-                "pool": grant.pool,
+                "pool": _pools(grant),
                 "cause": grant.cause.value,
                 "id": allocation.id,
             },
@@ -53,9 +54,9 @@ def allocation_events(
         for grant, allocation in zip(plan.grants, granted, strict=True)
     ]
     events += [
-        Event(name="pool_changed", fields={"service": str(item.allocation.service), "pool": item.pool})
+        Event(name="pool_changed", fields={"service": str(item.allocation.service), "pool": _pools(item)})
         for item in plan.amendments
-        if item.pool != item.allocation.pool
+        if _pools(item) != _pools(item.allocation)
     ]
     events += [
         Event(name="pending", fields={"service": str(key), "reasons": "; ".join(map(str, refusals))})
@@ -63,6 +64,18 @@ def allocation_events(
         if (refusals := plan.pending.get(key)) is not None
     ]
     return events
+
+
+def _pools(item: Allocation | Grant | Amendment) -> str:
+    return f"{item.pool} {item.second_pool}" if item.second_pool else item.pool
+
+
+def held_back_events(held_back: Iterable[Refusal]) -> list[Event]:
+    """Edits of protected pools that would take addresses in use."""
+    return [
+        Event(name="pool_held_back", fields={"pool": item.subject, "why": item.detail}, warns=True)
+        for item in held_back
+    ]
 
 
 def node_events(nodes: tuple[Node, ...], dropped: tuple[str, ...]) -> list[Event]:

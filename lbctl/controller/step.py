@@ -13,14 +13,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from lbctl.controller.conflicts import quarantine_changes
-from lbctl.controller.events import Event, allocation_events, kept_events, node_events
+from lbctl.controller.events import Event, allocation_events, held_back_events, kept_events, node_events
 from lbctl.controller.records import Batch, LedgerState
 from lbctl.model.frozen_map import changed_keys, frozen
 from lbctl.model.member import Liveness, Member, Role
 from lbctl.model.node import Node
+from lbctl.model.pool import Pool
 from lbctl.model.service import Service, ServiceKey, ServiceType
 from lbctl.model.snapshot import World
 from lbctl.plan.allocate import ALL_READ, AllocationMemo, Unread, allocate
+from lbctl.plan.protect import pools_in_force
 from lbctl.plan.reason import Refusal
 
 GENERATIONS_AHEAD = 1000
@@ -34,6 +36,8 @@ class Inputs:
     """All that a step looks at.
 
     `unread`: see `still_unread`. `published` is the World of the last step, whose generation this one goes on from.
+    `pools_before`: at the first step, the pools that were in force until the controller ended. `load_balancer_class`:
+    the one class of services that is ours; None: those without.
     """
 
     world: World
@@ -41,7 +45,9 @@ class Inputs:
     state: LedgerState
     members: Mapping[str, Member] = field(default_factory=dict)
     published: World | None = None
+    pools_before: Mapping[str, Pool] = field(default_factory=dict)
     pending: Mapping[ServiceKey, tuple[Refusal, ...]] = field(default_factory=dict)
+    load_balancer_class: str | None = None
     now_unix: float
     started_unix: float = 0.0
 
@@ -50,7 +56,7 @@ class Inputs:
 class Decision:
     """`after` is the ledger's state once the batch is committed; `world` what is to be published then, None where
     nothing changed. `again`: another step may find more to do. `next_at_unix`: when one may decide otherwise though
-    nothing happened."""
+    nothing happened. `held_back`: edits of pools that are not in force, and why."""
 
     batch: Batch
     after: LedgerState
@@ -59,6 +65,7 @@ class Decision:
     events: tuple[Event, ...]
     again: bool
     next_at_unix: float | None = None
+    held_back: tuple[Refusal, ...] = ()
 
 
 def still_unread(before: Unread | None, state: LedgerState, world: World, *, complete: bool) -> Unread:
@@ -71,7 +78,8 @@ def still_unread(before: Unread | None, state: LedgerState, world: World, *, com
         return ALL_READ
     if before is None:
         known = state.allocations.keys() | state.remembered.first_seen.keys()
-        before = Unread(services=frozenset(known), pools=frozenset(item.pool for item in state.allocations.values()))
+        pools = {name for item in state.allocations.values() for name in (item.pool, item.second_pool) if name}
+        before = Unread(services=frozenset(known), pools=frozenset(pools))
     after = Unread(services=before.services - world.services.keys(), pools=before.pools - world.pools.keys())
     return before if after == before else after
 
@@ -105,6 +113,7 @@ class StepMemo:
         self.untimed = _Untimed()
         self.nodes_from: tuple[Mapping[str, Node], Mapping[str, Node]] | None = None
         self.nodes: Mapping[str, Node] = {}
+        self.held_back: tuple[Refusal, ...] = ()
 
 
 def step(inputs: Inputs, memo: StepMemo | None = None) -> tuple[Decision, StepMemo]:
@@ -114,8 +123,16 @@ def step(inputs: Inputs, memo: StepMemo | None = None) -> tuple[Decision, StepMe
     seen, forgotten = memo.untimed.differences(inputs)
     kept = quarantine_changes(state, inputs.members, now)
     noted = state.after(Batch(at_unix=now, first_grant=state.next_grant, seen=seen, forgotten=forgotten, kept=kept))
-    world = replace(inputs.world, allocations=state.allocations)
-    plan, memo.allocation = allocate(world, noted.remembered, memo.allocation, now_unix=now, unread=inputs.unread)
+    pools, held_back = _pools_in_force(inputs)
+    world = replace(inputs.world, allocations=state.allocations, pools=pools)
+    plan, memo.allocation = allocate(
+        world,
+        noted.remembered,
+        memo.allocation,
+        now_unix=now,
+        load_balancer_class=inputs.load_balancer_class,
+        unread=inputs.unread,
+    )
     nodes, nodes_dropped = _registrations(inputs)
     planned = Batch(
         at_unix=now,
@@ -130,6 +147,7 @@ def step(inputs: Inputs, memo: StepMemo | None = None) -> tuple[Decision, StepMe
     batch = replace(planned, seen=seen, forgotten=forgotten, kept=kept)
     wanted = replace(
         inputs.world,
+        pools=pools,
         allocations=after.allocations,
         quarantined=after.remembered.quarantined,
         nodes=_all_nodes(inputs.world.nodes, after.nodes, memo),
@@ -148,7 +166,9 @@ def step(inputs: Inputs, memo: StepMemo | None = None) -> tuple[Decision, StepMe
         *kept_events(kept, state),
         *allocation_events(plan, batch.allocations(), news),
         *node_events(nodes, nodes_dropped),
+        *(held_back_events(held_back) if held_back != memo.held_back else ()),
     )
+    memo.held_back = held_back
     return Decision(
         batch=batch,
         after=after,
@@ -157,7 +177,15 @@ def step(inputs: Inputs, memo: StepMemo | None = None) -> tuple[Decision, StepMe
         events=events,
         again=not plan.settled,
         next_at_unix=plan.next_at_unix,
+        held_back=held_back,
     ), memo
+
+
+def _pools_in_force(inputs: Inputs) -> tuple[Mapping[str, Pool], tuple[Refusal, ...]]:
+    """Pools that could not be read are not gone (`unread`), so nothing is held back for them."""
+    before = inputs.pools_before if inputs.published is None else inputs.published.pools
+    known = {name: pool for name, pool in before.items() if name not in inputs.unread.pools}
+    return pools_in_force(before if len(known) == len(before) else known, inputs.world, inputs.state.allocations)
 
 
 def _registrations(inputs: Inputs) -> tuple[tuple[Node, ...], tuple[str, ...]]:

@@ -10,7 +10,7 @@ from lbctl.model.reservation import Reservation
 from lbctl.model.service import FamilyPolicy, FamilySpec, LoadBalancerSpec, Service, ServiceKey, ServiceType
 from lbctl.model.snapshot import World
 from lbctl.plan.allocate import allocate
-from lbctl.plan.allocation import Remembered
+from lbctl.plan.allocation import Remembered, Unread
 from lbctl.plan.allocation_memo import AllocationMemo, Codes, Names, Wish, wish_of
 from lbctl.plan.pools import PoolMatcher
 from lbctl.plan.positions import address_of_code, code_of, family_of_code
@@ -35,10 +35,17 @@ def choose_reservation(
     that is named. `families`: of a service that does not exist yet, one or two; IPv4 where nothing is said. What was
     reserved for the service before counts for nothing: the new reservation takes its place.
 
-    `world.allocations` is what the ledger holds. Costs a plan without a memo.
+    `world.allocations` is what the ledger holds, and counts as held whatever the world does not show. Costs a plan
+    without a memo.
     """
     before = MappingProxyType({key: item for key, item in remembered.reserved.items() if key != service})
-    _, memo = allocate(world, replace(remembered, reserved=before), now_unix=now_unix)
+    ours = _all_ours(world)
+    unread = Unread(
+        services=frozenset(world.allocations.keys() - world.services.keys()),
+        pools=frozenset(name for item in world.allocations.values() for name in (item.pool, item.second_pool) if name)
+        - world.pools.keys(),
+    )
+    _, memo = allocate(ours, replace(remembered, reserved=before), now_unix=now_unix, unread=unread)
     if not world.pools:
         return (Refusal(str(service), Reason.NO_POOLS),)
     if pool is not None and pool not in world.pools:
@@ -60,6 +67,16 @@ def choose_reservation(
         return found
     chosen = tuple(map(address_of_code, found.codes))
     return Reservation(service=service, addresses=chosen, pool=found.pools[0], since_unix=now_unix, by=by)
+
+
+def _all_ours(world: World) -> World:
+    """Whoever holds an address is of the class that is looked after, whichever that is."""
+    changed = {
+        key: replace(service, load_balancer=replace(service.load_balancer, load_balancer_class=None))
+        for key in world.allocations
+        if (service := world.services.get(key)) is not None and service.load_balancer.load_balancer_class is not None
+    }
+    return replace(world, services={**world.services, **changed}) if changed else world
 
 
 def _wish(memo: AllocationMemo, key: ServiceKey, families: tuple[Family, ...], pool: str | None) -> Wish:

@@ -141,6 +141,30 @@ class FamilySpace:
         return code in self._age
 
 
+class PoolFinder:
+    """Finds the pools that contain an address."""
+
+    __slots__ = ("_firsts", "_overlapping", "_sorted")
+
+    def __init__(self, pools: Mapping[str, Pool]) -> None:
+        self._sorted = sorted(
+            (code_of(item.first), code_of(item.last), name) for name, pool in pools.items() for item in pool.ranges
+        )
+        self._firsts = [first for first, *_ in self._sorted]
+        # Overlapping pools are refused in the config (rule P7); if they come nevertheless, all are looked at.
+        self._overlapping = any(after[0] <= before[1] for before, after in pairwise(self._sorted))
+
+    def homes(self, code: int) -> list[str]:
+        """The pools, by name, whose ranges have the address, excluded or not."""
+        at = bisect_right(self._firsts, code)
+        if self._overlapping:
+            return sorted({name for first, last, name in self._sorted[:at] if first <= code <= last})
+        if not at:
+            return []
+        _, last, name = self._sorted[at - 1]
+        return [name] if code <= last else []
+
+
 class AddressSpace:
     """All pools' addresses and all their uses. An address has users, whichever pool they have it from.
 
@@ -158,20 +182,13 @@ class AddressSpace:
         self._freed: dict[int, tuple[float, ServiceKey]] = {}
         self._freed_by: dict[ServiceKey, set[int]] = {}
         self._now = 0.0
-        self._sorted = sorted(
-            (code_of(item.first), code_of(item.last), name) for name, pool in pools.items() for item in pool.ranges
-        )
-        self._firsts = [first for first, *_ in self._sorted]
-        # Overlapping pools are refused in the config (rule P7); if they come nevertheless, all are looked at.
-        self._overlapping = any(after[0] <= before[1] for before, after in pairwise(self._sorted))
+        self._finder = PoolFinder(pools)
 
     # Which pools ...
 
     def homes(self, code: int) -> list[str]:
         """The pools, by name, whose ranges have the address, excluded or not."""
-        at = bisect_right(self._firsts, code)
-        candidates = self._sorted[:at] if self._overlapping else self._sorted[max(at - 1, 0) : at]
-        return sorted({name for first, last, name in candidates if first <= code <= last})
+        return self._finder.homes(code)
 
     def pools_of(self, codes: Iterable[int]) -> list[str]:
         """The pools, by name, that contain all of these addresses."""
