@@ -92,7 +92,9 @@ class Assembler:
         if maps is None or crossed is None or _errors(crossed):
             # Who was there first decides conflicts, so everything is put together anew, in the order of the files.
             places = _Places(files, self._spans, {})
-            maps, doubled = _filled(files)
+            plain: dict[str, dict[Any, Any]] = {name: {} for name in _NAMES}
+            doubled = _fill(plain, files)
+            maps = {name: FrozenMap(objects) for name, objects in plain.items()}
             crossed = [places.duplicate(name, index) for name, index in doubled]
             crossed += self._rules.check(maps, places)
         errors = _errors(crossed)
@@ -193,9 +195,8 @@ def _errors(diagnostics: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
     return tuple(diagnostic for diagnostic in diagnostics if diagnostic.severity is Severity.ERROR)
 
 
-def _filled(files: Mapping[str, FileReading]) -> tuple[_Maps, list[tuple[str, int]]]:
-    """All objects, and those that are left out because their key is taken already, by file and number."""
-    maps: dict[str, dict[Any, Any]] = {name: {} for name in _NAMES}
+def _fill(maps: dict[str, dict[Any, Any]], files: Mapping[str, FileReading]) -> list[tuple[str, int]]:
+    """Puts all objects into the maps; those whose key is taken already, by file and number, are left out."""
     doubled = []
     for name in sorted(files):
         for index, (map_name, key, value) in enumerate(files[name].objects):
@@ -204,7 +205,7 @@ def _filled(files: Mapping[str, FileReading]) -> tuple[_Maps, list[tuple[str, in
                 doubled.append((name, index))
             else:
                 target[key] = value
-    return {name: FrozenMap(objects) for name, objects in maps.items()}, doubled
+    return doubled
 
 
 def _world(maps: _Maps) -> World:
