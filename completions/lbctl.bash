@@ -20,6 +20,7 @@ _lbctl() {
             "lbctl diff") path="lbctl diff" ;;
             "lbctl convert") path="lbctl convert" ;;
             "lbctl explain") path="lbctl explain" ;;
+            "lbctl schema") path="lbctl schema" ;;
             "lbctl lab") path="lbctl lab" ;;
             "lbctl completion") path="lbctl completion" ;;
             "lbctl version") path="lbctl version" ;;
@@ -39,7 +40,7 @@ _lbctl() {
             "lbctl lab stop") path="lbctl lab stop" ;;
             "lbctl lab logs") path="lbctl lab logs" ;;
             "lbctl lab demo") path="lbctl lab demo" ;;
-            "lbctl run-controller -c"|"lbctl run-controller --config"|"lbctl run-controller --source"|"lbctl run-controller --state"|"lbctl run-controller --cluster"|"lbctl run-controller --key-file"|"lbctl run-controller --interface"|"lbctl run-controller --socket"|"lbctl run-controller --listen"|"lbctl run-controller --log-format"|"lbctl run-controller --log-level") skip=1 ;;
+            "lbctl run-controller -c"|"lbctl run-controller --config"|"lbctl run-controller --source"|"lbctl run-controller --state"|"lbctl run-controller --cluster"|"lbctl run-controller --key-file"|"lbctl run-controller --interface"|"lbctl run-controller --socket"|"lbctl run-controller --listen"|"lbctl run-controller --lb-class"|"lbctl run-controller --log-format"|"lbctl run-controller --log-level") skip=1 ;;
             "lbctl run-speaker --node"|"lbctl run-speaker --published"|"lbctl run-speaker --state"|"lbctl run-speaker --interface"|"lbctl run-speaker --proxy"|"lbctl run-speaker --cluster"|"lbctl run-speaker --key-file"|"lbctl run-speaker --preset"|"lbctl run-speaker --port"|"lbctl run-speaker --peer"|"lbctl run-speaker --recheck-time"|"lbctl run-speaker --socket"|"lbctl run-speaker --listen"|"lbctl run-speaker --log-format"|"lbctl run-speaker --log-level") skip=1 ;;
             "lbctl where-is --via"|"lbctl where-is -i"|"lbctl where-is --interface"|"lbctl where-is --wait"|"lbctl where-is -o"|"lbctl where-is --output"|"lbctl where-is --state"|"lbctl where-is --published") skip=1 ;;
             "lbctl services -n"|"lbctl services --namespace"|"lbctl services --via"|"lbctl services --socket"|"lbctl services -o"|"lbctl services --output"|"lbctl services --state"|"lbctl services --published") skip=1 ;;
@@ -78,6 +79,7 @@ _lbctl() {
         "lbctl run-controller --interface") return ;;
         "lbctl run-controller --socket") compopt -o filenames; COMPREPLY=($(compgen -f -- "$cur")); return ;;
         "lbctl run-controller --listen") return ;;
+        "lbctl run-controller --lb-class") return ;;
         "lbctl run-controller --log-format") COMPREPLY=($(compgen -W "console json" -- "$cur")); return ;;
         "lbctl run-controller --log-level") COMPREPLY=($(compgen -W "debug info warning error" -- "$cur")); return ;;
         "lbctl run-speaker --node") return ;;
@@ -158,10 +160,10 @@ _lbctl() {
     case "$path" in
         "lbctl")
             if [[ $cur == -* ]]; then COMPREPLY=($(compgen -W "--version -h --help" -- "$cur"))
-            else COMPREPLY=($(compgen -W "run-controller run-speaker where-is services history reserve quarantine ledger status validate diff convert explain lab completion version" -- "$cur"))
+            else COMPREPLY=($(compgen -W "run-controller run-speaker where-is services history reserve quarantine ledger status validate diff convert explain schema lab completion version" -- "$cur"))
             fi ;;
         "lbctl run-controller")
-            if [[ $cur == -* ]]; then COMPREPLY=($(compgen -W "-c --config --source --state --cluster --key-file --interface --no-heartbeat --socket --listen --log-format --log-level -h --help" -- "$cur"))
+            if [[ $cur == -* ]]; then COMPREPLY=($(compgen -W "-c --config --source --state --cluster --key-file --interface --no-heartbeat --socket --listen --lb-class --log-format --log-level -h --help" -- "$cur"))
             fi ;;
         "lbctl run-speaker")
             if [[ $cur == -* ]]; then COMPREPLY=($(compgen -W "--node --published --state --interface --proxy --cluster --key-file --preset --port --peer --recheck-time --socket --listen --log-format --log-level -h --help" -- "$cur"))
@@ -211,6 +213,9 @@ _lbctl() {
             fi ;;
         "lbctl explain")
             if [[ $cur == -* ]]; then COMPREPLY=($(compgen -W "-o --output -h --help" -- "$cur"))
+            fi ;;
+        "lbctl schema")
+            if [[ $cur == -* ]]; then COMPREPLY=($(compgen -W "-h --help" -- "$cur"))
             fi ;;
         "lbctl lab")
             if [[ $cur == -* ]]; then COMPREPLY=($(compgen -W "-h --help" -- "$cur"))

@@ -150,6 +150,12 @@ _lbctl_lab() {
     esac
 }
 
+_lbctl_schema() {
+    _arguments -S \
+        '(-h --help)'{-h,--help}'[Show this message and exit]' \
+        '*:(KIND): '
+}
+
 _lbctl_explain() {
     _arguments -S \
         '(-o --output)'{-o,--output}'[Form of the answer]:human|json:(human json)' \
@@ -324,6 +330,7 @@ _lbctl_run_controller() {
         '--no-heartbeat[Do not join the speakers group\: owners are not known, nodes do not register]' \
         '--socket[Status socket]:PATH:_files' \
         '--listen[Serve the status by TCP too (port 7967); everybody who reaches it may read it]:HOST(\:PORT): ' \
+        '--lb-class[Look after services with this loadBalancerClass only; else after those that have none]:CLASS: ' \
         '--log-format[Form of the log on stderr]:console|json:(console json)' \
         '--log-level[What is logged at least]:debug|info|warning|error:(debug info warning error)' \
         '(-h --help)'{-h,--help}'[Show this message and exit]'
@@ -352,6 +359,7 @@ _lbctl() {
                 'diff:What a configuration would change, before it does.'
                 'convert:Old MetalLB configuration to todays kinds.'
                 'explain:What a code of a finding means, an example, the fix.'
+                'schema:JSON Schema of manifests, for editors.'
                 'lab:A cluster in network namespaces, to try things out.'
                 'completion:Print the completion script for a shell.'
                 'version:Print the version.'
@@ -372,6 +380,7 @@ _lbctl() {
                 diff) _lbctl_diff ;;
                 convert) _lbctl_convert ;;
                 explain) _lbctl_explain ;;
+                schema) _lbctl_schema ;;
                 lab) _lbctl_lab ;;
                 completion) _lbctl_completion ;;
                 version) _lbctl_version ;;

@@ -42,6 +42,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "diff": ("lbctl.cli.diff:app", "What a configuration would change, before it does."),
     "convert": ("lbctl.cli.convert:app", "Old MetalLB configuration to today's kinds."),
     "explain": ("lbctl.cli.explain:app", "What a code of a finding means, an example, the fix."),
+    "schema": ("lbctl.cli.schema:app", "JSON Schema of manifests, for editors."),
     "lab": ("lbctl.cli.lab:app", "A cluster in network namespaces, to try things out."),
     "completion": ("lbctl.cli.completion:app", "Print the completion script for a shell."),
     "version": ("lbctl.cli.main:version_app", "Print the version."),

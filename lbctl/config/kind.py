@@ -22,12 +22,13 @@ class Object(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """`strict`: unknown fields are errors (metallb.io), else warnings (Kubernetes)."""
+    """`strict`: unknown fields are errors (metallb.io), else warnings (Kubernetes). `extensions`: under lbctl.io/."""
 
     api_version: str
     name: str
     record: Record
     strict: bool
+    extensions: Table
 
 
 def kind(
@@ -50,4 +51,4 @@ def kind(
     }
     every: tuple[Rule, ...] = (partial(check_extensions, extensions), *rules)
     record = Record(name, known, required=("metadata", *required), rules=every, build=build)
-    return Kind(api_version, name, record, strict=api_version.startswith("metallb.io/"))
+    return Kind(api_version, name, record, api_version.startswith("metallb.io/"), extensions)

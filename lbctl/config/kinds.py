@@ -37,7 +37,7 @@ LIST = ("v1", "List")
 """The kind that holds other objects in `items`."""
 
 _GROUP = "metallb.io"
-_STATUS_KINDS = ("ServiceL2Status", "ServiceBGPStatus", "ConfigurationState")
+STATUS_KINDS = ("ServiceL2Status", "ServiceBGPStatus", "ConfigurationState")
 """Kinds that MetalLB writes for people to read."""
 
 
@@ -49,7 +49,7 @@ def unread(api_version: str, kind: str, value: Mapping[str, Value] | None = None
     """What to say of an object that is of none of the kinds; None for what may be passed over in silence."""
     group, _, version = api_version.rpartition("/")
     if group == _GROUP:
-        return None if kind in _STATUS_KINDS else _unknown_in_metallb(version, kind)
+        return None if kind in STATUS_KINDS else _unknown_in_metallb(version, kind)
     if kind == "ConfigMap" and not group and value is not None and _is_old_configuration(value):
         message = "this is MetalLB's old configuration, which is passed over"
         return Problem("LB0121", ("kind",), message, "convert it: lbctl convert FILE")
