@@ -8,16 +8,18 @@
 What happens. Each line is planned and committed until nothing is left to do; pools and namespaces change together, up
 to the next line of another kind.
     pool NAME RANGE... [manual] [buggy] [priority=N] [for=NAMESPACE,..] [for-labels=K:V] [for-services=K:V|K:V]
-                       [cooling=SECONDS] [exclude=RANGE,..] [lru] [protected]
+                       [cooling=SECONDS] [exclude=RANGE,..] [lru] [reallocate]
     no pool NAME
     namespace NAME [K:V..]
     put NAME [WORD..] [+ NAME [WORD..]]...       at once; a name that is there is edited. `put x` asks for nothing
         ports=80,53/UDP ip=A[,A] pool=P pools=P,P share=KEY local select=K:V labels=K:V cluster=A[,A] type=T class=C
-        created=T v4 v6 v4v6 v6v4 single prefer require
+        created=T conflict=quarantine|reallocate v4 v6 v4v6 v6v4 single prefer require
     delete NAME..
     restart                                      what is in the memo is gone; the ledger is there
     wait SECONDS
     class NAME                                   which services are ours, from the next line on
+    reserve NAME A[,A] [POOL] / unreserve NAME   for the service of that name, whether it is there or not
+    quarantine A / clear A                       some other machine answers for it / does no more
 
 What must be then.
     NAME has ADDRESS[,ADDRESS] [from POOL] [lacking SUBJECT: REASON; ..]
@@ -37,7 +39,8 @@ from dataclasses import dataclass, replace
 from ipaddress import ip_address
 
 from lbctl.model.node import Namespace
-from lbctl.model.pool import Choice, Pool
+from lbctl.model.pool import Choice, OnConflict, Pool
+from lbctl.model.reservation import Quarantine, Reservation
 from lbctl.model.selector import LabelSelector
 from lbctl.model.service import FamilyPolicy, Service, ServiceType, TrafficPolicy
 from lbctl.plan.allocate import AllocationPlan, allocate
@@ -67,6 +70,7 @@ def cases(text: str) -> list[Case]:
     return found
 
 
+_KEPT = frozenset(("reserve", "unreserve", "quarantine", "clear"))
 _CHECKS = frozenset(("has", "waits", "lost", "kept", "by", "are"))
 
 
@@ -123,8 +127,32 @@ class Scenario:
             self._settle()
         elif first == "class":
             self.ours = rest[0]
+        elif first in _KEPT:
+            self._remember(first, rest)
+            self._settle()
         else:
             raise ValueError(f"not understood: {line}")
+
+    def _remember(self, verb: str, words: list[str]) -> None:
+        old = self.cluster.state.remembered
+        reserved, quarantined = {**old.reserved}, {**old.quarantined}
+        match verb:
+            case "reserve":
+                wanted = tuple(map(ip_address, words[1].split(",")))
+                home = words[2] if len(words) > 2 else next(iter(self.pools), "")
+                of = key(words[0])
+                reserved[of] = Reservation(service=of, addresses=wanted, pool=home, since_unix=self.cluster.now)
+            case "unreserve":
+                del reserved[key(words[0])]
+            case "quarantine":
+                address = ip_address(words[0])
+                quarantined[address] = Quarantine(
+                    address=address, mac="02:00:00:00:00:99", node="n1", interface="eth0", since_unix=self.cluster.now
+                )
+            case _:
+                del quarantined[ip_address(words[0])]
+        remembered = replace(old, reserved=reserved, quarantined=quarantined)
+        self.cluster.state = replace(self.cluster.state, remembered=remembered)
 
     def _config(self, kind: str, words: list[str]) -> None:
         match kind:
@@ -240,7 +268,7 @@ def pool_of(words: list[str]) -> Pool:
     said = _options(word for word in words[1:] if word not in ranges)
     unknown = said.keys() - {
         *("manual", "buggy", "priority", "for", "for-labels", "for-services"),
-        *("cooling", "exclude", "lru", "protected"),
+        *("cooling", "exclude", "lru", "reallocate"),
     }
     if unknown:
         raise ValueError(f"pool {words[0]}: {unknown}")
@@ -259,7 +287,7 @@ def pool_of(words: list[str]) -> Pool:
         cooling_time=float(said.get("cooling", "0")),
         excluded=tuple(address_range(text) for text in said.get("exclude", "").split(",") if text),
         choice=Choice.LEAST_RECENTLY_USED if "lru" in said else Choice.LOWEST,
-        protected="protected" in said,
+        on_conflict=OnConflict.REALLOCATE if "reallocate" in said else OnConflict.QUARANTINE,
     )
     return replace(made, options=options)
 
@@ -268,7 +296,7 @@ _FAMILIES = {"v4": (V4,), "v6": (V6,), "v4v6": (V4, V6), "v6v4": (V6, V4)}
 _POLICIES = {"single": FamilyPolicy.SINGLE, "prefer": FamilyPolicy.PREFER, "require": FamilyPolicy.REQUIRE}
 _FLAGS = {*_FAMILIES, *_POLICIES, "local"}
 _NAMED = {
-    *("ports", "ip", "pool", "pools", "share", "select", "labels", "cluster", "type", "class", "created"),
+    *("ports", "ip", "pool", "pools", "share", "select", "labels", "cluster", "type", "class", "created", "conflict")
 }
 
 
@@ -293,10 +321,9 @@ def service_of(words: list[str]) -> Service:
         kind=ServiceType(said.get("type", "LoadBalancer")),
         lb_class=said.get("class"),
         created=float(said["created"]) if "created" in said else None,
+        from_pools=said.get("pools", "").replace(",", " "),
+        on_conflict=OnConflict(said["conflict"]) if "conflict" in said else None,
     )
-    if "pools" in said:
-        wish = replace(made.load_balancer, pools_by_family=tuple(said["pools"].split(",")))
-        made = replace(made, load_balancer=wish)
     for text in said.get("ip", "").split(","):
         assert not text or ip_address(text) in made.load_balancer.requested
     return made
