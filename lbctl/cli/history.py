@@ -63,7 +63,7 @@ def history(
       lbctl history 192.168.3.170 -o json
     """
     from lbctl.controller.ledger_history import Target
-    from lbctl.controller.order_routes import target_of
+    from lbctl.controller.targets import target_of
 
     wanted: Target = None
     if target is not None:

@@ -82,7 +82,7 @@ def import_(
       lbctl ledger import ledger.jsonl --state /var/lib/lbctl
       lbctl ledger import ledger.jsonl --replace
     """
-    from lbctl.controller.errors import StateError
+    from lbctl.controller.errors import StateError, StateTrouble
     from lbctl.controller.ledger_import import ImportRefused, import_ledger
     from lbctl.controller.lock import StateLock
 
@@ -91,7 +91,8 @@ def import_(
         with StateLock(folder), sys.stdin.buffer if str(file) == "-" else file.open("rb") as lines:
             imported = import_ledger(folder, lines, replace=replace)
     except (StateError, ImportRefused) as error:
-        _fail("import", str(error))
+        busy = isinstance(error, StateError) and error.trouble is StateTrouble.IN_USE
+        _fail("import", f"a controller runs with {state}; stop it first" if busy else str(error))
     except OSError as error:
         _fail("import", f"{file}: {error.strerror or error}")
     kept = f"; the one before is kept as {imported.copy}" if imported.copy is not None else ""

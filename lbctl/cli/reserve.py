@@ -65,7 +65,7 @@ def reserve(
       lbctl reserve --remove default/shop
       lbctl reserve
     """
-    from lbctl.controller.order_routes import service_of
+    from lbctl.controller.targets import service_of
 
     at = where(context, state, socket)
     wanted = {"ip": ip, "pool": pool, "family": family}

@@ -36,6 +36,7 @@ from lbctl.model.snapshot import View, World
 from lbctl.net import systemd
 from lbctl.net.status_server import Handler, SocketInUse, StatusServer
 from lbctl.plan.allocate import ALL_READ, Unread
+from lbctl.plan.reason import Refusal
 from lbctl.sources.base import Source
 from lbctl.sources.published import PublishedError, Trouble, read_published
 from lbctl.sources.published_document import DocumentEncoder
@@ -158,16 +159,21 @@ class Controller:
             view=self._view,
             troubles=lambda: self.troubles,
             reserved=lambda: len(self._ledger.state.remembered.reserved),
+            remembered=lambda: self._ledger.state.remembered,
+            held_back=lambda: self._held_back,
         )
 
     @property
     def troubles(self) -> tuple[str, ...]:
         nothing = NOTHING_READ if self._nothing_read else None
-        held_back = tuple(map(str, self._decided.held_back)) if self._decided is not None else ()
-        own = (nothing, self._step_trouble, self._publish_trouble, *held_back)
+        own = (nothing, self._step_trouble, self._publish_trouble, *map(str, self._held_back))
         observer = self._observer.troubles if self._observer is not None else ()
         source = self._source.troubles if self._source is not None else ()
         return (*(text for text in own if text), *source, *observer)
+
+    @property
+    def _held_back(self) -> tuple[Refusal, ...]:
+        return self._decided.held_back if self._decided is not None else ()
 
     def _view(self) -> View | None:
         return self._observer.view() if self._observer is not None else None

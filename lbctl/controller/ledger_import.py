@@ -7,6 +7,7 @@ import secrets
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import chain, count
 from pathlib import Path
 from typing import BinaryIO
 
@@ -58,7 +59,7 @@ def _replace(path: Path, text: BinaryIO, *, replace: bool) -> Imported:
         if not _is_empty(connection):
             if not replace:
                 raise ImportRefused(f"the ledger in {folder} is not empty; --replace replaces it, and keeps a copy")
-            copy = folder / f"ledger-{time.strftime('%Y%m%d-%H%M%S')}.sqlite"
+            copy = _new_name(folder)
             run(connection, "VACUUM INTO ?", (str(copy),))
         run(connection, "BEGIN IMMEDIATE")
         try:
@@ -84,6 +85,13 @@ def _replace(path: Path, text: BinaryIO, *, replace: bool) -> Imported:
     finally:
         connection.close()
     return Imported(rows=rows, allocations=allocations, copy=copy)
+
+
+def _new_name(folder: Path) -> Path:
+    """For a copy of what is replaced; it takes the place of no other."""
+    stem = time.strftime("ledger-%Y%m%d-%H%M%S")
+    suffixes = chain([""], (f"-{number}" for number in count(2)))
+    return next(name for suffix in suffixes if not (name := folder / f"{stem}{suffix}.sqlite").exists())
 
 
 def _is_empty(connection: Connection) -> bool:

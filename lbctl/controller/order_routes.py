@@ -17,6 +17,7 @@ from lbctl.controller.ledger_history import Target, history
 from lbctl.controller.ledger_reader import reading
 from lbctl.controller.orders import Decide, Outcome, Result, clear, quarantines, reservations, reserve, unreserve
 from lbctl.controller.records import LedgerState
+from lbctl.controller.targets import service_of, shown, target_of
 from lbctl.model.address import Family, IPAddress
 from lbctl.model.service import ServiceKey
 from lbctl.net.status_server import ERROR_SCHEMA, Answer, Handler, Query
@@ -101,33 +102,6 @@ def _history_arguments(query: Query) -> tuple[Target, float | None, int]:
     return target, since, min(limit, MOST_ENTRIES) if limit > 0 else MOST_ENTRIES
 
 
-def target_of(text: str) -> ServiceKey | IPAddress:
-    """An address or namespace/name. Raises ValueError."""
-    if "/" in text:
-        return service_of(text)
-    try:
-        return address_of(text)
-    except ValueError:
-        raise ValueError(f"{_shown(text)} is neither an address nor namespace/name") from None
-
-
-def service_of(text: str) -> ServiceKey:
-    """A service's namespace and name as they could be in Kubernetes. Raises ValueError."""
-    namespace, slash, name = text.partition("/")
-    if not slash or not _is_name(namespace) or not _is_name(name):
-        raise ValueError(f"{_shown(text)} is no namespace/name of a service")
-    return ServiceKey(namespace, name)
-
-
-def _is_name(text: str) -> bool:
-    good = all(letter.isascii() and (letter.isalnum() or letter in "-.") and not letter.isupper() for letter in text)
-    return 0 < len(text) <= 253 and good
-
-
-def _shown(text: str) -> str:
-    return repr(text[:60] + ("…" if len(text) > 60 else ""))
-
-
 def _reserve(query: Query) -> Decide:
     service = _service(query)
     texts = [text.strip() for text in _text(query, "ip").split(",") if text.strip()]
@@ -172,13 +146,13 @@ def _address(text: str) -> IPAddress:
     try:
         return address_of(text)
     except ValueError:
-        raise WrongOrder(f"{_shown(text)} is no address") from None
+        raise WrongOrder(f"{shown(text)} is no address") from None
 
 
 def _family(text: str) -> Family:
     found = {"ipv4": Family.IPV4, "4": Family.IPV4, "ipv6": Family.IPV6, "6": Family.IPV6}.get(text.strip().lower())
     if found is None:
-        raise WrongOrder(f"{_shown(text)} is no address family; ipv4, ipv6 or ipv4,ipv6")
+        raise WrongOrder(f"{shown(text)} is no address family; ipv4, ipv6 or ipv4,ipv6")
     return found
 
 

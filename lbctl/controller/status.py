@@ -12,7 +12,9 @@ from lbctl.model.address import IPAddress
 from lbctl.model.service import ServiceKey, ServiceType
 from lbctl.model.snapshot import Snapshot, View, World
 from lbctl.net.status_server import Answer, Handler, Query
+from lbctl.plan.allocation import Remembered
 from lbctl.plan.claims import best, living
+from lbctl.plan.counters import pools_document
 from lbctl.plan.elect import ElectMemo
 from lbctl.plan.locate import locate, member_document, where_document
 from lbctl.plan.quarantine import in_quarantine
@@ -33,6 +35,8 @@ class Facts:
     view: Callable[[], View | None] = lambda: None
     troubles: Callable[[], tuple[str, ...]] = lambda: ()
     reserved: Callable[[], int] = lambda: 0
+    remembered: Callable[[], Remembered] = Remembered
+    held_back: Callable[[], tuple[Refusal, ...]] = lambda: ()
 
 
 def routes(facts: Facts) -> dict[str, Handler]:
@@ -55,7 +59,13 @@ def routes(facts: Facts) -> dict[str, Handler]:
     async def status(_query: Query) -> Answer:
         return Answer(status_document(facts, time.time()))
 
-    return {"/v1/where": where, "/v1/services": services, "/v1/status": status}
+    async def pools(_query: Query) -> Answer:
+        document = await asyncio.to_thread(
+            pools_document, facts.world, facts.remembered(), now_unix=time.time(), held_back=facts.held_back()
+        )
+        return Answer(document)
+
+    return {"/v1/where": where, "/v1/services": services, "/v1/pools": pools, "/v1/status": status}
 
 
 def service_rows(facts: Facts) -> list[dict[str, object]]:

@@ -1,0 +1,35 @@
+"""What people write for a service or an address, read strictly."""
+
+from __future__ import annotations
+
+from lbctl.model.address import IPAddress
+from lbctl.model.service import ServiceKey
+from lbctl.sources.published_schema import address_of
+
+
+def target_of(text: str) -> ServiceKey | IPAddress:
+    """An address or namespace/name. Raises ValueError."""
+    if "/" in text:
+        return service_of(text)
+    try:
+        return address_of(text)
+    except ValueError:
+        raise ValueError(f"{shown(text)} is neither an address nor namespace/name") from None
+
+
+def service_of(text: str) -> ServiceKey:
+    """A service's namespace and name as they could be in Kubernetes. Raises ValueError."""
+    namespace, slash, name = text.partition("/")
+    if not slash or not _is_name(namespace) or not _is_name(name):
+        raise ValueError(f"{shown(text)} is no namespace/name of a service")
+    return ServiceKey(namespace, name)
+
+
+def _is_name(text: str) -> bool:
+    good = all(letter.isascii() and (letter.isalnum() or letter in "-.") and not letter.isupper() for letter in text)
+    return 0 < len(text) <= 253 and good
+
+
+def shown(text: str) -> str:
+    """For a message: quoted, and no longer than a line bears."""
+    return repr(text[:60] + ("…" if len(text) > 60 else ""))
