@@ -11,6 +11,7 @@ _lbctl() {
             "lbctl run-speaker") path="lbctl run-speaker" ;;
             "lbctl where-is") path="lbctl where-is" ;;
             "lbctl services") path="lbctl services" ;;
+            "lbctl pools") path="lbctl pools" ;;
             "lbctl history") path="lbctl history" ;;
             "lbctl reserve") path="lbctl reserve" ;;
             "lbctl quarantine") path="lbctl quarantine" ;;
@@ -44,6 +45,7 @@ _lbctl() {
             "lbctl run-speaker --node"|"lbctl run-speaker --published"|"lbctl run-speaker --state"|"lbctl run-speaker --interface"|"lbctl run-speaker --proxy"|"lbctl run-speaker --cluster"|"lbctl run-speaker --key-file"|"lbctl run-speaker --preset"|"lbctl run-speaker --port"|"lbctl run-speaker --peer"|"lbctl run-speaker --recheck-time"|"lbctl run-speaker --socket"|"lbctl run-speaker --listen"|"lbctl run-speaker --log-format"|"lbctl run-speaker --log-level") skip=1 ;;
             "lbctl where-is --via"|"lbctl where-is -i"|"lbctl where-is --interface"|"lbctl where-is --wait"|"lbctl where-is -o"|"lbctl where-is --output"|"lbctl where-is --state"|"lbctl where-is --published") skip=1 ;;
             "lbctl services -n"|"lbctl services --namespace"|"lbctl services --via"|"lbctl services --socket"|"lbctl services -o"|"lbctl services --output"|"lbctl services --state"|"lbctl services --published") skip=1 ;;
+            "lbctl pools --via"|"lbctl pools --socket"|"lbctl pools -o"|"lbctl pools --output"|"lbctl pools --state"|"lbctl pools --published") skip=1 ;;
             "lbctl history --since"|"lbctl history --limit"|"lbctl history --state"|"lbctl history --socket"|"lbctl history -o"|"lbctl history --output") skip=1 ;;
             "lbctl reserve --ip"|"lbctl reserve --pool"|"lbctl reserve --family"|"lbctl reserve --state"|"lbctl reserve --socket"|"lbctl reserve -o"|"lbctl reserve --output") skip=1 ;;
             "lbctl quarantine --clear"|"lbctl quarantine --state"|"lbctl quarantine --socket"|"lbctl quarantine -o"|"lbctl quarantine --output") skip=1 ;;
@@ -109,6 +111,11 @@ _lbctl() {
         "lbctl services -o"|"lbctl services --output") COMPREPLY=($(compgen -W "table wide json yaml name" -- "$cur")); return ;;
         "lbctl services --state") compopt -o filenames; COMPREPLY=($(compgen -d -- "$cur")); return ;;
         "lbctl services --published") compopt -o filenames; COMPREPLY=($(compgen -f -- "$cur")); return ;;
+        "lbctl pools --via") return ;;
+        "lbctl pools --socket") compopt -o filenames; COMPREPLY=($(compgen -f -- "$cur")); return ;;
+        "lbctl pools -o"|"lbctl pools --output") COMPREPLY=($(compgen -W "table wide json yaml name" -- "$cur")); return ;;
+        "lbctl pools --state") compopt -o filenames; COMPREPLY=($(compgen -d -- "$cur")); return ;;
+        "lbctl pools --published") compopt -o filenames; COMPREPLY=($(compgen -f -- "$cur")); return ;;
         "lbctl history --since") return ;;
         "lbctl history --limit") return ;;
         "lbctl history --state") compopt -o filenames; COMPREPLY=($(compgen -d -- "$cur")); return ;;
@@ -160,7 +167,7 @@ _lbctl() {
     case "$path" in
         "lbctl")
             if [[ $cur == -* ]]; then COMPREPLY=($(compgen -W "--version -h --help" -- "$cur"))
-            else COMPREPLY=($(compgen -W "run-controller run-speaker where-is services history reserve quarantine ledger status validate diff convert explain schema lab completion version" -- "$cur"))
+            else COMPREPLY=($(compgen -W "run-controller run-speaker where-is services pools history reserve quarantine ledger status validate diff convert explain schema lab completion version" -- "$cur"))
             fi ;;
         "lbctl run-controller")
             if [[ $cur == -* ]]; then COMPREPLY=($(compgen -W "-c --config --source --state --cluster --key-file --interface --no-heartbeat --socket --listen --lb-class --log-format --log-level -h --help" -- "$cur"))
@@ -174,6 +181,9 @@ _lbctl() {
             fi ;;
         "lbctl services")
             if [[ $cur == -* ]]; then COMPREPLY=($(compgen -W "-n --namespace --pending --via --socket -o --output --state --published -h --help" -- "$cur"))
+            fi ;;
+        "lbctl pools")
+            if [[ $cur == -* ]]; then COMPREPLY=($(compgen -W "--via --socket -o --output --state --published -h --help" -- "$cur"))
             fi ;;
         "lbctl history")
             if [[ $cur == -* ]]; then COMPREPLY=($(compgen -W "--since --limit --state --socket -o --output -h --help" -- "$cur"))

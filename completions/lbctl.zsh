@@ -274,6 +274,17 @@ _lbctl_history() {
         '*:(NAMESPACE/NAME | ADDRESS): '
 }
 
+_lbctl_pools() {
+    _arguments -S \
+        '--via[Ask this daemon instead of the one on this host (port 7967)]:HOST(\:PORT)|unix\:PATH: ' \
+        '--socket[Status socket of a daemon on this host]:PATH:_files' \
+        '(-o --output)'{-o,--output}'[Form of the answer]:table|wide|json|yaml|name:(table wide json yaml name)' \
+        '--state[Folder of the ledger, of what is published, and of the journals]:DIR:_files -/' \
+        '--published[The published file or its folder, where it is not below --state]:PATH:_files' \
+        '(-h --help)'{-h,--help}'[Show this message and exit]' \
+        '*:(POOL): '
+}
+
 _lbctl_services() {
     _arguments -S \
         '(-n --namespace)'{-n,--namespace}'[Only this namespace]:NAME: ' \
@@ -350,6 +361,7 @@ _lbctl() {
                 'run-speaker:Announce addresses from this node (daemon, one a node).'
                 'where-is:Which node answers for a VIP\: planned, said and seen.'
                 'services:Services, their addresses and who announces them.'
+                'pools:How full the pools are, and what is kept back.'
                 'history:Who had an address\: every grant, release and cause.'
                 'reserve:Keep addresses for a service by its name.'
                 'quarantine:Addresses for which a foreign machine answers.'
@@ -371,6 +383,7 @@ _lbctl() {
                 run-speaker) _lbctl_run_speaker ;;
                 where-is) _lbctl_where_is ;;
                 services) _lbctl_services ;;
+                pools) _lbctl_pools ;;
                 history) _lbctl_history ;;
                 reserve) _lbctl_reserve ;;
                 quarantine) _lbctl_quarantine ;;
