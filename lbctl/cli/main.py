@@ -33,6 +33,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "run-speaker": ("lbctl.cli.run_speaker:app", "Announce addresses from this node (daemon, one a node)."),
     "where-is": ("lbctl.cli.where_is:app", "Which node answers for a VIP: planned, said and seen."),
     "services": ("lbctl.cli.services:app", "Services, their addresses and who announces them."),
+    "pools": ("lbctl.cli.pools:app", "How full the pools are, and what is kept back."),
     "history": ("lbctl.cli.history:app", "Who had an address: every grant, release and cause."),
     "reserve": ("lbctl.cli.reserve:app", "Keep addresses for a service by its name."),
     "quarantine": ("lbctl.cli.quarantine:app", "Addresses for which a foreign machine answers."),

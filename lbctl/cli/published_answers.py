@@ -12,6 +12,7 @@ from typing import Any
 from lbctl.model.address import IPAddress
 from lbctl.model.service import ServiceType
 from lbctl.model.snapshot import Snapshot
+from lbctl.plan.counters import pools_document
 from lbctl.plan.locate import locate, where_document
 from lbctl.plan.quarantine import in_quarantine
 from lbctl.sources.published_document import Published, PublishedError
@@ -68,3 +69,8 @@ def _read(path: Path) -> Published:
         return read_published(path)
     except PublishedError as error:
         raise NotPublished(str(error)) from None
+
+
+def pools(path: Path) -> dict[str, Any]:
+    """`/v1/pools`; what cools or is reserved is not known here and null. Raises NotPublished."""
+    return {**pools_document(_read(path).world, None, now_unix=time.time()), "role": "published"}

@@ -173,7 +173,7 @@ class AddressSpace:
 
     def __init__(self, pools: Mapping[str, Pool]) -> None:
         self._pools = pools
-        self._families: dict[str, dict[Family, FamilySpace]] = {name: _spaces(pool) for name, pool in pools.items()}
+        self._families: dict[str, dict[Family, FamilySpace]] = {name: spaces_of(pool) for name, pool in pools.items()}
         self._users: dict[int, dict[ServiceKey, Terms]] = {}
         self._sharing = SharingIndex()
         self._reserved: dict[int, ServiceKey] = {}
@@ -346,7 +346,8 @@ class AddressSpace:
                 del self._freed_by[found[1]]
 
 
-def _spaces(pool: Pool) -> dict[Family, FamilySpace]:
+def spaces_of(pool: Pool) -> dict[Family, FamilySpace]:
+    """The addresses of a pool by family, none of them in use."""
     options = pool.options
     ageing_time = inf if options.choice is Choice.LEAST_RECENTLY_USED else options.cooling_time
     return {
