@@ -121,8 +121,9 @@ class _Notes:
 def gather(new: Sequence[Path], against: Sequence[Path], state: Path | None, *, patch: bool) -> Inputs:
     """Reads both sides. Raises CannotTell."""
     notes = _Notes()
-    manifests = read(new)
-    in_force = read(against) if against else None
+    reader = Reader()
+    manifests = read(new, reader)
+    in_force = read(against, reader) if against else None
     published: World | None = None
     remembered: Remembered | None = None
     generation = ledger = None
@@ -172,8 +173,11 @@ def gather(new: Sequence[Path], against: Sequence[Path], state: Path | None, *, 
     )
 
 
-def read(paths: Sequence[Path]) -> Manifests:
-    """Reads manifests; those with errors are in it too. Raises CannotTell where a path cannot be read at all."""
+def read(paths: Sequence[Path], reader: Reader) -> Manifests:
+    """Reads manifests; those with errors are in it too. Raises CannotTell where a path cannot be read at all.
+
+    One reader for both sides: what stands in both is parsed once.
+    """
     from lbctl.sources.tree import list_manifests
 
     contents: dict[str, bytes] = {}
@@ -188,7 +192,6 @@ def read(paths: Sequence[Path]) -> Manifests:
             contents[shown(path)] = Path(path).read_bytes()
         except OSError as error:
             raise CannotTell(f"{shown(path)}: {error.strerror or error}") from None
-    reader = Reader()
     files = {name: reader.read_file(name, raw) for name, raw in contents.items()}
     return Manifests(named=", ".join(map(str, paths)), files=files, reading=reader.assemble(files))
 
@@ -265,7 +268,7 @@ def _with_what_stays(
     world = _filled(world, current, maps, kept, whole_maps_only=not (patch or errors))
     if not patch and not errors:
         for map, number in kept:
-            notes.add(Basis.KEPT, f"{_NOUNS[map]}: NEW has none, so the {number} in force stay")
+            notes.add(Basis.KEPT, f"{_NOUNS[map]}: NEW has none, so the {number:,} in force stay")
     return world, tuple(held)
 
 

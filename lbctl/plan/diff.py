@@ -10,10 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Any
 
 from lbctl.model.address import IPAddress
 from lbctl.model.service import ServiceKey
-from lbctl.model.snapshot import World
+from lbctl.model.snapshot import SOURCE_MAPS, World
 from lbctl.plan.allocate import Remembered
 from lbctl.plan.diff_owners import VIPChange, changed_owners
 from lbctl.plan.diff_routes import RouteChange, changed_routes
@@ -81,11 +83,13 @@ def diff(
     """
     before = settle(current, remembered or Remembered(), now_unix=now_unix)
     start, known = (current, remembered) if remembered is not None else (before.world, before.remembered)
-    after = settle(
-        replace(new, allocations=start.allocations, quarantined=current.quarantined), known, now_unix=now_unix
-    )
-    planners = RoutePlanner(before.world), RoutePlanner(after.world)
+    wanted = replace(_alike(new, current), allocations=start.allocations, quarantined=current.quarantined)
+    after = settle(wanted, known, now_unix=now_unix, memo=before.memo)
     passwords = secrets or ({}, {})
+    if not after.world.changes_since(before.world) and passwords[0] == passwords[1]:
+        return Diff(before=before, after=after, pending=still_pending(before, after))
+    planner = RoutePlanner(before.world)
+    planners = planner, RoutePlanner(after.world, planner.backing)
     pairs = paired(before.world.bgp_peers, after.world.bgp_peers, passwords)
     return Diff(
         before=before,
@@ -97,6 +101,22 @@ def diff(
         routes=changed_routes(before.world, after.world, planners, pairs),
         pending=still_pending(before, after),
     )
+
+
+def _alike(new: World, current: World) -> World:
+    """`new` with what is equal in `current` as the very same objects, which is what plans know changes by."""
+    maps: dict[str, Any] = {}
+    for name in SOURCE_MAPS:
+        mine, theirs = getattr(new, name), getattr(current, name)
+        if mine is theirs:
+            continue
+        if mine == theirs:
+            maps[name] = theirs
+        else:
+            maps[name] = MappingProxyType(
+                {key: old if (old := theirs.get(key)) == value else value for key, value in mine.items()}
+            )
+    return replace(new, **maps)
 
 
 __all__ = [

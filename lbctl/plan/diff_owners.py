@@ -50,9 +50,9 @@ def changed_owners(
     if not before.nodes and not after.nodes:
         return ()
     was, before_memo = _elect(before, _Owners(owners))
-    owned = _Owners(_owners_of(was, before_memo))
-    shall, after_memo = _elect(after, owned)
-    will_own = _owners_of(shall, after_memo)
+    owned = _Owners(_owners_of(was))
+    shall, after_memo = _elect(after, owned, before_memo)
+    will_own = _owners_of(shall)
     by_address = after_memo.eligible.groups.groups.by_address
     there_before = before_memo.eligible.groups.groups.by_address
     view = owned.view(after)
@@ -112,11 +112,13 @@ class _Owners:
         )
 
 
-def _elect(world: World, owners: _Owners) -> tuple[Mapping[tuple[IPAddress, ...], Assignment], ElectMemo]:
-    return elect(Snapshot(world=world, view=owners.view(world)))
+def _elect(
+    world: World, owners: _Owners, memo: ElectMemo | None = None
+) -> tuple[Mapping[tuple[IPAddress, ...], Assignment], ElectMemo]:
+    return elect(Snapshot(world=world, view=owners.view(world)), memo)
 
 
-def _owners_of(assignments: Mapping[tuple[IPAddress, ...], Assignment], memo: ElectMemo) -> Mapping[IPAddress, str]:
+def _owners_of(assignments: Mapping[tuple[IPAddress, ...], Assignment]) -> Mapping[IPAddress, str]:
     return {
         address: assignment.owner
         for assignment in assignments.values()

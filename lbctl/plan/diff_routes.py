@@ -69,7 +69,7 @@ def changed_routes(
         was: Routes = planners[0].of(node) if there[0] else {}
         shall: Routes = planners[1].of(node) if there[1] else {}
         sessions = (planners[0].peers_of(node), planners[1].peers_of(node))
-        key = (there, sessions, id(was) if was else 0, id(shall) if shall else 0)
+        key: tuple[object, ...] = (there, sessions, id(was) if was else 0, id(shall) if shall else 0)
         sides[key] = (was, shall)
         alike.setdefault(key, (node, []))[1].extend([node] if node is not None else [])
     merged: dict[tuple[object, ...], tuple[RouteChange, list[str]]] = {}

@@ -22,7 +22,7 @@ from lbctl.model.node import EXCLUDE_LABEL
 from lbctl.model.selector import LabelSelector
 from lbctl.model.service import Service, ServiceKey, TrafficPolicy
 from lbctl.model.snapshot import World
-from lbctl.plan.backing import NONE, back
+from lbctl.plan.backing import NONE, BackingMemo, back
 from lbctl.plan.reason import Reason, Refusal
 from lbctl.plan.session_key import families_carried, is_internal
 
@@ -88,9 +88,10 @@ class _Sight:
 class RoutePlanner:
     """Answers for the nodes of one world; what nodes have in common is worked out once."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, backing: BackingMemo | None = None) -> None:
+        """`backing`: of an earlier world, which saves looking at the slices that are the same."""
         self._world = world
-        self._backings, _ = back(world)
+        self._backings, self.backing = back(world, backing)
         self._aliases = {name: value for item in world.communities.values() for name, value in item.aliases}
         self._attributes = {name: self._attributes_of(ad) for name, ad in world.bgp_advertisements.items()}
         self._labels_count = any(ad.service_selectors for ad in world.bgp_advertisements.values())

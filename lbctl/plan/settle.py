@@ -36,12 +36,13 @@ class Settled:
     pending: Mapping[ServiceKey, tuple[Refusal, ...]] = field(default_factory=dict)
     plans: tuple[AllocationPlan, ...] = ()
     finished: bool = True
+    memo: AllocationMemo | None = field(default=None, compare=False, repr=False)
+    """For the next call, which uses it up."""
 
 
-def settle(world: World, remembered: Remembered, *, now_unix: float) -> Settled:
+def settle(world: World, remembered: Remembered, *, now_unix: float, memo: AllocationMemo | None = None) -> Settled:
     """Lets the controller's plans take effect on a ledger; `world.allocations` is what it holds."""
     remembered = _noticed(world, remembered, now_unix)
-    memo: AllocationMemo | None = None
     lost: dict[ServiceKey, Release] = {}
     granted: dict[ServiceKey, Grant] = {}
     plans: list[AllocationPlan] = []
@@ -64,6 +65,7 @@ def settle(world: World, remembered: Remembered, *, now_unix: float) -> Settled:
         pending=plan.pending,
         plans=tuple(plans),
         finished=plan.settled,
+        memo=memo,
     )
 
 

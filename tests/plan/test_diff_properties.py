@@ -226,7 +226,8 @@ def test_the_order_of_the_text_changes_nothing(history: tuple[Cluster, World], s
     cluster, new = history
     current = replace(cluster.world, allocations=cluster.state.allocations)
     maps = ("services", "slices", "nodes", "pools", "l2_advertisements", "bgp_advertisements", "bgp_peers")
-    mixed = replace(new, **{name: _shuffled(getattr(new, name).items(), seed) for name in maps})
+    shuffled: dict[str, Any] = {name: _shuffled(getattr(new, name).items(), seed) for name in maps}
+    mixed = replace(new, **shuffled)
     one = diff(current, new, cluster.state.remembered, now_unix=cluster.now)
     other = diff(current, mixed, cluster.state.remembered, now_unix=cluster.now)
     assert (one.services, one.stranded, one.sessions, one.routes, one.pending) == (
