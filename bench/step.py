@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 from typing import Any
 
+from lbctl.controller.launch import COLLECTOR
 from lbctl.controller.records import LedgerState
 from lbctl.controller.step import Decision, Inputs, StepMemo, step
 from lbctl.model.address import AddressRange, Family
@@ -133,6 +134,7 @@ def changes(running: Running, count: int) -> dict[str, Callable[[int], None]]:
 
 
 def measure(count: int, rounds: int) -> dict[str, list[Took]]:
+    gc.set_threshold(*COLLECTOR)  # as the controller does
     began = time.process_time()
     running = Running(count)
     print(f"{count:,} services: filled in {time.process_time() - began:.2f} s of processor time", flush=True)
