@@ -269,3 +269,53 @@ def test_a_newer_ledger_is_said_at_the_start(home: Home) -> None:
         check=True,
     )  # fmt: skip
     assert "written by a newer lbctl" in home.refused()
+
+
+def test_it_is_not_ready_before_anything_could_be_read(home: Home) -> None:
+    """A typing error in --config must not look like an empty cluster."""
+    kept = home.config.with_name("elsewhere")
+    home.config.rename(kept)
+    home.start(ready=False)
+    eventually(lambda: "nothing_read" in home.logged(), within=30)
+    status = home.ask("/v1/status")
+    assert (status["ready"], status["counters"]["services"]) == (False, 0)
+    assert "--config names nothing that could be read" in status["troubles"][0]
+    assert f"{home.config}: No such file or directory" in status["troubles"][1]
+    assert not home.snapshot.exists()
+    assert " error " in next(line for line in home.logged().splitlines() if "nothing_read" in line)
+    kept.rename(home.config)
+    home.wait_ready()
+    assert home.ask("/v1/status")["troubles"] == []
+    assert home.snapshot.exists()
+
+
+def test_a_folder_without_manifests_is_something(home: Home) -> None:
+    home.drop("pool")
+    home.start()
+    assert home.addresses() == {}
+
+
+def test_a_config_that_is_gone_at_a_restart_takes_nothing_away_and_says_so(home: Home) -> None:
+    home.service("web")
+    home.start()
+    home.stop()
+    home.config.rename(home.config.with_name("elsewhere"))
+    home.start()
+    assert home.addresses() == {"web": "192.0.2.1"}
+    assert [str(home.config) in trouble for trouble in home.ask("/v1/status")["troubles"]] == [True]
+
+
+def test_without_published_file_and_config_the_ledger_is_not_published_empty(home: Home) -> None:
+    """Speakers go on with what they have, rather than with a World that has nothing."""
+    home.service("web")
+    home.start()
+    home.stop()
+    home.snapshot.unlink()
+    kept = home.config.with_name("elsewhere")
+    home.config.rename(kept)
+    home.start(ready=False)
+    eventually(lambda: "nothing_read" in home.logged(), within=30)
+    assert not home.snapshot.exists()
+    kept.rename(home.config)
+    home.wait_ready()
+    assert home.addresses() == {"web": "192.0.2.1"}
