@@ -52,8 +52,6 @@ _T = TypeVar("_T")
 
 
 NOTHING_READ = "--config names nothing that could be read: not ready, nothing is allocated or published until it does"
-    "no manifest was ever found: not ready, and nothing is allocated or published, until --config can be read"
-)
 
 
 class StartError(Exception):
