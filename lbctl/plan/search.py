@@ -119,10 +119,10 @@ def from_reservation(memo: AllocationMemo, wish: Wish, reservation: Reservation)
     if why:
         return why
     picked: Picked = {family_of_code(code): (code, name) for code, name in zip(codes, pools, strict=True)}
-    refusals: list[Refusal] = []
+    names, refusals = _usable(memo, wish, asked) if asked else (pools, [])
     for family in wish.family.families:
         if family not in picked:
-            _pick_first(memo, wish, family, asked or pools, (), picked, refusals)
+            _pick_first(memo, wish, family, names, (), picked, refusals)
     if len(picked) < len(wish.family.families) and not wish.family.partial:
         return tuple(refusals)
     return _found(picked, GrantCause.RESERVED)

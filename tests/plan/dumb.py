@@ -290,7 +290,7 @@ class Dumb:
         for address in sorted(self.freed, key=lambda address: (address.version, int(address))):
             if self.freed[address][1] == service.key and address not in found:
                 cools = any(
-                    contains(pool, address) and self.cools(pool, address) and self.gives(pool, address)
+                    self.gives(pool, address) and self.freed[address][0] + pool.options.cooling_time > self.now
                     for pool in self.pools.values()
                 )
                 used = any(address in each.addresses for each in self.out.held.values())
@@ -537,9 +537,9 @@ class Dumb:
             return True
         have = {family_of(a): (a, pool.name) for a, pool in zip(mine, homes, strict=True)}
         why: Why = set()
+        pools = self.usable(service, names, why) if names else homes
         for family in self.liked(service):
             if family not in have:
-                pools = [self.pools[name] for name in names if name in self.pools] if names else homes
                 found = self.pick(service, pools, family, [], why)
                 if found is not None:
                     have[family] = found

@@ -179,3 +179,8 @@ def changes(draw: st.DrawFn) -> Change:
                 cluster.become(services=({**cluster.world.services} | {item.key: item for item in new}).values())
 
             return put
+
+
+def stays() -> st.SearchStrategy[float]:
+    """Seconds in which nothing happens."""
+    return st.sampled_from((1.0, 29.0, 30.0, 59.0, 60.0, 1e6))

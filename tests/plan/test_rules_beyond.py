@@ -353,6 +353,19 @@ reserve red/x 192.0.2.0
 put blue/x
 blue/x has 192.0.2.1
 
+== reserved: one family, and the other from pools of which one is not there
+pool a 192.0.2.0/30
+reserve x 192.0.2.1
+put x v4v6 pools=a,nowhere
+x waits a: pool_lacks_family; nowhere: unknown_pool
+
+== reserved: one family, and the other from pools of which one is pinned to others
+pool a 192.0.2.0/30
+pool b 2001:db8::/126 for=tenant
+reserve x 192.0.2.1
+put x v4v6 pools=a,b
+x waits a: pool_lacks_family; b: pool_not_compatible
+
 == reserved: an address that is held: it comes to the other when it is free
 pool a 192.0.2.0/30
 put y

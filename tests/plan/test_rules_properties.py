@@ -1,0 +1,181 @@
+"""What holds for every world and every change, with all that pools, services and the ledger can say."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import combinations
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lbctl.model.pool import Pool
+from lbctl.model.service import ServiceType
+from lbctl.model.snapshot import World
+from lbctl.plan.allocate import AllocationPlan, allocate
+from lbctl.plan.allocation import Remembered
+from lbctl.plan.reason import GrantCause
+from tests.plan.allocation_worlds import Cluster
+from tests.plan.dumb_rules import allows, buggy, contains, disagreement, excluded
+from tests.plan.random_worlds import Change, changes, pools, services, stays
+
+_few = settings(max_examples=settings().max_examples // 4)
+"""Eight properties: together they take the time of two. A profile with more examples has more of these, too."""
+_stories = st.lists(changes(), min_size=1, max_size=10)
+
+
+def through(start: list[Pool], events: list[Change]) -> Cluster:
+    """A cluster that went through all of it and is settled."""
+    cluster = Cluster(*start)
+    for change in events:
+        change(cluster)
+        cluster.settle()
+    return cluster
+
+
+@_few
+@given(pools(), _stories)
+def test_no_address_twice_unless_its_users_may_share_it(start: list[Pool], events: list[Change]) -> None:
+    cluster = through(start, events)
+    services, allocations = cluster.world.services, cluster.state.allocations
+    for one, two in combinations(sorted(allocations), 2):
+        if set(allocations[one].addresses) & set(allocations[two].addresses):
+            assert disagreement(services[one], services[two]) is None
+            assert disagreement(services[two], services[one]) is None
+
+
+@_few
+@given(pools(), _stories)
+def test_a_grant_is_of_what_may_be_given(start: list[Pool], events: list[Change]) -> None:
+    """In its pool, neither excluded nor buggy, not in quarantine, not reserved for another; for a service of that type,
+    from a pool that may serve it. What was held before the grant may be excluded or in quarantine meanwhile."""
+    cluster = Cluster(*start)
+    for change in events:
+        change(cluster)
+        cluster.now += 1
+        plan = cluster.look()
+        kept = cluster.state.remembered
+        for grant in plan.grants:
+            service = cluster.world.services[grant.service]
+            assert service.type is ServiceType.LOAD_BALANCER
+            before = cluster.state.allocations.get(grant.service)
+            names = (grant.pool, grant.second_pool or grant.pool)
+            for address, name in zip(grant.addresses, names, strict=False):
+                pool = cluster.world.pools[name]
+                assert contains(pool, address)
+                assert not buggy(pool, address)
+                assert allows(pool, service, dict(cluster.world.namespaces))
+                if before is None or address not in before.addresses:
+                    assert not excluded(pool, address)
+                    assert address not in kept.quarantined
+                    assert all(
+                        address not in item.addresses or of == grant.service for of, item in kept.reserved.items()
+                    )
+            automatic = grant.cause in (GrantCause.AUTOMATIC, GrantCause.PINNED_POOL)
+            assert not automatic or cluster.world.pools[grant.pool].auto_assign
+        cluster.commit(plan)
+
+
+@_few
+@given(pools(), _stories, st.lists(services(), min_size=1, max_size=3))
+def test_who_changed_nothing_loses_nothing_by_what_others_change(
+    start: list[Pool], events: list[Change], others: list[Any]
+) -> None:
+    cluster = through(start, events)
+    before = dict(cluster.state.allocations)
+    edited = {item.key for item in others}
+    cluster.put(*others)
+    for key, allocation in before.items():
+        if key not in edited and not _would_rather_go(cluster, allocation.addresses):
+            assert set(allocation.addresses) <= set(cluster.state.allocations[key].addresses)
+
+
+def _would_rather_go(cluster: Cluster, addresses: Any) -> bool:
+    return any(address in cluster.state.remembered.quarantined for address in addresses)
+
+
+@_few
+@given(pools(), _stories)
+def test_it_is_settled_after_few_plans_and_then_for_good(start: list[Pool], events: list[Change]) -> None:
+    """One is the rule. A second may find what the first freed; more only where one's loss is the next one's gain."""
+    cluster = Cluster(*start)
+    for change in events:
+        change(cluster)
+        cluster.settle(rounds=4)
+        assert cluster.look().settled
+        assert cluster.look(memo=False).settled
+
+
+@_few
+@given(pools(), st.lists(st.tuples(changes(), st.booleans()), min_size=1, max_size=10))
+def test_the_memo_changes_nothing_but_the_time_it_takes(start: list[Pool], events: list[tuple[Change, bool]]) -> None:
+    """Also when what was planned is not committed."""
+    cluster = Cluster(*start)
+    for change, commits in events:
+        change(cluster)
+        cluster.now += 1
+        plan = cluster.look()
+        assert _by_service(plan) == _by_service(cluster.look(memo=False))
+        if commits:
+            cluster.commit(plan)
+
+
+def _by_service(plan: AllocationPlan) -> dict[str, Any]:
+    return {
+        "grants": {item.service: item for item in plan.grants},
+        "releases": {item.allocation.service: item for item in plan.releases},
+        "amendments": {item.allocation.service: item for item in plan.amendments},
+        "pending": dict(plan.pending),
+    }
+
+
+@_few
+@given(pools(), _stories, st.randoms(use_true_random=False))
+def test_the_order_in_which_maps_are_written_does_not_matter(
+    start: list[Pool], events: list[Change], random: Any
+) -> None:
+    cluster = Cluster(*start)
+    for change in events:
+        change(cluster)
+        cluster.now += 1
+        plan = cluster.look(memo=False)
+        world = replace(cluster.world, allocations=cluster.state.allocations)
+        other, _ = allocate(_mixed(world, random), _mixed(cluster.state.remembered, random), now_unix=cluster.now)
+        assert other == plan
+        cluster.commit(plan)
+
+
+def _mixed(value: Any, random: Any) -> Any:
+    """The same World or Remembered, each of its maps in another order."""
+    names = ("services", "pools", "namespaces", "allocations") if isinstance(value, World) else _KEPT
+    maps: dict[str, Any] = {}
+    for name in names:
+        items = list(getattr(value, name).items())
+        random.shuffle(items)
+        maps[name] = dict(items)
+    return replace(value, **maps)
+
+
+_KEPT = tuple(Remembered.__dataclass_fields__)
+
+
+@_few
+@given(pools(), _stories)
+def test_who_waits_is_told_why_and_who_does_not_is_not(start: list[Pool], events: list[Change]) -> None:
+    cluster = through(start, events)
+    for key, item in cluster.world.services.items():
+        if item.type is ServiceType.LOAD_BALANCER and key not in cluster.state.allocations:
+            assert cluster.plan.pending[key]
+    for key in cluster.plan.pending:
+        assert cluster.world.services[key].type is ServiceType.LOAD_BALANCER
+
+
+@_few
+@given(pools(), _stories, stays())
+def test_time_alone_moves_nobody(start: list[Pool], events: list[Change], seconds: float) -> None:
+    """What cools is the last choice, not a refused one, so nobody waits for it to be over."""
+    cluster = through(start, events)
+    before = cluster.state.allocations
+    cluster.now += seconds
+    assert cluster.look().settled
+    assert cluster.settle().state.allocations == before
