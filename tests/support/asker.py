@@ -19,6 +19,8 @@ class Asker:
     def __init__(self, host: Host) -> None:
         self.mac = mac_from_text(host.mac)
         self._link_local = socket.inet_pton(socket.AF_INET6, host.link_local)
+        # Not a probe, with no address: who probes for a VIP that is being probed wants to have it.
+        self._own = socket.inet_aton(host.ipv4 or "0.0.0.0")
         with host.entered():
             self._arp = PacketSocket(host.ifindex, Kind.ARP)
             self._ndp = PacketSocket(host.ifindex, Kind.NDP)
@@ -43,7 +45,7 @@ class Asker:
         if v6:
             sock.send(ndp.solicitation(mac=self.mac, source_ip=self._link_local, target=packed))
         else:
-            sock.send(arp.probe(mac=self.mac, target_ip=packed))
+            sock.send(arp.request(mac=self.mac, sender_ip=self._own, target_ip=packed))
         found: set[str] = set()
         deadline = time.monotonic() + within
         while (left := deadline - time.monotonic()) > 0 and (everybody or not found):

@@ -187,6 +187,12 @@ class Host:
         return answer[18:24].hex(":")
 
     @property
+    def ipv4(self) -> str | None:
+        """The first IPv4 address of the interface, if it has one."""
+        words = self.run(["ip", "-4", "-o", "addr", "show", "dev", self.interface]).stdout.split()
+        return words[words.index("inet") + 1].split("/")[0] if words else None
+
+    @property
     def link_local(self) -> str:
         """The fe80:: address of the interface, without a scope."""
         words = self.run(["ip", "-6", "-o", "addr", "show", "dev", self.interface, "scope", "link"]).stdout.split()
