@@ -7,7 +7,9 @@ import sqlite3
 from pathlib import Path
 
 from lbctl.controller.errors import StateTrouble
+from lbctl.controller.kept import ClearCause
 from lbctl.controller.ledger import FILE_NAME, Ledger
+from lbctl.controller.ledger_text import COLUMNS
 from lbctl.plan.reason import GrantCause
 
 _PAGE = (Path(__file__).parents[2] / "docs" / "state.md").read_text()
@@ -40,3 +42,17 @@ def test_the_query_runs(tmp_path: Path) -> None:
 def test_every_cause_of_a_grant_is_named() -> None:
     assert all(f"`{cause.value}`" in _PAGE for cause in GrantCause)
     assert all(f"`{trouble.value}`" in _PAGE for trouble in (StateTrouble.DISK_FULL, StateTrouble.READ_ONLY))
+
+
+def test_the_columns_of_an_export_are_in_the_order_of_the_page() -> None:
+    rows = dict(re.findall(r"^\| `(\w+)` \| (.*) \|$", _PAGE, re.MULTILINE))
+    for table, columns in COLUMNS.items():
+        named = [name for name in re.findall(r"`(\w+)`", rows[table]) if name in dict(columns)]
+        assert list(dict.fromkeys(named)) == [name for name, _ in columns], table
+    listed = re.search(r"the tables in the order (.*?), their columns", _PAGE, re.DOTALL)
+    assert listed is not None
+    assert re.findall(r"`(\w+)`", listed[1]) == list(COLUMNS)
+
+
+def test_every_cause_of_an_end_is_named() -> None:
+    assert all(f"`{cause.value}`" in _PAGE for cause in ClearCause)
