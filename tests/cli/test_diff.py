@@ -1,0 +1,304 @@
+"""`lbctl diff`: what a person sees, what a program gets, the exit status, and what it takes for granted."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import io
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lbctl.cli import main
+from lbctl.cli.exit_status import ExitStatus
+from lbctl.controller.ledger import Ledger
+from lbctl.controller.records import Batch
+from lbctl.controller.step import Inputs, step
+from lbctl.model.snapshot import World
+from lbctl.plan.reason import Refusal
+from lbctl.sources.published_document import DocumentEncoder
+from tests.plan import diff_worlds as text
+
+OLD = text.pool("p", "192.0.2.0/29") + text.l2() + text.nodes("n1", "n2") + text.service("web")
+NEW = OLD.replace("192.0.2.0/29", "192.0.2.4/30")
+
+
+@dataclass(frozen=True)
+class Done:
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def run(*arguments: str | Path, cwd: Path, stdin: str = "") -> Done:
+    """The command within this process: a new one for each question would cost half a second."""
+    out, err = io.StringIO(), io.StringIO()
+    source = io.TextIOWrapper(io.BytesIO(stdin.encode()))
+    with (
+        contextlib.chdir(cwd),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setattr(sys, "stdin", source)
+        patch.delenv("FORCE_COLOR", raising=False)
+        try:
+            status = main.run(["diff", *map(str, arguments)])
+        finally:
+            gc.enable()
+    return Done(status, out.getvalue(), err.getvalue())
+
+
+def document(*arguments: str | Path, cwd: Path, status: int = ExitStatus.FOUND) -> dict[str, Any]:
+    done = run(*arguments, "-o", "json", cwd=cwd)
+    assert (done.returncode, done.stderr) == (status, "")
+    found: dict[str, Any] = json.loads(done.stdout)
+    assert found["schema"] == "lbctl.io/diff/v1"
+    assert found["status"] == status
+    assert found["changes"] == (status == ExitStatus.FOUND)
+    return found
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name, content in (("old", OLD), ("new", NEW)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "all.yaml").write_text(content)
+    return tmp_path
+
+
+def put_state(folder: Path, manifests: str) -> None:
+    """A state folder as a controller leaves it behind that gave the services of these manifests their addresses."""
+    ledger = Ledger(folder / "controller", new_name=lambda: "the-ledger")
+    state = ledger.open()
+    world = text.world(manifests)
+    published: World | None = None
+    pending: Mapping[Any, tuple[Refusal, ...]] = {}
+    while True:
+        decision, _ = step(Inputs(world=world, state=state, published=published, pending=pending, now_unix=1_000.0))
+        state = ledger.commit(decision.batch, decision.after) if decision.batch else decision.after
+        published, pending = decision.world or published, decision.pending
+        if not decision.again:
+            break
+    ledger.close()
+    assert published is not None
+    content = b"".join(DocumentEncoder(cluster="default", ledger="the-ledger").encode(published, pending))
+    (folder / "published").mkdir(parents=True, exist_ok=True)
+    (folder / "published" / "snapshot.json").write_bytes(content)
+
+
+def test_nothing_changes(folder: Path) -> None:
+    done = run("old", "--against", "old", cwd=folder)
+    assert (done.returncode, done.stderr) == (ExitStatus.OK, "")
+    assert done.stdout == (
+        "note: no --state: the addresses of now are those that a new ledger would give to\n"
+        "  what is in force\n"
+        "\n"
+        "Nothing would change.\n"
+    )
+
+
+def test_the_whole_of_what_is_printed(folder: Path) -> None:
+    done = run("new", "--against", "old", cwd=folder)
+    assert (done.returncode, done.stderr) == (ExitStatus.FOUND, "")
+    assert done.stdout == (
+        "note: no --state: the addresses of now are those that a new ledger would give to\n"
+        "  what is in force\n"
+        "\n"
+        "Services\n"
+        "  ~ 1 service changes address: address_in_no_pool, then automatic\n"
+        "      default/web  192.0.2.0 -> 192.0.2.4  no pool has 192.0.2.0\n"
+        "\n"
+        "Addresses in use that their pool would give up\n"
+        "  - pool p (new/all.yaml:4:8): address_in_no_pool\n"
+        "      192.0.2.0  default/web\n"
+        "\n"
+        "1 service changes address\n"
+    )
+
+
+def test_the_document(folder: Path) -> None:
+    found = document("new", "--against", "old", cwd=folder)
+    assert found["allocations"] == "planned"
+    assert found["services"] == [
+        {
+            "service": "default/web",
+            "event": "changes",
+            "before": ["192.0.2.0"],
+            "after": ["192.0.2.4"],
+            "pools_before": ["p"],
+            "pools_after": ["p"],
+            "reason": "address_in_no_pool",
+            "detail": "no pool has 192.0.2.0",
+            "cause": "automatic",
+            "pending": [],
+        }
+    ]
+    (stranded,) = found["stranded"]
+    assert (stranded["address"], stranded["file"], stranded["line"]) == ("192.0.2.0", "new/all.yaml", 4)
+    assert {"vips", "sessions", "routes", "pending", "notes", "errors", "held_back"} < found.keys()
+    assert [note["note"] for note in found["notes"]] == ["allocations_planned"]
+
+
+def test_the_same_answer_every_time(folder: Path) -> None:
+    one, other = (run("new", "--against", "old", "-o", "json", cwd=folder).stdout for _ in range(2))
+    assert one == other
+
+
+def test_the_allocations_of_the_ledger_count(folder: Path) -> None:
+    """The service asked for .6 once; a new ledger would give it .0."""
+    asking = OLD + text.service("held", "loadBalancerIP: 192.0.2.6")
+    put_state(folder / "state", asking)
+    found = document("new", "--state", "state", cwd=folder)
+    assert (found["allocations"], found["ledger"]) == ("ledger", "the-ledger")
+    # NEW has a Service, so `held` is taken away.
+    assert {item["service"]: item["event"] for item in found["services"]} == {
+        "default/held": "loses",
+        "default/web": "changes",
+    }
+    assert found["services"][0]["before"] == ["192.0.2.6"]
+    assert found["services"][0]["reason"] == "service_deleted"
+
+
+def test_config_alone_leaves_the_services_of_the_state_folder(folder: Path) -> None:
+    put_state(folder / "state", OLD)
+    (folder / "pools.yaml").write_text(text.pool("p", "192.0.2.4/30") + text.l2())
+    found = document("pools.yaml", "--state", "state", cwd=folder)
+    assert [item["service"] for item in found["services"]] == ["default/web"]
+    assert [note["note"] for note in found["notes"]] == ["kept_from_current"] * 3
+
+
+def test_patch_leaves_all_that_it_does_not_name(folder: Path) -> None:
+    put_state(folder / "state", OLD)
+    (folder / "one.yaml").write_text(text.pool("q", "198.51.100.0/30"))
+    whole = document("one.yaml", "--state", "state", cwd=folder)
+    assert [item["event"] for item in whole["services"]] == ["changes"]
+    document("one.yaml", "--patch", "--state", "state", cwd=folder, status=ExitStatus.OK)
+    (folder / "one.yaml").write_text(text.pool("p", "198.51.100.0/30"))
+    found = document("one.yaml", "--patch", "--state", "state", cwd=folder)
+    assert [item["after"] for item in found["services"]] == [["198.51.100.0"]]
+
+
+def test_config_of_one_and_allocations_of_the_other(folder: Path) -> None:
+    put_state(folder / "state", OLD)
+    (folder / "old" / "all.yaml").write_text(OLD + text.peer("r", "203.0.113.1") + text.bgp())
+    found = document("new", "--against", "old", "--state", "state", cwd=folder)
+    assert [item["event"] for item in found["sessions"]] == ["closes"]
+    assert [item["before"] for item in found["services"]] == [["192.0.2.0"]]
+
+
+def test_reservations_of_the_ledger_count(folder: Path) -> None:
+    """An address that is reserved for another service is given to nobody."""
+    from lbctl.controller.kept import AddressChanges
+    from lbctl.model.reservation import Reservation
+    from tests.support.worlds import addresses, key
+
+    put_state(folder / "state", OLD)
+    ledger = Ledger(folder / "state" / "controller", new_name=lambda: "")
+    state = ledger.open()
+    kept = Reservation(service=key("other"), addresses=addresses("192.0.2.4"), pool="p", since_unix=1.0)
+    ledger.commit(Batch(at_unix=1_000.0, first_grant=state.next_grant, kept=AddressChanges(reserved=(kept,))))
+    ledger.close()
+    found = document("new", "--state", "state", cwd=folder)
+    assert [item["after"] for item in found["services"]] == [["192.0.2.5"]]
+
+
+def test_nothing_is_written(folder: Path) -> None:
+    put_state(folder / "state", OLD)
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and "sqlite-" not in path.name}
+    run("new", "--state", "state", cwd=folder)
+    after = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and "sqlite-" not in path.name}
+    assert before == after
+
+
+def test_without_a_ledger_the_published_file_serves(folder: Path) -> None:
+    put_state(folder / "state", OLD)
+    for path in (folder / "state" / "controller").glob("ledger.sqlite*"):
+        path.unlink()
+    found = document("new", "--state", "state", cwd=folder)
+    assert [item["before"] for item in found["services"]] == [["192.0.2.0"]]
+    assert {"ledger_not_read", "allocations_published"} <= {note["note"] for note in found["notes"]}
+
+
+def test_errors_in_new_are_named_and_what_is_in_force_of_them_stays(folder: Path) -> None:
+    (folder / "new" / "all.yaml").write_text(OLD.replace("192.0.2.0/29", "192.0.2.0/99"))
+    (folder / "new" / "more.yaml").write_text(text.service("more"))
+    done = run("new", "--against", "old", cwd=folder)
+    assert done.returncode == ExitStatus.FOUND
+    assert "error[LB0202]" in done.stdout
+    assert "new/all.yaml:4:29" in done.stdout
+    assert "1 service gets an address: automatic\n      default/more  192.0.2.1  pool p\n" in done.stdout
+    found = document("new", "--against", "old", cwd=folder)
+    assert found["held_back"] == ["new/all.yaml"]
+    assert [item["service"] for item in found["services"]] == ["default/more"], "web keeps what it has"
+
+
+def test_a_conflict_in_new(folder: Path) -> None:
+    (folder / "new" / "all.yaml").write_text(OLD)
+    (folder / "new" / "z.yaml").write_text(text.pool("q", "192.0.2.2/31"))
+    found = document("new", "--against", "old", cwd=folder, status=ExitStatus.OK)
+    assert [error["code"] for error in found["errors"]] == ["LB0205"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["nowhere", "--against", "old"], "nowhere: No such file or directory"),
+        (["new", "--against", "nowhere"], "nowhere: No such file or directory"),
+        (["new", "--state", "nowhere"], "nowhere/published/snapshot.json is missing"),
+        (["broken.yaml", "--against", "old"], "nothing in broken.yaml can be read"),
+    ],
+)
+def test_cannot_tell(folder: Path, arguments: list[str], words: str) -> None:
+    (folder / "broken.yaml").write_text("a: b: c\n")
+    done = run(*arguments, cwd=folder)
+    assert (done.returncode, done.stdout) == (ExitStatus.UNAVAILABLE, "")
+    assert words in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_what_is_in_force_has_to_be_named(folder: Path) -> None:
+    done = run("new", cwd=folder)
+    assert done.returncode == ExitStatus.USAGE
+    assert "--against PATH" in done.stderr
+
+
+def test_new_from_stdin(folder: Path) -> None:
+    done = run("-", "--against", "old", cwd=folder, stdin=NEW)
+    assert done.returncode == ExitStatus.FOUND
+    assert "<stdin>:4:8" in done.stdout
+
+
+def test_much_is_counted_and_not_listed(folder: Path) -> None:
+    many = OLD.replace("192.0.2.0/29", "192.0.2.0/24") + "".join(text.service(f"s{n:02}") for n in range(30))
+    (folder / "old" / "all.yaml").write_text(many)
+    (folder / "new" / "all.yaml").write_text(many.replace("192.0.2.0/24", "198.51.100.0/24"))
+    done = run("new", "--against", "old", cwd=folder)
+    assert "  ~ 31 services change address: address_in_no_pool, then automatic\n" in done.stdout
+    assert "      and 21 more (-o json has them all)\n" in done.stdout
+    assert len(document("new", "--against", "old", cwd=folder)["services"]) == 31
+
+
+def test_passwords_are_never_shown(folder: Path) -> None:
+    for name, password in (("old", "hunter2"), ("new", "correct-horse")):
+        (folder / name / "all.yaml").write_text(OLD + text.peer("r", "203.0.113.1", f"password: {password}"))
+    for form in ("human", "json"):
+        done = run("new", "--against", "old", "-o", form, cwd=folder)
+        assert done.returncode == ExitStatus.FOUND
+        assert "hunter2" not in done.stdout
+        assert "correct-horse" not in done.stdout
+        assert "resets" in done.stdout
+    assert "password:  another one" in run("new", "--against", "old", cwd=folder).stdout
+
+
+def test_a_password_that_the_state_folder_does_not_have_resets_nothing(folder: Path) -> None:
+    secured = OLD + text.peer("r", "203.0.113.1", "password: hunter2")
+    put_state(folder / "state", secured)
+    (folder / "new" / "all.yaml").write_text(secured)
+    found = document("new", "--state", "state", cwd=folder, status=ExitStatus.OK)
+    assert "passwords_not_known" in {note["note"] for note in found["notes"]}
