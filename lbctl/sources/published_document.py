@@ -3,13 +3,15 @@
     {"schema": "lbctl.io/published/v1", "checksum": "sha256:...", "body": {...}}
 
 The checksum is over the exact bytes of `body`, so that a copy that is half old and half new is found out. Both
-directions do no work for what did not change: the encoder keeps each object's bytes, the decoder each bytes' object.
+directions do little work for what did not change: the encoder keeps the text of some objects together, the decoder
+each text's object.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Mapping
+from bisect import bisect_right
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from operator import attrgetter, itemgetter
@@ -19,6 +21,7 @@ from typing import Any
 import msgspec
 
 from lbctl.model.address import address_key
+from lbctl.model.frozen_map import FrozenMap, changed_keys
 from lbctl.model.service import ServiceKey
 from lbctl.model.snapshot import World
 from lbctl.plan.reason import Refusal
@@ -114,35 +117,53 @@ def _encode_pending(key: ServiceKey, refusals: tuple[Refusal, ...]) -> bytes:
     return _encoder.encode(schema.pending_wire((key, refusals)))
 
 
+_BLOCK = 64
+"""So many objects are encoded again because one of them has changed."""
+
+
 class _Section:
-    """What was said of one map last time: the map itself, each key's bytes in order of keys, and all of it joined."""
+    """What was said of one map last time: the map itself, its keys in order, in blocks, and the text of each block."""
 
     def __init__(self, order: Callable[[Any], Any] | None = None) -> None:
-        self._sort_by = order
-        self._source: Mapping[Any, Any] = MappingProxyType({})
-        self._order: list[Any] = []
-        self._fragments: dict[Any, bytes] = {}
+        self._rank: Callable[[Any], Any] = order or (lambda key: key)
+        self._source: Mapping[Any, Any] = FrozenMap()
+        self._blocks: list[list[Any]] = []
+        self._firsts: list[Any] = []
+        self._texts: list[bytes] = []
         self._joined = b""
 
     def update(self, source: Mapping[Any, Any], encode: Callable[[Any, Any], bytes]) -> bytes:
-        before, fragments = self._source, self._fragments
-        if source is before:
+        if source is self._source:
             return self._joined
-        changed = [key for key, value in source.items() if before.get(key) is not value]
-        removed = before.keys() - source.keys() if len(before) + len(changed) > len(source) else set()
-        for key in removed:
-            del fragments[key]
-        added = [key for key in changed if key not in fragments]
-        for key in changed:
-            fragments[key] = encode(key, source[key])
-        if removed:
-            self._order = [key for key in self._order if key not in removed]
-        # In order already but for the end, which sorting makes use of.
-        self._order += added
-        self._order.sort(key=self._sort_by)
+        changed = changed_keys(self._source, source)
+        if not self._blocks or len(changed) > len(source) // _BLOCK:
+            self._blocks, self._firsts, self._texts = [], [], []
+            self._replace(0, 0, sorted(source, key=self._rank), source, encode)
+        else:
+            for place, keys in sorted(self._by_block(changed).items(), reverse=True):
+                left = [key for key in self._blocks[place] if key not in keys]
+                left += [key for key in keys if key in source]
+                self._replace(place, place + 1, sorted(left, key=self._rank), source, encode)
         self._source = source
-        self._joined = b",\n".join(map(fragments.__getitem__, self._order))
+        self._joined = b",\n".join(self._texts)
         return self._joined
+
+    def _by_block(self, keys: Iterable[Any]) -> dict[int, set[Any]]:
+        """The keys by the number of the block that they are in, or belong into."""
+        found: dict[int, set[Any]] = {}
+        for key in keys:
+            found.setdefault(max(0, bisect_right(self._firsts, self._rank(key)) - 1), set()).add(key)
+        return found
+
+    def _replace(
+        self, begin: int, end: int, keys: list[Any], source: Mapping[Any, Any], encode: Callable[[Any, Any], bytes]
+    ) -> None:
+        """Puts these keys in the place of some blocks."""
+        size = len(keys) if len(keys) <= 2 * _BLOCK else _BLOCK
+        blocks = [keys[at : at + size] for at in range(0, len(keys), size or 1)]
+        self._blocks[begin:end] = blocks
+        self._firsts[begin:end] = [self._rank(block[0]) for block in blocks]
+        self._texts[begin:end] = [b",\n".join([encode(key, source[key]) for key in block]) for block in blocks]
 
 
 class DocumentEncoder:
@@ -199,7 +220,7 @@ class _Fragments:
 
     digest: bytes
     by_bytes: dict[bytes, Any]
-    map: Mapping[Any, Any]
+    map: FrozenMap[Any, Any]
 
 
 _sections_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -272,6 +293,7 @@ class DocumentDecoder:
             return known.map
         before = known.by_bytes if known is not None else {}
         objects: dict[Any, Any] = {}
+        changed: dict[Any, Any] = {}
         by_bytes: dict[bytes, Any] = {}
         to_model, key = kind.to_model, kind.key
         for item in _items_decoder.decode(text):
@@ -279,9 +301,15 @@ class DocumentDecoder:
             value = before.get(fragment)
             if value is None:
                 value = to_model(decoder.decode(fragment))
+                changed[key(value)] = value
             by_bytes[fragment] = value
             objects[key(value)] = value
-        fresh = _Fragments(digest, by_bytes, MappingProxyType(objects))
+        if known is None:
+            map = FrozenMap(objects)
+        else:
+            gone = known.map.keys() - objects.keys() if len(objects) < len(known.map) + len(changed) else ()
+            map = known.map.having(changed, gone)
+        fresh = _Fragments(digest, by_bytes, map)
         self._fresh[member] = fresh
         return fresh.map
 

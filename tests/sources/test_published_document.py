@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lbctl.model.frozen_map import FrozenMap, changed_keys
 from lbctl.model.peer import PeerSession
 from lbctl.model.pool import PoolOptions
 from lbctl.model.service import Service, ServiceKey
@@ -227,3 +228,35 @@ def test_an_encoder_with_a_past_writes_what_a_new_one_writes(story: list[dict[st
         )
         pending = {key: (Refusal(item.uid, Reason.NO_POOLS),) for key, item in world.services.items()}
         assert b"".join(encoder.encode(world, pending)) == document(world, pending)
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    story=st.lists(
+        st.tuples(st.lists(st.integers(0, 399), max_size=9), st.lists(st.integers(0, 399), max_size=9)), max_size=5
+    ),
+    begin=st.integers(0, 400),
+)
+def test_many_objects_are_written_and_read_in_parts_as_they_are_in_one(
+    story: list[tuple[list[int], list[int]]], begin: int
+) -> None:
+    """Large maps are kept in blocks, of which a change touches some; nothing of that is seen."""
+    encoder, decoder = DocumentEncoder(cluster="c", ledger="l"), DocumentDecoder()
+    services: FrozenMap[ServiceKey, Service] = FrozenMap(
+        {key: replace(SERVICE, key=key) for key in map(_numbered, range(begin))}
+    )
+    world = replace(WORLD, services=services)
+    for generation, (put, dropped) in enumerate(story, 1):
+        seen = decoder.decode(b"".join(encoder.encode(world, PENDING))).world
+        changed = {key: replace(SERVICE, key=key, uid=f"{generation}") for key in map(_numbered, put)}
+        before, services = services, services.having(changed, map(_numbered, dropped))
+        world = replace(world, services=services, generation=generation)
+        written = encoder.encode(world, PENDING)
+        assert b"".join(written) == document(world)
+        after = decoder.decode(b"".join(written)).world
+        assert after == world
+        assert changed_keys(seen.services, after.services) == changed_keys(before, services)
+
+
+def _numbered(number: int) -> ServiceKey:
+    return ServiceKey(f"ns-{number % 7}", f"s{number}")
