@@ -19,7 +19,7 @@ from lbctl.config.checks.advertisements import (
 )
 from lbctl.config.checks.endpoints import slices_belong_to_services
 from lbctl.config.checks.finding import Finding, Place, Rule, Secrets
-from lbctl.config.checks.network import pools_are_for_hosts, pools_keep_off_others
+from lbctl.config.checks.network import pools_keep_off_others
 from lbctl.config.checks.peers import (
     echo_is_possible,
     minimum_ttl_is_for_many_hops,
@@ -51,7 +51,6 @@ RULES: tuple[Rule, ...] = (
     echo_is_possible,
     aggregates_lie_in_pools,
     local_preferences_agree,
-    pools_are_for_hosts,
     pools_are_for_somebody,
     pools_keep_off_others,
     advertisements_say_something_new,

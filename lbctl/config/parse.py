@@ -63,7 +63,8 @@ def _parse(raw: bytes, text: str, parser: BlockParser) -> Parsed:
     except NotSimple:
         pass
     composed = compose(text)
-    said = tuple(_hide_secret(diagnostic, text) for diagnostic in composed.diagnostics)
+    secrets = _Secrets(text)
+    said = tuple(map(secrets.hide, composed.diagnostics))
     checked = _check(raw, value_of(composed.root) if composed.root else None, text, composed.root)
     if not said:
         return checked
@@ -75,9 +76,10 @@ def _parse(raw: bytes, text: str, parser: BlockParser) -> Parsed:
 def _allow(parsed: Parsed, comments: Allows, text: str) -> Parsed:
     """The document with what its comments silence set apart, and what is to be said of them."""
     remain, allowed = divide(parsed.diagnostics, comments.allows)
-    remain += [_hide_secret(diagnostic, text) for diagnostic in comments.diagnostics]
+    secrets = _Secrets(text)
+    remain += map(secrets.hide, comments.diagnostics)
     diagnostics = tuple(sorted(remain, key=lambda diagnostic: diagnostic.order))
-    allows = tuple(each._replace(sensitive=_hide_secret(of_no_use(each), text).sensitive) for each in comments.allows)
+    allows = tuple(each._replace(sensitive=secrets.hide(of_no_use(each)).sensitive) for each in comments.allows)
     return replace(parsed, diagnostics=diagnostics, allows=allows, allowed=tuple(allowed))
 
 
@@ -87,7 +89,8 @@ def _check(raw: bytes, value: Value, text: str, root: Node | None) -> Parsed:
     diagnostics: tuple[Diagnostic, ...] = ()
     if collector.problems:
         root = root if root is not None else compose(text).root
-        found = [_hide_secret(diagnose(problem, root), text) for problem in collector.problems]
+        secrets = _Secrets(text)
+        found = [secrets.hide(diagnose(problem, root)) for problem in collector.problems]
         diagnostics = tuple(sorted(found, key=lambda diagnostic: diagnostic.order))
     return Parsed(raw, tuple(collector.objects), tuple(collector.paths) if any(collector.paths) else (), diagnostics)
 
@@ -158,13 +161,20 @@ def _bad_text(bad: BadText) -> Diagnostic:
     )
 
 
-def _hide_secret(diagnostic: Diagnostic, text: str) -> Diagnostic:
-    """Marks a finding whose lines may hold a password."""
-    if diagnostic.sensitive:
-        return diagnostic
-    spans = (diagnostic.span, *(label.span for label in diagnostic.labels))
-    lines = text.split("\n")
-    shown = (lines[n - 1] for span in spans for n in (span.line, span.end_line) if n <= len(lines))
-    if _SECRET.search(text) or any(_PASSWORD_LINE.search(line) for line in shown):
-        return replace(diagnostic, sensitive=True)
-    return diagnostic
+class _Secrets:
+    """Marks the findings in a text whose lines may hold a password."""
+
+    def __init__(self, text: str) -> None:
+        self._lines = text.split("\n")
+        self._all = _SECRET.search(text) is not None
+
+    def hide(self, diagnostic: Diagnostic) -> Diagnostic:
+        if diagnostic.sensitive:
+            return diagnostic
+        return replace(diagnostic, sensitive=True) if self._all or self._shows(diagnostic) else diagnostic
+
+    def _shows(self, diagnostic: Diagnostic) -> bool:
+        lines = self._lines
+        spans = (diagnostic.span, *(label.span for label in diagnostic.labels))
+        shown = (lines[n - 1] for span in spans for n in (span.line, span.end_line) if n <= len(lines))
+        return any(_PASSWORD_LINE.search(line) for line in shown)

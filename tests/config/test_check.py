@@ -10,6 +10,7 @@ from lbctl.config.ranges import ranges_overlap
 from lbctl.model.address import AddressRange
 from lbctl.model.service import ServiceKey
 from tests.config.manifests import COVER, Found, at, findings, obj, pool, read, service
+from tests.config.rules import node, peer
 
 PEER = obj(
     "BGPPeer",
@@ -164,8 +165,20 @@ def test_a_thousand_pools_of_ten_ranges_cost_little() -> None:
         pool("  addresses:\n" + "".join(f"  - 10.{n >> 4}.{(n & 15) * 16 + k}.0/24\n" for k in range(10)), name=f"p{n}")
         for n in range(1000)
     )
+    more = [
+        *(
+            obj("BGPAdvertisement", f"  ipAddressPools: [p{n}]\n  aggregationLength: {25 + n % 7}", name=f"a{n}")
+            for n in range(1000)
+        ),
+        *(
+            obj("BGPAdvertisement", f"  peers: [r{n}]\n  aggregationLength: 24\n  localPref: {n}", name=f"w{n}")
+            for n in range(60)
+        ),
+        *(node(f"n{n}", f"192.168.0.{n}", spec=f"podCIDR: 172.16.{n}.0/24") for n in range(200)),
+        *(peer(name=f"r{n}", spec=f"  myASN: 1\n  peerASN: 1\n  peerAddress: 192.168.1.{n}\n") for n in range(60)),
+    ]
     began = time.process_time()
-    found = read(text, COVER)
-    assert time.process_time() - began < 5
+    found = read(text, COVER, "---\n".join(more))
+    assert time.process_time() - began < 8
     assert len(found.world.pools) == 1000
     assert not found.diagnostics

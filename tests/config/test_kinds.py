@@ -6,6 +6,7 @@ import pytest
 
 from lbctl.config.kinds import KINDS, unread
 from lbctl.config.schema import Many, Record, Type
+from tests.config.manifests import Found, findings, read
 
 # Field names of the API servers' own OpenAPI schemas.
 KUBERNETES = {
@@ -87,6 +88,33 @@ def test_unknown_fields_are_errors_in_metallb_alone() -> None:
 @pytest.mark.parametrize("kind", ["ServiceL2Status", "ServiceBGPStatus", "ConfigurationState"])
 def test_what_metallb_writes_for_people_is_passed_over(kind: str) -> None:
     assert unread("metallb.io/v1beta1", kind) is None
+
+
+OLD = """apiVersion: v1
+kind: ConfigMap
+metadata: {name: config, namespace: metallb-system}
+data:
+  config: |
+    address-pools:
+    - name: default
+      protocol: layer2
+      addresses: [192.0.2.0/24]
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (OLD, [("LB0121", "ConfigMap")]),
+        (OLD.replace("name: config,", "name: metallb,").replace("address-pools", "peers"), [("LB0121", "ConfigMap")]),
+        (OLD.replace("address-pools:", "servers:"), [("LB0104", "ConfigMap")]),
+        (OLD.replace("config: |", "other: |"), [("LB0104", "ConfigMap")]),
+        (OLD.replace("data:", "binaryData:"), [("LB0104", "ConfigMap")]),
+    ],
+)
+def test_the_old_configuration_is_recognized(text: str, expected: list[Found]) -> None:
+    assert findings(text) == expected
+    assert all("lbctl convert" in found.help for found in read(text).diagnostics if found.code == "LB0121")
 
 
 @pytest.mark.parametrize(

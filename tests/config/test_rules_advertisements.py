@@ -8,10 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lbctl.config.checks.advertisements import shortest_prefix
+from lbctl.config.checks.advertisements import local_preferences_agree, shortest_prefix
 from lbctl.config.checks.scope import may_both_match
 from lbctl.model.address import AddressRange
+from lbctl.model.advertisement import BGPAdvertisement
+from lbctl.model.node import HOSTNAME_LABEL, Node
+from lbctl.model.pool import Pool
 from lbctl.model.selector import LabelSelector, Operator, Requirement
+from lbctl.model.snapshot import World
 from tests.config.manifests import Found, pool, read
 from tests.config.rules import GOOD, Case, bfd, bgp, cases, check, community, l2, node, peer
 
@@ -243,6 +247,67 @@ CLASH: list[Found] = [("LB0311", "200")]
 )
 def test_b6_one_route_has_one_local_preference(texts: list[str], expected: list[Found]) -> None:
     check(texts, expected)
+
+
+_NAMES = st.lists(st.sampled_from("abc"), max_size=2, unique=True).map(sorted).map(tuple)
+
+
+@given(
+    st.lists(
+        st.tuples(_NAMES, _NAMES, _NAMES, st.integers(0, 2), st.sampled_from([24, 32]), st.booleans()), max_size=6
+    ),
+    st.lists(st.booleans(), min_size=3, max_size=3),
+    st.booleans(),
+)
+def test_b6_finds_what_a_comparison_of_all_with_all_finds(
+    rows: list[tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...], int, int, bool]], six: list[bool], known: bool
+) -> None:
+    ranges = {
+        version: AddressRange(first, first, "")
+        for version, first in ((4, ip_address("10.0.0.0")), (6, ip_address("fd00::")))
+    }
+    pools = {
+        name: Pool(name=name, ranges=(ranges[4], *((ranges[6],) if both else ())))
+        for name, both in zip("abc", six, strict=True)
+    }
+    advertisements = {
+        str(number): BGPAdvertisement(
+            name=str(number),
+            pools=covered,
+            peers=peers,
+            node_selectors=tuple(LabelSelector(match_labels=((HOSTNAME_LABEL, node),)) for node in nodes),
+            local_pref=local_pref,
+            aggregation_length=length,
+            service_selectors=(LabelSelector(),) if some else (),
+        )
+        for number, (covered, peers, nodes, local_pref, length, some) in enumerate(rows)
+    }
+    hosts = {name: Node(name=name) for name in "abc"} if known else {}
+    world = World(pools=pools, bgp_advertisements=advertisements, nodes=hosts)
+
+    def whole(names: tuple[str, ...]) -> set[str]:
+        return set(names or "abc")
+
+    kept: list[BGPAdvertisement] = []
+    refused = []
+    for (covered, peers, nodes, _, _, some), new in zip(rows, advertisements.values(), strict=True):
+        clash = not some and any(
+            old.local_pref != new.local_pref
+            and not old.service_selectors
+            and whole(old.peers) & whole(peers)
+            and whole(tuple(dict(selector.match_labels)[HOSTNAME_LABEL] for selector in old.node_selectors))
+            & whole(nodes)
+            and any(
+                old.aggregation_length == new.aggregation_length or len(pools[name].ranges) == 2
+                for name in whole(old.pools) & whole(covered)
+            )
+            for old in kept
+        )
+        if clash:
+            refused.append(new.name)
+        else:
+            kept.append(new)
+    assert [finding.subject.key for finding in local_preferences_agree(world, {})] == refused
 
 
 @cases(

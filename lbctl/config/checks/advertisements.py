@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from lbctl.config.checks.finding import Finding, Place, Secrets, missing_names
 from lbctl.config.checks.scope import NodeScope, PoolScope
@@ -62,43 +62,49 @@ def community_names_are_known(world: World, secrets: Secrets) -> Iterator[Findin
 def aggregates_lie_in_pools(world: World, secrets: Secrets) -> Iterator[Finding]:
     """B5: of every item of every selected pool, the whole of some prefix of the aggregation length belongs to it."""
     narrow = [
-        a for a in world.bgp_advertisements.values() if a.aggregation_length < 32 or a.aggregation_length_v6 < 128
+        advertisement
+        for advertisement in world.bgp_advertisements.values()
+        if advertisement.aggregation_length < 32 or advertisement.aggregation_length_v6 < 128
     ]
+    if not narrow:
+        return
     scope = PoolScope(world.pools)
-    lengths: dict[str, list[tuple[int, AddressRange, int]]] = {}
+    longest = {pool.name: _longest(pool) for pool in world.pools.values()}
     for advertisement in narrow:
-        wrong = next(_wide_aggregates(advertisement, world.pools, scope, lengths), None)
-        if wrong is None:
-            continue
-        pool, place, length = wrong
-        item = pool.ranges[place]
-        field = "aggregationLength" if item.family is Family.IPV4 else "aggregationLengthV6"
-        wanted = advertisement.aggregation_length if item.family is Family.IPV4 else advertisement.aggregation_length_v6
-        yield Finding(
-            code="LB0310",
-            subject=Place("bgp_advertisements", advertisement.name, ("spec", field)),
-            message=f"{field} {wanted} is wider than {item.text} of the pool {pool.name}, of which no more than a "
-            f"/{length} belongs to it",
-            help=f"make it {length} or more, or give the pool the whole of a /{wanted}",
-            other=Place("pools", pool.name, ("spec", "addresses", place)),
-            other_message=f"the longest run of addresses here is a /{length}",
-        )
+        four, six = advertisement.aggregation_length, advertisement.aggregation_length_v6
+        for name in scope.covered(advertisement):
+            if four < longest[name][0] or six < longest[name][1]:
+                yield _too_wide(advertisement, world.pools[name])
+                break
 
 
-def _wide_aggregates(
-    advertisement: BGPAdvertisement,
-    pools: Mapping[str, Pool],
-    scope: PoolScope,
-    lengths: dict[str, list[tuple[int, AddressRange, int]]],
-) -> Iterator[tuple[Pool, int, int]]:
-    """The items that are too small for the aggregate: the pool, the place, and the shortest prefix in it."""
-    for name in scope.covered(advertisement):
-        if name not in lengths:
-            lengths[name] = [(place, item, shortest_prefix(item)) for place, item in enumerate(pools[name].ranges)]
-        for place, item, length in lengths[name]:
-            four = item.first.version == 4
-            if (advertisement.aggregation_length if four else advertisement.aggregation_length_v6) < length:
-                yield pools[name], place, length
+def _longest(pool: Pool) -> tuple[int, int]:
+    """Over the items of a pool the longest of their shortest prefixes, of IPv4 and of IPv6."""
+    found = {4: 0, 6: 0}
+    for item in pool.ranges:
+        version = item.first.version
+        found[version] = max(found[version], shortest_prefix(item))
+    return found[4], found[6]
+
+
+def _too_wide(advertisement: BGPAdvertisement, pool: Pool) -> Finding:
+    """About the first item of the pool that is too small for the aggregate."""
+
+    def wanted_of(item: AddressRange) -> int:
+        return advertisement.aggregation_length if item.family is Family.IPV4 else advertisement.aggregation_length_v6
+
+    place, item = next((p, i) for p, i in enumerate(pool.ranges) if wanted_of(i) < shortest_prefix(i))
+    wanted, length = wanted_of(item), shortest_prefix(item)
+    field = "aggregationLength" if item.family is Family.IPV4 else "aggregationLengthV6"
+    return Finding(
+        code="LB0310",
+        subject=Place("bgp_advertisements", advertisement.name, ("spec", field)),
+        message=f"{field} {wanted} is wider than {item.text} of the pool {pool.name}, of which no more than a "
+        f"/{length} belongs to it",
+        help=f"make it {length} or more, or give the pool the whole of a /{wanted}",
+        other=Place("pools", pool.name, ("spec", "addresses", place)),
+        other_message=f"the longest run of addresses here is a /{length}",
+    )
 
 
 def shortest_prefix(item: AddressRange) -> int:
@@ -120,20 +126,19 @@ def local_preferences_agree(world: World, secrets: Secrets) -> Iterator[Finding]
     whole = [a for a in world.bgp_advertisements.values() if not a.service_selectors]
     if len({a.local_pref for a in whole}) < 2:
         return
-    scope, nodes = PoolScope(world.pools), NodeScope(world.nodes)
+    nodes = NodeScope(world.nodes)
     routes: dict[tuple[str, int, int], dict[int, list[BGPAdvertisement]]] = {}
     compared: dict[tuple[str, str], bool] = {}
-    families = {name: {item.first.version for item in pool.ranges} for name, pool in world.pools.items()}
-    for later in whole:
+    for later, pools in _with_pools(whole, world.pools):
         clash: tuple[BGPAdvertisement, str] | None = None
         keys = []
-        for name in dict.fromkeys(scope.covered(later)):
-            for version in sorted(families[name]):
+        for pool in pools:
+            for version in sorted({item.first.version for item in pool.ranges}):
                 length = later.aggregation_length if version == 4 else later.aggregation_length_v6
-                keys.append((name, version, length))
+                keys.append((pool.name, version, length))
                 if clash is None:
-                    found = _first_clash(later, routes.get((name, version, length), {}), nodes, compared)
-                    clash = None if found is None else (found, name)
+                    found = _first_clash(later, routes.get((pool.name, version, length), {}), nodes, compared)
+                    clash = None if found is None else (found, pool.name)
         if clash is None:
             # What is refused does not stand in the way of those behind it.
             for key in keys:
@@ -149,6 +154,26 @@ def local_preferences_agree(world: World, secrets: Secrets) -> Iterator[Finding]
             other=Place("bgp_advertisements", earlier.name, ("spec", "localPref")),
             other_message=f"localPref {earlier.local_pref} for the same routes",
         )
+
+
+def _with_pools(
+    advertisements: Sequence[BGPAdvertisement], pools: Mapping[str, Pool]
+) -> Iterator[tuple[BGPAdvertisement, list[Pool]]]:
+    """Each with pools that it covers: of those that the same ones cover, and that have the same families, one."""
+    scope = PoolScope(pools)
+    covering: dict[str, list[int]] = {name: [] for name in pools}
+    for number, advertisement in enumerate(advertisements):
+        for name in dict.fromkeys(scope.covered(advertisement)):
+            covering[name].append(number)
+    alike: dict[tuple[object, ...], Pool] = {}
+    for name, numbers in covering.items():
+        versions = frozenset(item.first.version for item in pools[name].ranges)
+        alike.setdefault((versions, *numbers), pools[name])
+    kept: list[list[Pool]] = [[] for _ in advertisements]
+    for pool in alike.values():
+        for number in covering[pool.name]:
+            kept[number].append(pool)
+    return zip(advertisements, kept, strict=True)
 
 
 def _first_clash(

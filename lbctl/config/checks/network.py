@@ -12,7 +12,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import NamedTuple
 
 from lbctl.config.checks.finding import Finding, Place, Secrets, some
-from lbctl.model.address import AddressRange, IPAddress
+from lbctl.model.address import IPAddress
 from lbctl.model.node import Node
 from lbctl.model.pool import Pool
 from lbctl.model.snapshot import World
@@ -90,6 +90,7 @@ def pools_keep_off_others(world: World, secrets: Secrets) -> Iterator[Finding]:
     yield from _routers(world, index)
     yield from _cluster(world, index)
     yield from _segments(world, index)
+    yield from _not_for_hosts(world, index)
 
 
 class _Taken(NamedTuple):
@@ -266,31 +267,26 @@ def _segments(world: World, index: RangeIndex) -> Iterator[Finding]:
         yield _warn("LB0213", world, hit, "on its segment", there, "no client there can reach a service at it")
 
 
-NOT_FOR_HOSTS: tuple[tuple[AddressRange, str], ...] = tuple(
-    (AddressRange(network.network_address, network.broadcast_address, str(network)), what)
-    for network, what in (
-        (IPv4Network("0.0.0.0/8"), '"this network"'),
-        (IPv4Network("127.0.0.0/8"), "loopback"),
-        (IPv4Network("224.0.0.0/4"), "multicast"),
-        (IPv4Network("255.255.255.255/32"), "broadcast"),
-        (IPv6Network("::/128"), "no address"),
-        (IPv6Network("::1/128"), "loopback"),
-        (IPv6Network("::ffff:0:0/96"), "IPv4 within IPv6"),
-        (IPv6Network("ff00::/8"), "multicast"),
-    )
+_NOT_FOR_HOSTS: tuple[tuple[IPv4Network | IPv6Network, str], ...] = (
+    (IPv4Network("0.0.0.0/8"), '"this network"'),
+    (IPv4Network("127.0.0.0/8"), "loopback"),
+    (IPv4Network("224.0.0.0/4"), "multicast"),
+    (IPv4Network("255.255.255.255/32"), "broadcast"),
+    (IPv6Network("::/128"), "no address"),
+    (IPv6Network("::1/128"), "loopback"),
+    (IPv6Network("::ffff:0:0/96"), "IPv4 within IPv6"),
+    (IPv6Network("ff00::/8"), "multicast"),
 )
 
 
-def pools_are_for_hosts(world: World, secrets: Secrets) -> Iterator[Finding]:
+def _not_for_hosts(world: World, index: RangeIndex) -> Iterator[Finding]:
     """RFC 6890: addresses that no host can have."""
-    index = RangeIndex(world.pools)
-    for special, what in NOT_FOR_HOSTS:
-        network = (IPv4Network if special.first.version == 4 else IPv6Network)(special.text)
-        for hit in index.overlapping(network):
+    for special, what in _NOT_FOR_HOSTS:
+        for hit in index.overlapping(special):
             item = world.pools[hit.pool].ranges[hit.place]
             yield Finding(
                 code="LB0214",
                 subject=Place("pools", hit.pool, ("spec", "addresses", hit.place)),
-                message=f"{item.text} reaches into {special.text} ({what}), where no host can have an address",
+                message=f"{item.text} reaches into {special} ({what}), where no host can have an address",
                 help="give the pool addresses of your own network",
             )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 
 from lbctl.config.checks.finding import Finding, Place, Secrets
 from lbctl.config.checks.scope import NodeScope, PoolScope
@@ -160,20 +160,20 @@ class _Rivals:
         for spot in sorted(self._nodes.matched(peer.node_selectors)) if known else (None,):
             there = self._on.setdefault((group, spot), {})
             if found is None:
-                found = next(
-                    (
-                        other
-                        for theirs, others in there.items()
-                        if (theirs == value) is same
-                        for other in others
-                        if known or self._nodes.meet(peer.node_selectors, other.node_selectors)
-                    ),
-                    None,
-                )
+                found = next((other for other in _others(there, value, same) if known or self._meet(peer, other)), None)
             # One of each value will do on a node; where nodes are not known, each may meet another one.
             if not known or value not in there:
                 there.setdefault(value, []).append(peer)
         return found
+
+    def _meet(self, one: BGPPeer, other: BGPPeer) -> bool:
+        return self._nodes.meet(one.node_selectors, other.node_selectors)
+
+
+def _others(there: Mapping[Hashable, Sequence[BGPPeer]], value: Hashable, same: bool) -> Iterator[BGPPeer]:
+    if same:
+        return iter(there.get(value, ()))
+    return (other for theirs, others in there.items() if theirs != value for other in others)
 
 
 def echo_is_possible(world: World, secrets: Secrets) -> Iterator[Finding]:
