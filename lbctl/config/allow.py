@@ -1,4 +1,4 @@
-"""`# lbctl: allow LB0123`: a comment that silences a finding where it is meant so.
+"""`# lbctl: allow LB0207`: a comment that silences a finding where it is meant so.
 
 On the line of the finding or on the line above it the comment speaks of that line; at the head of a document, before
 any of its content, of the whole document. Errors cannot be silenced: what they are about is not used, said or not.
