@@ -75,20 +75,12 @@ def validate(
     with Progress("checking", sum(map(len, contents.values()))) as progress:
         reading = Reader().read(contents, progress.advance)
     diagnostics = tuple(sorted((*found, *reading.diagnostics), key=lambda diagnostic: diagnostic.order))
-    told = Told(diagnostics, reading.allowed, contents, reading.count, show_allowed)
     readable = not any(diagnostic.code == _UNREADABLE for diagnostic in found)
+    told = Told(diagnostics, reading.allowed, contents, reading.count, show_allowed, readable)
     # A stream that cannot show a character gets its escape, not our traceback.
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
-    match output:
-        case Form.HUMAN:
-            _print_human(told)
-        case Form.CONCISE | Form.GITHUB:
-            _print_lines(told, output)
-        case Form.JSON:
-            _print_json(told)
-        case Form.SARIF:
-            _print_sarif(told, complete=readable)
+    show(told, output)
     if not readable:
         return ExitStatus.UNAVAILABLE
     bad = (Severity.ERROR, Severity.WARNING) if strict else (Severity.ERROR,)
@@ -97,13 +89,17 @@ def validate(
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """All there is to print: findings in order, those that comments allow, the files by name, how many objects."""
+    """All there is to print: findings in order, those that comments allow, the files by name, how many objects.
+
+    Not `complete`: something could not be read.
+    """
 
     diagnostics: tuple[Diagnostic, ...]
     allowed: tuple[Diagnostic, ...]
     contents: Mapping[str, bytes]
     objects: int
     show_allowed: bool = False
+    complete: bool = True
 
     @property
     def in_order(self) -> list[tuple[Diagnostic, bool]]:
@@ -141,6 +137,19 @@ def _shown(path: str) -> str:
     """As short as it is clear: relative to where we are, if it lies below."""
     here = str(Path.cwd())
     return path.removeprefix(here + "/") if here != "/" else path
+
+
+def show(told: Told, form: Form) -> None:
+    """Prints it all."""
+    match form:
+        case Form.HUMAN:
+            _print_human(told)
+        case Form.CONCISE | Form.GITHUB:
+            _print_lines(told, form)
+        case Form.JSON:
+            _print_json(told)
+        case Form.SARIF:
+            _print_sarif(told)
 
 
 def _print_human(told: Told) -> None:
@@ -199,9 +208,9 @@ def _print_json(told: Told) -> None:
     print(json.dumps(document, indent=2))
 
 
-def _print_sarif(told: Told, *, complete: bool) -> None:
+def _print_sarif(told: Told) -> None:
     import json
 
     from lbctl.cli.sarif import document
 
-    print(json.dumps(document(told.diagnostics, told.allowed, complete=complete), indent=2))
+    print(json.dumps(document(told.diagnostics, told.allowed, complete=told.complete), indent=2))
