@@ -60,6 +60,16 @@ endpoints:
 - {addresses: [10.244.1.10], nodeName: n1}
 - {addresses: [10.244.2.10], nodeName: n2}
 - {addresses: [10.244.3.10], nodeName: n3}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: web-2, labels: {kubernetes.io/service-name: web}}
+addressType: IPv6
+ports: [{port: 80}]
+endpoints:
+- {addresses: ["fd00:10:244:1::10"], nodeName: n1}
+- {addresses: ["fd00:10:244:2::10"], nodeName: n2}
+- {addresses: ["fd00:10:244:3::10"], nodeName: n3}
 """
 
 
