@@ -44,6 +44,7 @@ from lbctl.plan.allocation_memo import (
     pools_of,
     wish_of,
 )
+from lbctl.plan.pools import PoolChoice
 from lbctl.plan.positions import address_of_code, code_of, family_of_code, is_buggy
 from lbctl.plan.reason import GrantCause, Reason, Refusal
 from lbctl.plan.search import (
@@ -486,20 +487,26 @@ def _serve(memo: AllocationMemo, wish: Wish, draft: _Draft) -> Found | tuple[Ref
         if kept is not None:
             return kept
     choice = memo.matcher.choice(wish.service)
-    asked = wish.service.load_balancer
     # Nothing is freed from here on, so where one service found nothing the next of its kind finds nothing either;
     # unless it may share, or may return to what it had.
-    kind = (asked.pools_by_family, asked.requested_pool, id(choice), wish.family)
     alike = wish.terms.sharing is None and wish.key not in draft.lost
-    if alike and kind in draft.hopeless:
-        return draft.hopeless[kind]
+    if alike and draft.hopeless:
+        known = draft.hopeless.get(_kind(wish, choice))
+        if known is not None:
+            return known
     lost = draft.lost.get(wish.key, ())
     found = from_asked_pools(memo, wish, lost)
     if found is None:
         found = from_choice(memo, wish, choice, lost)
     if alike and not isinstance(found, Found):
-        draft.hopeless[kind] = found
+        draft.hopeless[_kind(wish, choice)] = found
     return found
+
+
+def _kind(wish: Wish, choice: PoolChoice) -> object:
+    """Services of one kind may have the same addresses."""
+    asked = wish.service.load_balancer
+    return (asked.pools_by_family, asked.requested_pool, id(choice), wish.family)
 
 
 def _remember_expected(memo: AllocationMemo, draft: _Draft) -> None:

@@ -28,6 +28,9 @@ Picked = dict[Family, tuple[int, str]]
 
 
 def _found(picked: Picked, cause: GrantCause) -> Found:
+    if len(picked) == 1:
+        ((code, name),) = picked.values()
+        return Found((code,), (name,), cause)
     codes, pools = zip(*sorted(picked.values()), strict=True)
     return Found(codes, pools, cause)
 
@@ -185,10 +188,10 @@ def _pick_first(
 ) -> None:
     """An address of the family from the first of the pools that has one; one of its own comes before all others."""
     names = tuple(dict.fromkeys(names))
-    for code in own:
-        home = next((name for name in names if _may_return(memo, wish, name, code)), None)
-        if home is not None and family_of_code(code) is family:
-            picked[family] = (code, home)
+    for name in names if own else ():
+        mine = _returning_to(memo, wish, name, family, own)
+        if mine is not None:
+            picked[family] = (mine, name)
             return
     for name in names:
         code_found = memo.space.first(name, family, wish.terms)
@@ -257,16 +260,22 @@ def _whole(
     memo: AllocationMemo, wish: Wish, names: Names, cause: GrantCause, own: Codes, refusals: list[Refusal]
 ) -> Found | None:
     """The first pool of the list that has an address of every family."""
+    families, space = wish.family.families, memo.space
     for name in names:
-        lacking = [family for family in wish.family.families if family not in memo.space.families(name)]
-        if lacking:
-            refusals.append(no_address(memo, name, lacking[0]))
+        there = space.families(name)
+        lacking = next((family for family in families if family not in there), None)
+        if lacking is not None:
+            refusals.append(no_address(memo, name, lacking))
             continue
         picked: Picked = {}
-        for family in wish.family.families:
-            _pick_first(memo, wish, family, (name,), own, picked, refusals)
-            if family not in picked:
+        for family in families:
+            code = _returning_to(memo, wish, name, family, own) if own else None
+            if code is None:
+                code = space.first(name, family, wish.terms)
+            if code is None:
+                refusals.append(no_address(memo, name, family))
                 break
+            picked[family] = (code, name)
         else:
             return _as_returned(_found(picked, cause), own)
     return None
@@ -274,13 +283,20 @@ def _whole(
 
 def _own(memo: AllocationMemo, wish: Wish, lost: Codes) -> Codes:
     """Addresses the service had until a moment ago, which it had better have again."""
-    return tuple(dict.fromkeys((*lost, *memo.space.returning(wish.key))))
+    returning = memo.space.returning(wish.key)
+    return tuple(dict.fromkeys((*lost, *returning))) if lost or returning else ()
 
 
 def _as_returned(found: Found, own: Codes) -> Found:
-    if not set(own).isdisjoint(found.codes):
+    if own and not set(own).isdisjoint(found.codes):
         found.cause = GrantCause.RETURNED
     return found
+
+
+def _returning_to(memo: AllocationMemo, wish: Wish, pool: str, family: Family, own: Codes) -> int | None:
+    """The first of its own addresses that it may have from the pool again."""
+    mine = (code for code in own if family_of_code(code) is family and _may_return(memo, wish, pool, code))
+    return next(mine, None)
 
 
 def _may_return(memo: AllocationMemo, wish: Wish, pool: str, code: int) -> bool:

@@ -198,8 +198,8 @@ class AddressSpace:
             found = names if found is None else found & names
         return sorted(found or ())
 
-    def families(self, pool: str) -> set[Family]:
-        return set(self._families[pool])
+    def families(self, pool: str) -> Collection[Family]:
+        return self._families[pool].keys()
 
     def size(self, pool: str, family: Family) -> int:
         """How many addresses the pool can give."""
@@ -272,10 +272,13 @@ class AddressSpace:
 
     def returning(self, key: ServiceKey) -> tuple[int, ...]:
         """The addresses that the service freed itself, that still cool, and that it may have again."""
+        mine = self._freed_by.get(key)
+        if mine is None:
+            return ()
         return tuple(
             sorted(
                 code
-                for code in self._freed_by.get(key, ())
+                for code in mine
                 if code not in self._users and any(self._cools(name, code) for name in self.homes(code))
             )
         )
