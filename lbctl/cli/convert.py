@@ -51,15 +51,15 @@ def convert(
     contents: dict[str, bytes] = {}
     named = [path for path in paths if str(path) != _STDIN]
     listing = list_manifests(named)
-    problems = [f"{each.path}: {each.why}" for each in listing.unreadable]
+    here = str(Path.cwd()) + "/"
+    problems = [f"{each.path.removeprefix(here)}: {each.why}" for each in listing.unreadable]
     if len(named) < len(paths):
         contents["<stdin>"] = sys.stdin.buffer.read()
-    here = str(Path.cwd()) + "/"
     for path in listing.files:
         try:
             contents[path.removeprefix(here)] = Path(path).read_bytes()
         except OSError as error:
-            problems.append(f"{path}: {error.strerror or error}")
+            problems.append(f"{path.removeprefix(here)}: {error.strerror or error}")
     if problems:
         print(f"lbctl convert: {'; '.join(problems)}", file=sys.stderr)
         return ExitStatus.UNAVAILABLE

@@ -186,6 +186,8 @@ class _Conversion:
         self._take(convert_old(found, self._names, chosen), within)
 
     def _take(self, old: Old, source: _Source) -> None:
+        if not old.problems and not old.manifests:
+            self._say("LB0704", source.span(()), "there is nothing in it", CODES["LB0704"].advice)
         self._found += [source.diagnostic(problem) for problem in old.problems]
         self._made += [(manifest, source) for manifest in old.manifests]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from lbctl.config.advertisement import CommunityValue
 from lbctl.config.block import Value
+from lbctl.config.codes import CODES
 from lbctl.config.convert_old import (
     PROTOCOLS,
     V1BETA1,
@@ -13,6 +14,7 @@ from lbctl.config.convert_old import (
     Old,
     password_note,
 )
+from lbctl.config.diagnostic import Severity
 from lbctl.config.kind import Kind, kind
 from lbctl.config.kinds import KINDS
 from lbctl.config.pool import PoolItem
@@ -65,12 +67,16 @@ def convert_kind(value: dict[str, Value], path: Path, names: Names) -> Old:
     walk = Walk(strict=True)
     walk.path += path
     pool = value.get("kind") == "AddressPool"
+    metadata, spec = value.get("metadata"), value.get("spec")
+    if isinstance(spec, dict) and not pool:
+        spec = {name: item for name, item in spec.items() if item is not None and item not in _NOTHING}
+        value = {**value, "spec": spec}
     try:
         (ADDRESS_POOL if pool else _OLD_PEER).record.read(value, walk)
     except Wrong as wrong:
         walk.wrong(wrong)
-    old.problems += [problem for problem in walk.problems if problem.code != "LB0410"]
-    metadata, spec = value.get("metadata"), value.get("spec")
+    # Of the rest the rules of today will say what there is to say.
+    old.problems += [problem for problem in walk.problems if CODES[problem.code].severity is Severity.ERROR]
     if old.problems or not isinstance(metadata, dict) or not isinstance(spec, dict):
         return old
     (_pool if pool else _peer)(old, metadata, spec, path, names)
@@ -78,9 +84,7 @@ def convert_kind(value: dict[str, Value], path: Path, names: Names) -> Old:
 
 
 def _peer(old: Old, metadata: dict[str, Value], spec: dict[str, Value], path: Path, names: Names) -> None:
-    kept: dict[str, Value] = {
-        name: value for name, value in spec.items() if value is not None and value not in _NOTHING
-    }
+    kept = dict(spec)
     if "nodeSelectors" in kept and not kept["nodeSelectors"]:
         del kept["nodeSelectors"]
     if kept.get("password"):

@@ -11,6 +11,7 @@ from lbctl.config.scalar import resolve
 
 _PLAIN = re.compile(r"[A-Za-z0-9_./][-A-Za-z0-9_./:+@]*(?<!:)\Z")
 _NUMBER_OF_OLD = re.compile(r"[0-9][0-9_]*(:[0-9_.]+)+\Z|0o?[0-7_]+\Z|[0-9]{4}-[0-9]+-[0-9]+")
+_ESCAPED = re.compile("[^\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 _WORDS_OF_OLD = frozenset(("y", "n", "yes", "no", "on", "off"))
 
 
@@ -30,7 +31,12 @@ def scalar(value: Value) -> str:
         and not _NUMBER_OF_OLD.match(value)
         and value.lower() not in _WORDS_OF_OLD
     )
-    return value if plain else json.dumps(value, ensure_ascii=False)
+    return value if plain else _quoted(value)
+
+
+def _quoted(value: str) -> str:
+    """In double quotes; what YAML would not take as it is (section 5.1) as an escape."""
+    return _ESCAPED.sub(lambda found: f"\\u{ord(found[0]):04x}", json.dumps(value, ensure_ascii=False))
 
 
 def _mapping(pairs: Mapping[str, Value], indent: int) -> Iterator[str]:
@@ -59,6 +65,19 @@ def _list(items: list[Value], indent: int) -> Iterator[str]:
                 yield f"{space}- {first.lstrip()}"
                 yield from rest
             case dict() | list():
-                yield f"{space}- {json.dumps(item, ensure_ascii=False)}"
+                yield f"{space}- {_flow(item)}"
             case _:
                 yield f"{space}- {scalar(item)}"
+
+
+def _flow(value: Value) -> str:
+    """On one line, as in JSON."""
+    match value:
+        case dict():
+            return "{" + ", ".join(f"{_quoted(key)}: {_flow(item)}" for key, item in value.items()) + "}"
+        case list():
+            return "[" + ", ".join(map(_flow, value)) + "]"
+        case str():
+            return _quoted(value)
+        case _:
+            return scalar(value)
