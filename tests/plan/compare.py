@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import MISSING, fields, is_dataclass, replace
 
+from lbctl.model.address import Family
+from lbctl.model.pool import Pool
 from lbctl.model.service import ServiceKey
-from lbctl.plan.allocation import AllocationPlan
+from lbctl.model.snapshot import World
+from lbctl.plan.allocation import AllocationPlan, Remembered
+from lbctl.plan.counters import PoolCount, count
 from tests.plan.allocation_worlds import Cluster
 from tests.plan.dumb import Held, Why, dumb_plan
+from tests.plan.dumb_rules import buggy, every_address, excluded
 
 
 def outcome(cluster: Cluster, plan: AllocationPlan) -> dict[ServiceKey, Held]:
@@ -58,3 +64,48 @@ def compare(cluster: Cluster, plan: AllocationPlan, ours: str | None = None) -> 
     dumb = dumb_plan(now, cluster.state.remembered, cluster.now, ours)
     assert outcome(cluster, plan) == dumb.held, f"the dumb one disagrees\n{describe(cluster)}"
     assert reasons(plan) == dumb.pending, f"the dumb one has other reasons\n{describe(cluster)}"
+
+
+_COUNTED = 1 << 12
+"""Larger pools would take too long to count address by address."""
+
+
+def compare_counts(cluster: Cluster) -> None:
+    """What is counted of every pool, and what comes out when each of its addresses is looked at."""
+    now = replace(cluster.world, allocations=cluster.state.allocations)
+    for found in count(now, cluster.state.remembered, now_unix=cluster.now):
+        pool = cluster.world.pools[found.pool]
+        if sum(part.size for part in pool.ranges if part.family is found.family) <= _COUNTED:
+            assert found == dumb_count(now, cluster.state.remembered, pool, found.family, cluster.now), describe(
+                cluster
+            )
+
+
+def dumb_count(world: World, remembered: Remembered, pool: Pool, family: Family, now: float) -> PoolCount:
+    """One by one."""
+    tally = Counter[str]()
+    services = set()
+    for address in every_address(pool, family):
+        users = {key for key, each in world.allocations.items() if address in each.addresses}
+        reserved = any(address in each.addresses for each in remembered.reserved.values())
+        given = not excluded(pool, address) and not buggy(pool, address)
+        free = given and not users and not reserved and address not in remembered.quarantined
+        freed = remembered.freed.get(address)
+        services |= users
+        tally["size"] += given
+        tally["assigned"] += bool(users)
+        tally["available"] += free
+        tally["cooling"] += free and freed is not None and freed.at_unix + pool.options.cooling_time > now
+        tally["reserved"] += reserved and not users
+        tally["quarantined"] += address in remembered.quarantined
+    return PoolCount(
+        pool=pool.name,
+        family=family,
+        size=tally["size"],
+        assigned=tally["assigned"],
+        available=tally["available"],
+        cooling=tally["cooling"],
+        reserved=tally["reserved"],
+        quarantined=tally["quarantined"],
+        services=len(services),
+    )

@@ -28,6 +28,7 @@ What must be then.
     NAME lost REASON                             by the last line: its allocation ended for this reason
     NAME kept                                    by the last line: the very same grant stands
     NAME by CAUSE                                of the grant that the last line made
+    POOL counts FAMILY NAME=NUMBER ..            of its addresses, by the names of PoolCount
     grants are ADDRESS ..                        how many services are on each address, in the order of addresses
 """
 
@@ -35,7 +36,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from ipaddress import ip_address
 
 from lbctl.model.node import Namespace
@@ -44,9 +45,10 @@ from lbctl.model.reservation import Quarantine, Reservation
 from lbctl.model.selector import LabelSelector
 from lbctl.model.service import FamilyPolicy, Service, ServiceType, TrafficPolicy
 from lbctl.plan.allocate import AllocationPlan, allocate
+from lbctl.plan.counters import count
 from lbctl.plan.reason import Reason
 from tests.plan.allocation_worlds import V4, V6, Cluster, address_range, key, pool, service
-from tests.plan.compare import compare
+from tests.plan.compare import compare, compare_counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,7 @@ def cases(text: str) -> list[Case]:
 
 
 _KEPT = frozenset(("reserve", "unreserve", "quarantine", "clear"))
-_CHECKS = frozenset(("has", "waits", "lost", "kept", "by", "are"))
+_CHECKS = frozenset(("has", "waits", "lost", "kept", "by", "counts", "are"))
 
 
 def _is_check(line: str) -> bool:
@@ -197,7 +199,15 @@ class Scenario:
                 now, cluster.state.remembered, cluster.memo, load_balancer_class=self.ours, now_unix=cluster.now
             )
         compare(cluster, plan, self.ours)
+        compare_counts(cluster)
         return plan
+
+    def _counts(self, name: str, family: str) -> dict[str, int]:
+        now = replace(self.cluster.world, allocations=self.cluster.state.allocations)
+        for each in count(now, self.cluster.state.remembered, now_unix=self.cluster.now):
+            if (each.pool, each.family.value) == (name, family):
+                return {item: value for item, value in asdict(each).items() if isinstance(value, int)}
+        raise ValueError(f"nothing is counted of {family} in {name}")
 
     def _check(self, name: str, verb: str, words: list[str]) -> None:
         cluster = self.cluster
@@ -220,6 +230,10 @@ class Scenario:
                 assert name not in self.lost
             case "by":
                 assert self.causes.get(name) == words[0], f"given by {self.causes.get(name)}"
+            case "counts":
+                assert (
+                    self._counts(name, words[0]).items() >= {k: int(v) for k, v in _options(words[1:]).items()}.items()
+                ), self._counts(name, words[0])
             case _:
                 used = Counter(a for each in cluster.state.allocations.values() for a in each.addresses)
                 shown = [f"{a}*{used[a]}" for a in sorted(used, key=lambda a: (a.version, int(a)))]

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from lbctl.model.pool import Pool
 from tests.plan.allocation_worlds import Cluster
-from tests.plan.compare import compare
+from tests.plan.compare import compare, compare_counts
 from tests.plan.random_worlds import Change, changes, pools
 
 
@@ -20,4 +20,5 @@ def test_both_give_the_same(start: list[Pool], events: list[Change]) -> None:
         for _ in range(2):
             plan = cluster.look()
             compare(cluster, plan)
+            compare_counts(cluster)
             cluster.commit(plan)
