@@ -85,10 +85,25 @@ def test_pool_and_nodes(texts: list[str], expected: list[Found]) -> None:
 
 def test_the_help_can_be_pasted() -> None:
     (found,) = read(of("192.168.3.0/24"), COVER, *TWO).diagnostics
-    assert found.message == ("192.168.3.0/24 holds the addresses 192.168.3.103 (node n1), 192.168.3.104 (node n2)")
+    assert found.message == (
+        "192.168.3.0/24 holds 192.168.3.103 (node n1), 192.168.3.104 (node n2): "
+        "a service there would take the node off the network"
+    )
     _, _, advice = found.help.partition("lbctl.io/exclude: ")
     assert not read(of("192.168.3.0/24", exclude=advice.strip('"')), COVER, *TWO).diagnostics
     assert [label.span.file for label in found.labels] == ["c.yaml"]
+
+
+def test_the_help_knows_what_is_excluded_already() -> None:
+    (found,) = read(of("192.168.3.0/24", exclude="192.168.3.1"), COVER, N1).diagnostics
+    assert found.help == "add 192.168.3.103 to lbctl.io/exclude of the pool"
+
+
+def test_of_many_addresses_a_few_are_shown() -> None:
+    nodes = [node(f"n{n:02}", f"192.168.3.{n}") for n in range(10, 40)]
+    (found,) = read(of("192.168.3.0/24"), COVER, "---\n".join(nodes)).diagnostics
+    assert "192.168.3.10 (node n10), 192.168.3.11 (node n11), 192.168.3.12 (node n12) and 27 more" in found.message
+    assert found.help == "write the pool as ranges around them"
 
 
 def at_router(address: str) -> str:

@@ -424,6 +424,29 @@ def test_selectors_match_something(texts: list[str], expected: list[Found]) -> N
     check(texts, expected)
 
 
+@pytest.mark.parametrize(
+    ("selector", "help"),
+    [
+        ("matchLabels: {rack: c}", "rack is a, b here"),
+        ("matchLabels: {rakc: a}", 'no node has the label "rakc"; did you mean "rack"?'),
+        ("matchLabels: {zebra: a}", 'no node has the label "zebra"'),
+        ("matchExpressions: [{key: rack, operator: In, values: [c, d]}]", "rack is a, b here"),
+        ("matchExpressions: [{key: zebra, operator: Exists}]", 'no node has the label "zebra"'),
+        (
+            "matchExpressions: [{key: rack, operator: In, values: [a, c]}, {key: disk, operator: Exists}]",
+            "no object has",
+        ),
+        ("matchLabels: {rack: a, disk: ssd}", "no object has all of it at once"),
+        ("matchExpressions: [{key: rack, operator: DoesNotExist}]", "no object has all of it at once"),
+    ],
+)
+def test_what_is_said_of_a_selector_that_matches_nothing(selector: str, help: str) -> None:
+    nodes = [node("n1", labels="rack: a"), node("n2", labels="rack: b, disk: ssd")]
+    (found,) = read(l2(f"  nodeSelectors: [{{{selector}}}]"), *nodes).diagnostics
+    assert found.code == "LB0308"
+    assert found.help.startswith(help)
+
+
 @cases(
     ("usual", [l2("  interfaces: [eth0, eno1np0, bond0.100, br-lan, 'Ethernet 0']")], [("LB0314", "'Ethernet 0'")]),
     ("exact", [l2("  interfaces: [eth0, enp216s0f0np0, vlan.4094]")], GOOD),

@@ -61,7 +61,7 @@ def near(name: str, known: Iterable[str], missing: Sequence[object]) -> str:
 
 
 def _those_there_are(known: Mapping[str, object], noun: str) -> str:
-    return f"the {noun}s are {some(sorted(known))}" if known else ""
+    return f"the {noun}s are {some(sorted(known))}" if known else f"no {noun} at all is here"
 
 
 def some(names: Sequence[str], most: int = 6) -> str:

@@ -12,12 +12,17 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import NamedTuple
 
 from lbctl.config.checks.finding import Finding, Place, Secrets, some
+from lbctl.config.metadata import OWN_PREFIX
+from lbctl.config.schema import Path
 from lbctl.model.address import IPAddress
 from lbctl.model.node import Node
 from lbctl.model.pool import Pool
 from lbctl.model.snapshot import World
 
 _MOST_SHOWN = 8
+_EXCLUDE = OWN_PREFIX + "exclude"
+_NETWORKS: Path = ("metadata", "annotations", OWN_PREFIX + "networks")
+_GATEWAYS: Path = ("metadata", "annotations", OWN_PREFIX + "gateways")
 
 
 class Hit(NamedTuple):
@@ -111,18 +116,23 @@ def _grouped(world: World, index: RangeIndex, taken: Iterable[_Taken]) -> dict[H
     return {hit: sorted(there.values(), key=lambda each: int(each.address)) for hit, there in found.items()}
 
 
-def _warn(code: str, world: World, hit: Hit, what: str, taken: list[_Taken], because: str) -> Finding:
-    item = world.pools[hit.pool].ranges[hit.place]
+def _warn(code: str, world: World, hit: Hit, what: str, taken: list[_Taken], label: str, because: str) -> Finding:
+    pool = world.pools[hit.pool]
     texts = [f"{each.address} ({each.who})" for each in taken]
-    addresses = ", ".join(str(each.address) for each in taken[:_MOST_SHOWN])
+    addresses = ", ".join(str(each.address) for each in taken)
+    if len(taken) > _MOST_SHOWN:
+        help = "write the pool as ranges around them"
+    elif pool.options.excluded:
+        help = f"add {addresses} to {_EXCLUDE} of the pool"
+    else:
+        help = f'give the pool the annotation {_EXCLUDE}: "{addresses}"'
     return Finding(
         code=code,
         subject=Place("pools", hit.pool, ("spec", "addresses", hit.place)),
-        message=f"{item.text} holds {what} {some(texts, 3)}",
-        help=because
-        + (f': annotate the pool with lbctl.io/exclude: "{addresses}"' if len(taken) <= _MOST_SHOWN else ""),
+        message=f"{pool.ranges[hit.place].text} holds {what}{some(texts, 3)}: {because}",
+        help=help,
         other=taken[0].place,
-        other_message=f"has {taken[0].address}",
+        other_message=label,
     )
 
 
@@ -136,14 +146,15 @@ def _nodes(world: World, index: RangeIndex) -> Iterator[Finding]:
         item = world.pools[hit.pool].ranges[hit.place]
         if item.size == 1 and len(world.nodes) == 1:
             continue  # the one machine's own address, written as such: that is how a single node is used
-        noun = "the address" if len(there) == 1 else "the addresses"
-        yield _warn("LB0210", world, hit, noun, there, "a service that is given it takes the node off the network")
+        label = f"has {there[0].address}"
+        because = "a service there would take the node off the network"
+        yield _warn("LB0210", world, hit, "", there, label, because)
 
 
 def _routers(world: World, index: RangeIndex) -> Iterator[Finding]:
     taken = (
         *(
-            _Taken(address, f"gateway of node {node.name}", Place("nodes", node.name, ("metadata", "annotations")))
+            _Taken(address, f"gateway of node {node.name}", Place("nodes", node.name, _GATEWAYS))
             for node in world.nodes.values()
             for address in node.gateways
         ),
@@ -156,8 +167,8 @@ def _routers(world: World, index: RangeIndex) -> Iterator[Finding]:
         ),
     )
     for hit, there in _grouped(world, index, taken).items():
-        noun = "the router" if len(there) == 1 else "the routers"
-        yield _warn("LB0211", world, hit, noun, there, "a service that is given it cuts the segment off")
+        noun = "the router " if len(there) == 1 else "the routers "
+        yield _warn("LB0211", world, hit, noun, there, "named here", "a service there would cut off all behind it")
 
 
 def _cluster(world: World, index: RangeIndex) -> Iterator[Finding]:
@@ -256,15 +267,15 @@ def _segments(world: World, index: RangeIndex) -> Iterator[Finding]:
             segments.setdefault(network, node.name)
     taken: list[_Taken] = []
     for network, node_name in segments.items():
-        place = Place("nodes", node_name, ("metadata", "annotations"))
+        place = Place("nodes", node_name, _NETWORKS)
         if isinstance(network, IPv6Network):
             if network.prefixlen < 127:
-                taken.append(_Taken(network.network_address, f"subnet-router anycast of {network}", place))
+                taken.append(_Taken(network.network_address, "subnet-router anycast", place))
         elif network.prefixlen < 31:
-            taken.append(_Taken(network.network_address, f"network address of {network}", place))
-            taken.append(_Taken(network.broadcast_address, f"broadcast of {network}", place))
+            taken.append(_Taken(network.network_address, "network address", place))
+            taken.append(_Taken(network.broadcast_address, "broadcast", place))
     for hit, there in _grouped(world, index, taken).items():
-        yield _warn("LB0213", world, hit, "on its segment", there, "no client there can reach a service at it")
+        yield _warn("LB0213", world, hit, "", there, "the segment", "hosts on the segment cannot reach a service at it")
 
 
 _NOT_FOR_HOSTS: tuple[tuple[IPv4Network | IPv6Network, str], ...] = (

@@ -21,7 +21,7 @@ def peer_profiles_exist(world: World, secrets: Secrets) -> Iterator[Finding]:
                 code="LB0407",
                 subject=Place("bgp_peers", peer.name, ("spec", "bfdProfile")),
                 message=f'there is no BFDProfile "{name}" here',
-                help=did_you_mean(name, world.bfd_profiles),
+                help=did_you_mean(name, world.bfd_profiles) or "add a BFDProfile of this name, or remove bfdProfile",
             )
 
 
@@ -47,7 +47,7 @@ def peer_secrets_hold_passwords(world: World, secrets: Secrets) -> Iterator[Find
                 message=f'there is no Secret "{reference.name}" {_where(reference.namespace)}',
                 help=f'there is one in the namespace "{elsewhere[0]}"'
                 if elsewhere
-                else did_you_mean(reference.name, by_name),
+                else did_you_mean(reference.name, by_name) or f"add one of type {BASIC_AUTH} with the key password",
             )
         elif secret.type != BASIC_AUTH or not secret.value:
             lacks = f"is of type {secret.type}" if secret.type != BASIC_AUTH else "has no key password"

@@ -71,13 +71,14 @@ class NodeScope:
 
 def may_both_match(one: LabelSelector, other: LabelSelector) -> bool:
     """Whether some labels could satisfy both: false where what they demand of one label excludes each other."""
-    demands: dict[str, list[Requirement]] = {}
-    for demand in (*_demands(one), *_demands(other)):
-        demands.setdefault(demand.key, []).append(demand)
-    return all(_satisfiable(each) for each in demands.values())
+    by_key: dict[str, list[Requirement]] = {}
+    for demand in (*demands(one), *demands(other)):
+        by_key.setdefault(demand.key, []).append(demand)
+    return all(_satisfiable(each) for each in by_key.values())
 
 
-def _demands(selector: LabelSelector) -> Iterator[Requirement]:
+def demands(selector: LabelSelector) -> Iterator[Requirement]:
+    """All that a selector demands, its labels as expressions."""
     for key, value in selector.match_labels:
         yield Requirement(key=key, operator=Operator.IN, values=(value,))
     yield from selector.expressions

@@ -6,44 +6,79 @@ come and go), is worth a note.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from lbctl.config.checks.finding import Finding, Place, Secrets
-from lbctl.config.checks.scope import Advertisement, NodeScope, PoolScope, Selectors
-from lbctl.model.selector import LabelSelector
+from lbctl.config.checks.finding import Finding, Place, Secrets, some
+from lbctl.config.checks.scope import Advertisement, Selectors, demands
+from lbctl.config.spelling import nearest
+from lbctl.model.selector import Labels, LabelSelector, Operator
 from lbctl.model.service import ServiceType
 from lbctl.model.snapshot import World
 
-_LOOK = "compare it with the labels as they are"
-_LATER = "compare it with the labels as they are, or leave it if they are still to come"
-
 
 def selectors_match_something(world: World, secrets: Secrets) -> Iterator[Finding]:
-    pools, nodes = PoolScope(world.pools), NodeScope(world.nodes)
-    services = _ServiceScope(world)
+    pools = LabelScope("pool", [pool.labels for pool in world.pools.values()])
+    nodes = LabelScope("node", [node.labels for node in world.nodes.values()])
+    asking = [service.labels for service in world.services.values() if service.type is ServiceType.LOAD_BALANCER]
+    services = LabelScope("service of type LoadBalancer", asking)
     places: list[tuple[Place, Advertisement]] = [
         *((Place("l2_advertisements", name), found) for name, found in world.l2_advertisements.items()),
         *((Place("bgp_advertisements", name), found) for name, found in world.bgp_advertisements.items()),
     ]
     for place, advertisement in places:
-        if world.pools:
-            unmatched = _Unmatched(place, "ipAddressPoolSelectors", "pool", "" if advertisement.pools else "LB0307")
-            yield from unmatched.among(advertisement.pool_selectors, lambda selector: bool(pools.selected(selector)))
-        yield from _of_nodes(_Unmatched(place, "nodeSelectors", "node", "LB0308"), advertisement.node_selectors, nodes)
-        if advertisement.service_selectors and services.known:
-            unmatched = _Unmatched(place, "serviceSelectors", "service of type LoadBalancer", "")
-            yield from unmatched.among(advertisement.service_selectors, services.matches)
+        unmatched = _Unmatched(place, "ipAddressPoolSelectors", "" if advertisement.pools else "LB0307")
+        yield from unmatched.among(advertisement.pool_selectors, pools)
+        yield from _Unmatched(place, "nodeSelectors", "LB0308").among(advertisement.node_selectors, nodes)
+        yield from _Unmatched(place, "serviceSelectors", "").among(advertisement.service_selectors, services)
     for name, preferring in world.l2_advertisements.items():
         place = Place("l2_advertisements", name)
         for index, term in enumerate(preferring.preferred_nodes):
-            if nodes.known and not nodes.matched((term.preference,)):
-                path = ("spec", "preferredNodeSelectors", index, "preference")
-                message = "this preference matches no node here"
-                yield Finding(code="LB0309", subject=place._replace(path=path), message=message, help=_LATER)
+            if nodes.known and not nodes.matches(term.preference):
+                yield Finding(
+                    code="LB0309",
+                    subject=place._replace(path=("spec", "preferredNodeSelectors", index, "preference")),
+                    message="this preference matches no node here",
+                    help=nodes.lack(term.preference),
+                )
     for name, peer in world.bgp_peers.items():
-        unmatched = _Unmatched(Place("bgp_peers", name), "nodeSelectors", "node", "LB0411")
-        yield from _of_nodes(unmatched, peer.node_selectors, nodes)
+        unmatched = _Unmatched(Place("bgp_peers", name), "nodeSelectors", "LB0411")
+        yield from unmatched.among(peer.node_selectors, nodes)
+
+
+class LabelScope:
+    """The labels of all objects of a kind, to be matched by selectors."""
+
+    def __init__(self, noun: str, labels: Sequence[Labels]) -> None:
+        self.noun = noun
+        self.known = bool(labels)
+        self._labels = labels
+        self._distinct: list[Mapping[str, str]] | None = None
+        self._matched: dict[LabelSelector, bool] = {}
+
+    def matches(self, selector: LabelSelector) -> bool:
+        if selector not in self._matched:
+            self._matched[selector] = any(selector.matches(labels) for labels in self._all())
+        return self._matched[selector]
+
+    def lack(self, selector: LabelSelector) -> str:
+        """What of a selector that matches nothing is not there: a label, or its value."""
+        for demand in demands(selector):
+            if demand.operator not in (Operator.IN, Operator.EXISTS):
+                continue
+            values = sorted({labels[demand.key] for labels in self._all() if demand.key in labels})
+            if not values:
+                meant = nearest(demand.key, {each for labels in self._all() for each in labels})
+                help = f'no {self.noun} has the label "{demand.key}"'
+                return help + (f'; did you mean "{meant}"?' if meant else "")
+            if demand.operator is Operator.IN and not set(demand.values) & set(values):
+                return f"{demand.key} is {some(values)} here"
+        return "no object has all of it at once; compare it with the labels as they are"
+
+    def _all(self) -> list[Mapping[str, str]]:
+        if self._distinct is None:
+            self._distinct = [dict(labels) for labels in dict.fromkeys(self._labels)]
+        return self._distinct
 
 
 class _Unmatched(NamedTuple):
@@ -51,48 +86,21 @@ class _Unmatched(NamedTuple):
 
     place: Place
     field: str
-    noun: str
     all_code: str
 
-    def among(self, selectors: Selectors, matches: Callable[[LabelSelector], bool]) -> Iterator[Finding]:
-        indexes = [index for index, selector in enumerate(selectors) if not matches(selector)]
-        if self.all_code and indexes and len(indexes) == len(selectors):
-            subject = "this selector matches" if len(indexes) == 1 else "these selectors match"
-            yield self._finding(self.all_code, (0,) if len(indexes) == 1 else (), subject, _LOOK)
+    def among(self, selectors: Selectors, scope: LabelScope) -> Iterator[Finding]:
+        if not selectors or not scope.known:
             return
+        indexes = [index for index, selector in enumerate(selectors) if not scope.matches(selector)]
+        if self.all_code and len(indexes) == len(selectors) > 1:
+            message = f"these selectors match no {scope.noun} here"
+            yield self._finding(self.all_code, (), message, scope.lack(selectors[0]))
+            return
+        code = self.all_code if self.all_code and len(indexes) == len(selectors) else "LB0309"
         for index in indexes:
-            yield self._finding("LB0309", (index,), "this selector matches", _LATER)
+            message = f"this selector matches no {scope.noun} here"
+            yield self._finding(code, (index,), message, scope.lack(selectors[index]))
 
-    def _finding(self, code: str, path: tuple[int, ...], subject: str, help: str) -> Finding:
+    def _finding(self, code: str, path: tuple[int, ...], message: str, help: str) -> Finding:
         place = self.place._replace(path=("spec", self.field, *path))
-        return Finding(code=code, subject=place, message=f"{subject} no {self.noun} here", help=help)
-
-
-def _of_nodes(unmatched: _Unmatched, selectors: Selectors, nodes: NodeScope) -> Iterator[Finding]:
-    if selectors and nodes.known:
-        yield from unmatched.among(selectors, lambda selector: bool(nodes.matched((selector,))))
-
-
-class _ServiceScope:
-    """Services of type LoadBalancer, by their labels; looked at only once a selector asks."""
-
-    def __init__(self, world: World) -> None:
-        self._world = world
-        self._labels: list[dict[str, str]] | None = None
-        self._matched: dict[LabelSelector, bool] = {}
-
-    @property
-    def known(self) -> bool:
-        return bool(self._all())
-
-    def matches(self, selector: LabelSelector) -> bool:
-        if selector not in self._matched:
-            self._matched[selector] = any(selector.matches(labels) for labels in self._all())
-        return self._matched[selector]
-
-    def _all(self) -> list[dict[str, str]]:
-        if self._labels is None:
-            services = self._world.services.values()
-            distinct = {service.labels for service in services if service.type is ServiceType.LOAD_BALANCER}
-            self._labels = [dict(labels) for labels in distinct]
-        return self._labels
+        return Finding(code=code, subject=place, message=message, help=help)

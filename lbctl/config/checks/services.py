@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from lbctl.config.checks.finding import Finding, Place, Secrets, near, some
 from lbctl.config.checks.network import RangeIndex, withheld
+from lbctl.config.metadata import OLD_PREFIX, OWN_PREFIX, PREFIX
 from lbctl.model.address import IPAddress
 from lbctl.model.pool import Pool
 from lbctl.model.service import Service, ServiceType
@@ -106,7 +107,9 @@ def requested_addresses_are_in_pools(world: World, secrets: Secrets) -> Iterator
             why = withheld(pools[name], address)
             if why:
                 field = (
-                    ("metadata", "annotations", "lbctl.io/exclude") if "exclude" in why else ("spec", "avoidBuggyIPs")
+                    ("metadata", "annotations", OWN_PREFIX + "exclude")
+                    if "exclude" in why
+                    else ("spec", "avoidBuggyIPs")
                 )
                 yield Finding(
                     code="LB0513",
@@ -148,7 +151,8 @@ def _rival(service: Service, earlier: list[Service], address: IPAddress) -> Iter
             yield Finding(
                 code="LB0511",
                 subject=_request(service, address),
-                message=f"{other.key} asks for {address} too, and the two do not share it: {_not_shared(refusal)}",
+                message=f"{other.key} asks for {address} too, and the two do not share it: "
+                + _not_shared(refusal, other, service),
                 help="ask for another address, or give both the same metallb.io/allow-shared-ip and different ports",
                 other=_request(other, address),
                 other_message="asked for here too",
@@ -156,7 +160,7 @@ def _rival(service: Service, earlier: list[Service], address: IPAddress) -> Iter
             return
 
 
-def _not_shared(refusal: tuple[Reason, str]) -> str:
+def _not_shared(refusal: tuple[Reason, str], one: Service, other: Service) -> str:
     reason, detail = refusal
     match reason:
         case Reason.SHARING_PORT_IN_USE:
@@ -164,9 +168,10 @@ def _not_shared(refusal: tuple[Reason, str]) -> str:
         case Reason.SHARING_KEY_DIFFERS:
             return "their allow-shared-ip differs"
         case Reason.SHARING_BACKENDS_DIFFER:
-            return "with externalTrafficPolicy Local their selectors must be equal, and both must have it"
+            return "with externalTrafficPolicy Local both must have it, and the same selector"
         case _:
-            return "not both have allow-shared-ip"
+            lacking = [str(service.key) for service in (one, other) if not service.load_balancer.sharing_key]
+            return f"{' and '.join(lacking)} {'has' if len(lacking) == 1 else 'have'} no allow-shared-ip"
 
 
 def _request(service: Service, address: IPAddress) -> Place:
@@ -177,7 +182,7 @@ def _request(service: Service, address: IPAddress) -> Place:
 def _annotation(service: Service, name: str) -> Place:
     """Where a service has an annotation, under whichever prefix; without path where it has none."""
     annotations: Mapping[str, str] = dict(service.annotations)
-    for prefix in ("metallb.io/", "metallb.universe.tf/", "lbctl.io/"):
+    for prefix in (PREFIX, OLD_PREFIX, OWN_PREFIX):
         if prefix + name in annotations:
             return Place("services", service.key, ("metadata", "annotations", prefix + name))
     return Place("services", service.key)
