@@ -283,10 +283,14 @@ class _Book:
             self.findings.append(Finding(address=each.address, mac="", interface=each.interface))
 
     def _warden(self, published: Quarantine) -> str | None:
-        """Who looks again: the node that would own the address; of one that nobody holds now, the one that found it."""
+        """Who looks again: the node that would own the address; of one that nobody holds now, the one that found it.
+
+        Should that be gone, another will do: whoever is given the address probes it once more.
+        """
         group = self._plan.by_address.get(published.address)
         if group is None:
-            return published.node
+            alive = self._plan.alive
+            return published.node if published.node in alive else min(alive, default=None)
         return warden(self._plan.assignments[group.key], self._plan.alive)
 
     def _allocation_id(self, address: IPAddress) -> int:

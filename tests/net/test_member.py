@@ -11,7 +11,7 @@ import pytest
 
 from lbctl.model.address import IPAddress
 from lbctl.model.interface import Interface, InterfaceFlag
-from lbctl.model.member import Liveness, Role
+from lbctl.model.member import Conflict, Liveness, Role
 from lbctl.model.snapshot import View
 from lbctl.net.member import Observer, segments_of
 from lbctl.protocol.heartbeat.segments import Segment, Settings
@@ -95,6 +95,27 @@ def holders(view: View) -> dict[str, list[str]]:
 
 def complete(view: View) -> bool:
     return set(view.members) == {"a", "b"} and holders(view) == {"a": VIPS[:1], "b": VIPS[1:]} and view.synced
+
+
+def test_it_is_told_what_the_probes_of_a_speaker_found(lan: Lan, pulses: Pulses) -> None:
+    taken, free = ip_address("192.0.2.102"), ip_address("2001:db8::1")
+
+    async def story(observer: Observer, until: Until) -> None:
+        await until(complete)
+        conflicts = [[str(taken), "02:00:00:00:00:ee", "eth0"], [str(free), "", "eth0"]]
+        pulses["a"].tell("say", stations=[["02:00:00:00:00:99", "eth1"]], conflicts=conflicts)
+        await until(lambda view: bool(view.members["a"].conflicts))
+        member = observer.view.members["a"]
+        assert member.conflicts == (
+            Conflict(address=taken, mac="02:00:00:00:00:ee", interface="eth0"),
+            Conflict(address=free, mac="", interface="eth0"),
+        )
+        assert member.macs == ((lan["a"].mac, "eth0"), ("02:00:00:00:00:99", "eth1"))
+        assert observer.view.members["b"].conflicts == ()
+        pulses["a"].tell("say", stations=[], conflicts=[])
+        await until(lambda view: not view.members["a"].conflicts)
+
+    observe(lan["c"], story)
 
 
 @pytest.mark.parametrize("where", ["a", "c"])

@@ -402,6 +402,10 @@ def test_an_address_that_is_no_longer_allocated_is_watched_by_who_found_it() -> 
     stranger.settle()
     stranger.later(RECHECK_TIME)
     assert not stranger.asked
+    stranger.others = (member("b", Liveness.GONE),)
+    stranger.settle()
+    stranger.later(RECHECK_TIME)
+    assert stranger.asked == [VIP]
 
 
 def test_a_conflict_of_an_address_that_is_given_back_is_forgotten() -> None:

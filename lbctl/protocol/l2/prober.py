@@ -56,8 +56,10 @@ class Prober:
     addresses the first are ready after 140 ms.
     """
 
-    def __init__(self, *, rate: float = RATE) -> None:
+    def __init__(self, *, rate: float = RATE, probes: int = PROBES, listen: float = LISTEN) -> None:
         self._frame_time = 1 / rate
+        self._probes = probes
+        self._listen = listen
         self._ports: Mapping[int, bytes] = {}
         self._macs: frozenset[bytes] = frozenset()
         self._friends: frozenset[bytes] = frozenset()
@@ -184,10 +186,10 @@ class Prober:
         self.sent += len(run.where)
         self._paid_until = max(self._paid_until, now) + self._frame_time * len(run.where)
         run.sent += 1
-        if run.sent < PROBES:
+        if run.sent < self._probes:
             heapq.heappush(self._due, (now + GAP, run.serial, address))
         else:
-            self._ends.append((now + LISTEN, run.serial, address))
+            self._ends.append((now + self._listen, run.serial, address))
 
     def _said_by_arp(self, frame: bytes) -> tuple[bytes, bytes] | None:
         # The addresses are looked up before anything is parsed: nearly every frame ends here.

@@ -269,6 +269,15 @@ def test_a_lower_rate_is_kept() -> None:
     assert sent[-1] == pytest.approx(14 / 15, abs=0.03)
 
 
+def test_fewer_probes_and_less_patience_for_who_may_not_wait() -> None:
+    machine = Prober(probes=2, listen=0.02)
+    machine.set_ports({ETH0: NODE})
+    machine.start(VIP4, HERE)
+    said = list(run(machine))
+    assert [round(at, 6) for at, _ in said] == [0.0, 0.02, 0.04]
+    assert said[-1][1] == clean(VIP4)
+
+
 def test_two_that_probe_at_once_both_find_it_free_when_they_know_each_other() -> None:
     one, two = ready(macs={ETH0: NODE}), ready(macs={ETH0: MATE})
     one.set_friends([MATE])
