@@ -289,6 +289,7 @@ OLD_BGP_PEER: Kind = kind(
             required=("myASN", "peerASN", "peerAddress"),
             rules=(_own_asn, _multihop_is_external, _timers, _reachable),
             secret=("password",),
+            since=dict.fromkeys(_V1BETA2.keys() - _V1BETA1.keys(), "metallb.io/v1beta2"),
         )
     },
     _build_old_peer,

@@ -353,7 +353,10 @@ def _sorted(pairs: Labels) -> Labels:
 
 
 class Record:
-    """A mapping with known fields. `build` makes the model value of its fields, once no required one is missing."""
+    """A mapping with known fields. `build` makes the model value of its fields, once no required one is missing.
+
+    `since` has fields that a later version of the kind has, by that version.
+    """
 
     def __init__(
         self,
@@ -364,8 +367,10 @@ class Record:
         rules: Sequence[Rule] = (),
         build: Callable[[Fields], Any] | None = None,
         secret: Sequence[str] = (),
+        since: Mapping[str, str] | None = None,
     ) -> None:
         self.noun = noun
+        self._since = since or {}
         self.fields = fields
         self._read = {name: type_.read for name, type_ in fields.items()}
         self.required = tuple(required)
@@ -408,13 +413,15 @@ class Record:
 
     def _unknown(self, name: str, value: Mapping[str, Value], walk: Walk) -> str | None:
         """Says that a field is not known; gives back the field that was probably meant."""
-        meant = nearest(name, [field for field in self.fields if field not in value])
+        meant = None if name in self._since else nearest(name, [f for f in self.fields if f not in value])
         help = f'did you mean "{meant}"?' if meant else self._elsewhere(name)
         code = "LB0105" if walk.strict else "LB0106"
         walk.add(Problem(code, (name,), f'{self.noun} has no field "{name}"', help, at_key=True))
         return meant
 
     def _elsewhere(self, name: str) -> str:
+        if name in self._since:
+            return f"{self._since[name]} has it: write apiVersion: {self._since[name]}"
         for outer, type_ in self.fields.items():
             if isinstance(type_, Record) and name in type_.fields:
                 return f"it belongs under {outer}:, indented"

@@ -366,6 +366,13 @@ def test_v1beta1_is_converted(texts: list[str], expected: list[Found]) -> None:
     check(texts, expected)
 
 
+def test_v1beta1_says_where_newer_fields_are() -> None:
+    found = read(old_peer("  vrf: red\n")).diagnostics
+    assert [each.help for each in found if each.code == "LB0105"] == [
+        "metallb.io/v1beta2 has it: write apiVersion: metallb.io/v1beta2"
+    ]
+
+
 def one(field: str, value: object) -> list[str]:
     return [bfd(f"  {field}: {value}\n")]
 

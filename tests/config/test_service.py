@@ -88,6 +88,13 @@ def test_annotation(pairs: list[str], expected: list[Found]) -> None:
     assert findings(annotated(*pairs)) == expected
 
 
+def test_a_source_range_that_is_no_cidr_is_told_how_to_be_one() -> None:
+    """Whatever it is instead, there is help."""
+    for text, help in (("office", "write an address"), ("10.0.0.1", "write 10.0.0.1/32"), ("10.0.0.0/33", "write an")):
+        (found,) = read(service(f"  loadBalancerSourceRanges: ['{text}']")).diagnostics
+        assert (found.code, found.help[: len(help)]) == ("LB0117", help)
+
+
 def test_field_and_annotation_both_ask() -> None:
     text = annotated("metallb.io/loadBalancerIPs: 10.0.0.1", spec=LB + "  loadBalancerIP: 10.0.0.1\n")
     (found,) = read(text).diagnostics

@@ -9,6 +9,7 @@ from lbctl.config.checks.scope import NodeScope, PoolScope
 from lbctl.config.spelling import did_you_mean
 from lbctl.model.address import AddressRange, Family
 from lbctl.model.advertisement import BGPAdvertisement
+from lbctl.model.peer import BGPPeer
 from lbctl.model.pool import Pool
 from lbctl.model.snapshot import World
 
@@ -224,17 +225,24 @@ def advertisements_say_something_new(world: World, secrets: Secrets) -> Iterator
 
 def local_preferences_are_heard(world: World, secrets: Secrets) -> Iterator[Finding]:
     """LOCAL_PREF goes to peers within the own AS only (RFC 4271 section 5.1.5)."""
+    peers = world.bgp_peers
+    hearing = {peer.name for peer in peers.values() if not _is_external(peer)}
     for advertisement in world.bgp_advertisements.values():
-        names = advertisement.peers or tuple(world.bgp_peers)
-        peers = [peer for name in names if (peer := world.bgp_peers.get(name)) is not None]
-        if not advertisement.local_pref or not peers:
+        if not advertisement.local_pref:
             continue
-        if all(peer.dynamic_asn == "external" or peer.peer_asn not in (None, peer.my_asn) for peer in peers):
-            yield Finding(
-                code="LB0313",
-                subject=Place("bgp_advertisements", advertisement.name, ("spec", "localPref")),
-                message="localPref goes to peers of the own AS only, and every peer here is of another one",
-                help="leave it out; routers of another AS listen to communities, if to anything",
-                other=Place("bgp_peers", peers[0].name, ("spec", "peerASN")),
-                other_message=f"not {peers[0].my_asn}",
-            )
+        names = [name for name in advertisement.peers if name in peers] if advertisement.peers else list(peers)[:1]
+        if not names or (any(name in hearing for name in names) if advertisement.peers else hearing):
+            continue
+        first = peers[names[0]]
+        yield Finding(
+            code="LB0313",
+            subject=Place("bgp_advertisements", advertisement.name, ("spec", "localPref")),
+            message="localPref goes to peers of the own AS only, and every peer here is of another one",
+            help="leave it out; routers of another AS listen to communities, if to anything",
+            other=Place("bgp_peers", first.name, ("spec", "dynamicASN" if first.dynamic_asn else "peerASN")),
+            other_message=f"not {first.my_asn}",
+        )
+
+
+def _is_external(peer: BGPPeer) -> bool:
+    return peer.dynamic_asn == "external" or peer.peer_asn not in (None, peer.my_asn)
