@@ -9,7 +9,6 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lbctl.model.pool import Pool
 from lbctl.model.service import ServiceType
 from lbctl.model.snapshot import World
 from lbctl.plan.allocate import AllocationPlan, allocate
@@ -17,26 +16,25 @@ from lbctl.plan.allocation import Remembered
 from lbctl.plan.reason import GrantCause
 from tests.plan.allocation_worlds import Cluster
 from tests.plan.dumb_rules import allows, buggy, contains, disagreement, excluded
-from tests.plan.random_worlds import Change, changes, pools, services, stays
+from tests.plan.random_worlds import Story, newcomers, stays, stories
 
 _few = settings(max_examples=settings().max_examples // 4)
 """Eight properties: together they take the time of two. A profile with more examples has more of these, too."""
-_stories = st.lists(changes(), min_size=1, max_size=10)
 
 
-def through(start: list[Pool], events: list[Change]) -> Cluster:
+def through(story: Story) -> Cluster:
     """A cluster that went through all of it and is settled."""
-    cluster = Cluster(*start)
-    for change in events:
+    cluster = Cluster(*story.pools)
+    for change in story.changes:
         change(cluster)
         cluster.settle()
     return cluster
 
 
 @_few
-@given(pools(), _stories)
-def test_no_address_twice_unless_its_users_may_share_it(start: list[Pool], events: list[Change]) -> None:
-    cluster = through(start, events)
+@given(stories())
+def test_no_address_twice_unless_its_users_may_share_it(story: Story) -> None:
+    cluster = through(story)
     services, allocations = cluster.world.services, cluster.state.allocations
     for one, two in combinations(sorted(allocations), 2):
         if set(allocations[one].addresses) & set(allocations[two].addresses):
@@ -45,12 +43,12 @@ def test_no_address_twice_unless_its_users_may_share_it(start: list[Pool], event
 
 
 @_few
-@given(pools(), _stories)
-def test_a_grant_is_of_what_may_be_given(start: list[Pool], events: list[Change]) -> None:
+@given(stories())
+def test_a_grant_is_of_what_may_be_given(story: Story) -> None:
     """In its pool, neither excluded nor buggy, not in quarantine, not reserved for another; for a service of that type,
     from a pool that may serve it. What was held before the grant may be excluded or in quarantine meanwhile."""
-    cluster = Cluster(*start)
-    for change in events:
+    cluster = Cluster(*story.pools)
+    for change in story.changes:
         change(cluster)
         cluster.now += 1
         plan = cluster.look()
@@ -77,11 +75,9 @@ def test_a_grant_is_of_what_may_be_given(start: list[Pool], events: list[Change]
 
 
 @_few
-@given(pools(), _stories, st.lists(services(), min_size=1, max_size=3))
-def test_who_changed_nothing_loses_nothing_by_what_others_change(
-    start: list[Pool], events: list[Change], others: list[Any]
-) -> None:
-    cluster = through(start, events)
+@given(stories(), newcomers())
+def test_who_changed_nothing_loses_nothing_by_what_others_change(story: Story, others: list[Any]) -> None:
+    cluster = through(story)
     before = dict(cluster.state.allocations)
     edited = {item.key for item in others}
     cluster.put(*others)
@@ -95,11 +91,11 @@ def _would_rather_go(cluster: Cluster, addresses: Any) -> bool:
 
 
 @_few
-@given(pools(), _stories)
-def test_it_is_settled_after_few_plans_and_then_for_good(start: list[Pool], events: list[Change]) -> None:
+@given(stories())
+def test_it_is_settled_after_few_plans_and_then_for_good(story: Story) -> None:
     """One is the rule. A second may find what the first freed; more only where one's loss is the next one's gain."""
-    cluster = Cluster(*start)
-    for change in events:
+    cluster = Cluster(*story.pools)
+    for change in story.changes:
         change(cluster)
         cluster.settle(rounds=4)
         assert cluster.look().settled
@@ -107,16 +103,16 @@ def test_it_is_settled_after_few_plans_and_then_for_good(start: list[Pool], even
 
 
 @_few
-@given(pools(), st.lists(st.tuples(changes(), st.booleans()), min_size=1, max_size=10))
-def test_the_memo_changes_nothing_but_the_time_it_takes(start: list[Pool], events: list[tuple[Change, bool]]) -> None:
+@given(stories(), st.integers(0, 2**12 - 1))
+def test_the_memo_changes_nothing_but_the_time_it_takes(story: Story, committed: int) -> None:
     """Also when what was planned is not committed."""
-    cluster = Cluster(*start)
-    for change, commits in events:
+    cluster = Cluster(*story.pools)
+    for at, change in enumerate(story.changes):
         change(cluster)
         cluster.now += 1
         plan = cluster.look()
         assert _by_service(plan) == _by_service(cluster.look(memo=False))
-        if commits:
+        if committed >> at & 1:
             cluster.commit(plan)
 
 
@@ -130,12 +126,10 @@ def _by_service(plan: AllocationPlan) -> dict[str, Any]:
 
 
 @_few
-@given(pools(), _stories, st.randoms(use_true_random=False))
-def test_the_order_in_which_maps_are_written_does_not_matter(
-    start: list[Pool], events: list[Change], random: Any
-) -> None:
-    cluster = Cluster(*start)
-    for change in events:
+@given(stories(), st.randoms(use_true_random=False))
+def test_the_order_in_which_maps_are_written_does_not_matter(story: Story, random: Any) -> None:
+    cluster = Cluster(*story.pools)
+    for change in story.changes:
         change(cluster)
         cluster.now += 1
         plan = cluster.look(memo=False)
@@ -160,9 +154,9 @@ _KEPT = tuple(Remembered.__dataclass_fields__)
 
 
 @_few
-@given(pools(), _stories)
-def test_who_waits_is_told_why_and_who_does_not_is_not(start: list[Pool], events: list[Change]) -> None:
-    cluster = through(start, events)
+@given(stories())
+def test_who_waits_is_told_why_and_who_does_not_is_not(story: Story) -> None:
+    cluster = through(story)
     for key, item in cluster.world.services.items():
         if item.type is ServiceType.LOAD_BALANCER and key not in cluster.state.allocations:
             assert cluster.plan.pending[key]
@@ -171,10 +165,10 @@ def test_who_waits_is_told_why_and_who_does_not_is_not(start: list[Pool], events
 
 
 @_few
-@given(pools(), _stories, stays())
-def test_time_alone_moves_nobody(start: list[Pool], events: list[Change], seconds: float) -> None:
+@given(stories(), stays())
+def test_time_alone_moves_nobody(story: Story, seconds: float) -> None:
     """What cools is the last choice, not a refused one, so nobody waits for it to be over."""
-    cluster = through(start, events)
+    cluster = through(story)
     before = cluster.state.allocations
     cluster.now += seconds
     assert cluster.look().settled
