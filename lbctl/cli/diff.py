@@ -48,6 +48,15 @@ def diff(
     patch: Annotated[
         bool, typer.Option("--patch", help="NEW is put over what is in force; what it does not name stays.")
     ] = False,
+    lb_class: Annotated[
+        str,
+        typer.Option(
+            "--lb-class",
+            metavar="CLASS",
+            help="The loadBalancerClass that the controller was started with.",
+            show_default=False,
+        ),
+    ] = "",
     output: Annotated[Form, typer.Option("--output", "-o", help="Form of the answer.")] = Form.HUMAN,
 ) -> int:
     """Say what a configuration would change, before it does: addresses,
@@ -82,7 +91,14 @@ def diff(
     except CannotTell as error:
         print(f"lbctl diff: {error}", file=sys.stderr)
         return ExitStatus.UNAVAILABLE
-    told = compare(inputs.current, inputs.new, inputs.remembered, now_unix=time.time(), secrets=inputs.secrets)
+    told = compare(
+        inputs.current,
+        inputs.new,
+        inputs.remembered,
+        now_unix=time.time(),
+        secrets=inputs.secrets,
+        load_balancer_class=lb_class or None,
+    )
     status = ExitStatus.FOUND if told else ExitStatus.OK
     if output is Form.JSON:
         print(as_json(document(told, inputs, status)))

@@ -65,6 +65,7 @@ def human(told: Diff, inputs: Inputs, *, width: int | None) -> str:
         page.text(f": {note.message}", indent=2, mark="note", style=Style.STRONG)
     if page.lines:
         page.line("")
+    _refused(page, told.refused, inputs)
     _services(page, told.services)
     _stranded(page, told.stranded, inputs)
     _vips(page, told.vips)
@@ -171,16 +172,27 @@ def _service_row(item: ServiceChange) -> list[str]:
             return [str(item.service), f"{before} -> {after}", detail]
 
 
+def _where(pool: str, inputs: Inputs) -> str:
+    place = inputs.manifests.place_of("pools", pool)
+    return f" ({place})" if place is not None else ", which NEW does not have"
+
+
+def _refused(page: _Page, found: Sequence[Refusal], inputs: Inputs) -> None:
+    if not found:
+        return
+    page.head("Edits that would be held back (protect: in-use)")
+    for item in found:
+        page.group(("!", _GONE), f"pool {item.subject}{_where(item.subject, inputs)}: {item.detail}", [])
+    page.gap()
+
+
 def _stranded(page: _Page, found: Sequence[Stranded], inputs: Inputs) -> None:
     if not found:
         return
     page.head("Addresses in use that their pool would give up")
-    for (pool, reason, protected), items in _grouped(found, lambda i: (i.pool, i.reason, i.protected)).items():
-        place = inputs.manifests.place_of("pools", pool)
-        where = f" ({place})" if place is not None else ", which NEW does not have"
-        refused = "; protect: in-use, so this edit would be refused" if protected else ""
+    for (pool, reason), items in _grouped(found, lambda item: (item.pool, item.reason)).items():
         rows = [[str(item.address), _joined(item.services)] for item in items]
-        page.group(("-", _GONE), f"pool {pool}{where}: {reason.value}{refused}", rows)
+        page.group(("-", _GONE), f"pool {pool}{_where(pool, inputs)}: {reason.value}", rows)
     page.gap()
 
 
@@ -294,9 +306,8 @@ def summary(told: Diff) -> str:
         *_numbers(told.sessions, ("session", "sessions"), _WORDS_SESSION, lambda change: max(1, len(change.nodes))),
         *_numbers(told.routes, ("prefix", "prefixes"), _WORDS_ROUTE),
     ]
-    refused = sum(item.protected for item in told.stranded)
-    if refused:
-        parts.append(f"{_count(refused, 'address', 'addresses')} in use {'is' if refused == 1 else 'are'} protected")
+    if told.refused:
+        parts.insert(0, f"{_count(len(told.refused), 'edit')} of pools would be held back")
     return "; ".join(parts) if told else "Nothing would change."
 
 
@@ -358,6 +369,15 @@ def document(told: Diff, inputs: Inputs, status: int) -> dict[str, Any]:
             {"code": error.code, "message": error.message, **_place(error.span)} for error in inputs.manifests.errors
         ],
         "held_back": list(inputs.held_back),
+        "refused": [
+            {
+                "pool": item.subject,
+                "reason": item.reason.value,
+                "detail": item.detail,
+                **_place(inputs.manifests.place_of("pools", item.subject)),
+            }
+            for item in told.refused
+        ],
         "services": [_service(item) for item in told.services],
         "stranded": [
             {
@@ -366,7 +386,6 @@ def document(told: Diff, inputs: Inputs, status: int) -> dict[str, Any]:
                 "services": list(map(str, item.services)),
                 "reason": item.reason.value,
                 "detail": item.detail,
-                "protected": item.protected,
                 **_place(place),
             }
             for item, place in zip(told.stranded, _pool_places(told, inputs), strict=True)

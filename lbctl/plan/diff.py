@@ -28,6 +28,8 @@ from lbctl.plan.diff_services import (
     stranded,
 )
 from lbctl.plan.diff_sessions import SessionChange, changed_sessions
+from lbctl.plan.protect import pools_in_force
+from lbctl.plan.reason import Refusal
 from lbctl.plan.routes import RoutePlanner
 from lbctl.plan.session_key import paired
 from lbctl.plan.settle import Settled, settle
@@ -40,11 +42,13 @@ Secrets = Mapping[str, str]
 class Diff:
     """All that would change, and beside it who would go on waiting for an address.
 
-    `before` and `after` are the two sides at rest.
+    `before` and `after` are the two sides at rest. `refused` are edits of pools that would be held back, because they
+    take addresses in use from a protected pool; `after` is without them.
     """
 
     before: Settled
     after: Settled
+    refused: tuple[Refusal, ...] = ()
     services: tuple[ServiceChange, ...] = ()
     stranded: tuple[Stranded, ...] = ()
     vips: tuple[VIPChange, ...] = ()
@@ -54,7 +58,7 @@ class Diff:
 
     def __bool__(self) -> bool:
         """Whether anything would change. Who waits now and goes on waiting is no change."""
-        return bool(self.services or self.stranded or self.vips or self.sessions or self.routes)
+        return bool(self.refused or self.services or self.stranded or self.vips or self.sessions or self.routes)
 
     @property
     def knows_nodes(self) -> bool:
@@ -70,6 +74,7 @@ def diff(
     now_unix: float,
     secrets: tuple[Secrets, Secrets] | None = None,
     owners: Mapping[IPAddress, str] | None = None,
+    load_balancer_class: str | None = None,
 ) -> Diff:
     """What would change if `new` took the place of `current`.
 
@@ -79,21 +84,25 @@ def diff(
         remembered: of the same ledger. None: there is no ledger, and both begin with what `current` would be given on
             an empty one.
         secrets: of `current` and of `new`, where both are known.
+        load_balancer_class: as for `allocate`.
         owners: who announces which address now, as far as speakers said so; else the planned owner counts.
     """
-    before = settle(current, remembered or Remembered(), now_unix=now_unix)
+    before = settle(current, remembered or Remembered(), now_unix=now_unix, load_balancer_class=load_balancer_class)
     start, known = (current, remembered) if remembered is not None else (before.world, before.remembered)
     wanted = replace(_alike(new, current), allocations=start.allocations, quarantined=current.quarantined)
-    after = settle(wanted, known, now_unix=now_unix, memo=before.memo)
+    pools, refused = pools_in_force(current.pools, wanted, start.allocations)
+    wanted = replace(wanted, pools=pools)
+    after = settle(wanted, known, now_unix=now_unix, memo=before.memo, load_balancer_class=load_balancer_class)
     passwords = secrets or ({}, {})
     if not after.world.changes_since(before.world) and passwords[0] == passwords[1]:
-        return Diff(before=before, after=after, pending=still_pending(before, after))
+        return Diff(before=before, after=after, refused=refused, pending=still_pending(before, after))
     planner = RoutePlanner(before.world)
     planners = planner, RoutePlanner(after.world, planner.backing)
     pairs = paired(before.world.bgp_peers, after.world.bgp_peers, passwords)
     return Diff(
         before=before,
         after=after,
+        refused=refused,
         services=changed_services(before, after),
         stranded=stranded(before, after),
         vips=changed_owners(before.world, after.world, planners[1], owners or {}),

@@ -55,14 +55,13 @@ class PendingService:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stranded:
-    """An address in use that an edit of its pool takes from its holder. `protected`: the pool forbids that."""
+    """An address in use that an edit of its pool takes from its holders."""
 
     address: IPAddress
     pool: str
     services: tuple[ServiceKey, ...]
     reason: Reason
     detail: str = ""
-    protected: bool = False
 
 
 def changed_services(before: Settled, after: Settled) -> tuple[ServiceChange, ...]:
@@ -132,7 +131,6 @@ def still_pending(before: Settled, after: Settled) -> tuple[PendingService, ...]
 
 def stranded(before: Settled, after: Settled) -> tuple[Stranded, ...]:
     """Addresses in use that would be in no pool any more, or that their pool would not leave to their holder."""
-    pools = before.world.pools
     ranges = _Ranges(after)
     found: dict[tuple[IPAddress, Reason], Stranded] = {}
     for key, release in sorted(after.lost.items()):
@@ -146,7 +144,6 @@ def stranded(before: Settled, after: Settled) -> tuple[Stranded, ...]:
             if not homeless and release.reason not in POOL_REASONS:
                 continue
             reason = Reason.ADDRESS_IN_NO_POOL if homeless else release.reason
-            pool = pools.get(old.pool_of(address))
             known = found.get((address, reason))
             found[address, reason] = Stranded(
                 address=address,
@@ -154,7 +151,6 @@ def stranded(before: Settled, after: Settled) -> tuple[Stranded, ...]:
                 services=(*known.services, key) if known is not None else (key,),
                 reason=reason,
                 detail=release.detail,
-                protected=pool is not None and pool.options.protected,
             )
     return tuple(sorted(found.values(), key=lambda item: (item.pool, item.address.version, int(item.address))))
 

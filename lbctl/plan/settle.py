@@ -47,7 +47,7 @@ def settle(world: World, remembered: Remembered, *, now_unix: float, memo: Alloc
     granted: dict[ServiceKey, Grant] = {}
     plans: list[AllocationPlan] = []
     while True:
-        plan, memo = allocate(world, remembered, memo, now_unix=now_unix)
+        plan, memo = allocate(world, remembered, memo, now_unix=now_unix, load_balancer_class=load_balancer_class)
         if plan.settled or len(plans) == MOST_ROUNDS:
             break
         plans.append(plan)

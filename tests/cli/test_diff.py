@@ -274,6 +274,23 @@ def test_new_from_stdin(folder: Path) -> None:
     assert "<stdin>:4:8" in done.stdout
 
 
+def test_an_edit_that_would_be_held_back(folder: Path) -> None:
+    for name, addresses in (("old", "192.0.2.0/29"), ("new", "192.0.2.4/30")):
+        protected = text.pool("p", addresses, protect="in-use")
+        (folder / name / "all.yaml").write_text(protected + text.l2() + text.service("web"))
+    done = run("new", "--against", "old", cwd=folder)
+    assert done.returncode == ExitStatus.FOUND
+    assert (
+        "Edits that would be held back (protect: in-use)\n"
+        "  ! pool p (new/all.yaml:4:8): the edit would take 192.0.2.0 from default/web;\n"
+        "    the pool stays in force as it was\n"
+        "\n"
+        "1 edit of pools would be held back\n"
+    ) in done.stdout
+    (refused,) = document("new", "--against", "old", cwd=folder)["refused"]
+    assert (refused["pool"], refused["reason"], refused["line"]) == ("p", "pool_protected", 4)
+
+
 def test_much_is_counted_and_not_listed(folder: Path) -> None:
     many = OLD.replace("192.0.2.0/29", "192.0.2.0/24") + "".join(text.service(f"s{n:02}") for n in range(30))
     (folder / "old" / "all.yaml").write_text(many)

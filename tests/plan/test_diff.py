@@ -114,6 +114,13 @@ def test_a_service_that_waited_and_gets_an_address() -> None:
     assert not found.pending
 
 
+def test_the_class_that_is_ours() -> None:
+    classed = LAYER2 + service("a", "loadBalancerClass: example.com/x") + service("b")
+    found = told(classed, LAYER2 + service("b"), load_balancer_class="example.com/x")
+    assert services(found) == ["a loses: 192.0.2.0 -> : service_deleted"]
+    assert services(told(classed, LAYER2 + service("b"))) == []
+
+
 def test_the_ledger_counts_and_not_what_a_new_one_would_give() -> None:
     current = world(LAYER2 + service("a"), ("a", "192.0.2.6"))
     shrunk = world(LAYER2.replace("192.0.2.0/29", "192.0.2.0/31") + service("a"))
@@ -125,29 +132,39 @@ def test_the_ledger_counts_and_not_what_a_new_one_would_give() -> None:
 # Stranded addresses --------------------------------------------------------------------------------------------------
 
 
-def strandings(found: Diff) -> list[tuple[str, str, str, bool]]:
-    return [(str(item.address), item.pool, item.reason.value, item.protected) for item in found.stranded]
+def strandings(found: Diff) -> list[tuple[str, str, str]]:
+    return [(str(item.address), item.pool, item.reason.value) for item in found.stranded]
 
 
 def test_a_pool_that_shrinks_under_its_holders() -> None:
     text = ONE + service("b")
     found = told(text, text.replace("192.0.2.0/29", "192.0.2.1-192.0.2.7"))
-    assert strandings(found) == [("192.0.2.0", "p", "address_in_no_pool", False)]
+    assert strandings(found) == [("192.0.2.0", "p", "address_in_no_pool")]
     assert found.stranded[0].services == (ServiceKey("default", "a"),)
 
 
-def test_a_protected_pool() -> None:
+def test_an_edit_of_a_protected_pool_is_held_back() -> None:
     old = pool("p", "192.0.2.0/29", protect="in-use") + l2() + NODES + service("a")
-    assert strandings(told(old, old.replace("192.0.2.0/29", "192.0.2.4/30"))) == [
-        ("192.0.2.0", "p", "address_in_no_pool", True)
-    ]
-    unused = told(old, old.replace("192.0.2.0/29", "192.0.2.0/30"))
-    assert not unused
+    found = told(old, old.replace("192.0.2.0/29", "192.0.2.4/30"))
+    assert [(item.subject, item.reason) for item in found.refused] == [("p", "pool_protected")]
+    assert "192.0.2.0 from default/a" in found.refused[0].detail
+    assert bool(found), "NEW would not come into force"
+    assert not found.services
+    assert not found.stranded
+    assert found.after.world.pools == found.before.world.pools
+
+
+def test_an_edit_of_a_protected_pool_that_takes_nothing() -> None:
+    old = pool("p", "192.0.2.0/29", protect="in-use") + l2() + NODES + service("a")
+    assert not told(old, old.replace("192.0.2.0/29", "192.0.2.0/30"))
+    gone = told(old, old.replace(service("a"), ""))
+    assert not gone.refused
+    assert not told(old, ONE), "to give the protection up changes nothing yet"
 
 
 def test_a_pool_that_is_no_longer_for_its_holder() -> None:
     new = ONE.replace("192.0.2.0/29]", "192.0.2.0/29], serviceAllocation: {namespaces: [other]}")
-    assert strandings(told(ONE, new)) == [("192.0.2.0", "p", "pool_not_compatible", False)]
+    assert strandings(told(ONE, new)) == [("192.0.2.0", "p", "pool_not_compatible")]
 
 
 def test_a_service_that_goes_strands_nothing() -> None:
