@@ -85,6 +85,14 @@ def node_events(nodes: tuple[Node, ...], dropped: tuple[str, ...]) -> list[Event
     ]
 
 
+def overlap_events(overlaps: Iterable[tuple[str, IPAddress, str]]) -> list[Event]:
+    """Pools that hold the address of a node that registered itself, so that no check of manifests can see it."""
+    return [
+        Event(name="pool_holds_node_address", fields={"pool": pool, "address": address, "node": node}, warns=True)
+        for pool, address, node in overlaps
+    ]
+
+
 def kept_events(kept: AddressChanges, state: LedgerState) -> list[Event]:
     """Reservations and quarantines that began and ended. `state` says who uses the addresses."""
 

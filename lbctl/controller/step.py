@@ -9,12 +9,14 @@ ledger will hold once the batch is committed, and is published only then.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
+from lbctl.config.checks.network import node_addresses_in_pools
 from lbctl.controller.conflicts import quarantine_changes
-from lbctl.controller.events import Event, allocation_events, held_back_events, kept_events, node_events
+from lbctl.controller.events import Event, allocation_events, held_back_events, kept_events, node_events, overlap_events
 from lbctl.controller.records import Batch, LedgerState
+from lbctl.model.address import IPAddress
 from lbctl.model.frozen_map import changed_keys, frozen
 from lbctl.model.member import Liveness, Member, Role
 from lbctl.model.node import Node
@@ -105,6 +107,23 @@ class _Untimed:
         return dict.fromkeys(self._unnoted, inputs.now_unix), tuple(self._needless - inputs.unread.services)
 
 
+class _Overlaps:
+    """Pools that hold the address of a node that registered itself, each told once as long as it is so."""
+
+    def __init__(self) -> None:
+        self._pools: Mapping[str, Pool] | None = None
+        self._known: frozenset[tuple[str, IPAddress, str]] = frozenset()
+
+    def news(self, pools: Mapping[str, Pool], nodes: Iterable[Node], *, changed: bool) -> list[Event]:
+        """`changed`: whether `nodes` are others than last time."""
+        if pools is self._pools and not changed:
+            return []
+        found = node_addresses_in_pools(pools, nodes)
+        news = [overlap for overlap in found if overlap not in self._known]
+        self._pools, self._known = pools, frozenset(found)
+        return overlap_events(news)
+
+
 class StepMemo:
     """What the last step worked out and the next one need not. Worth nothing but time."""
 
@@ -114,6 +133,7 @@ class StepMemo:
         self.nodes_from: tuple[Mapping[str, Node], Mapping[str, Node]] | None = None
         self.nodes: Mapping[str, Node] = {}
         self.held_back: tuple[Refusal, ...] = ()
+        self.overlaps = _Overlaps()
 
 
 def step(inputs: Inputs, memo: StepMemo | None = None) -> tuple[Decision, StepMemo]:
@@ -167,6 +187,11 @@ def step(inputs: Inputs, memo: StepMemo | None = None) -> tuple[Decision, StepMe
         *allocation_events(plan, batch.allocations(), news),
         *node_events(nodes, nodes_dropped),
         *(held_back_events(held_back) if held_back != memo.held_back else ()),
+        *memo.overlaps.news(
+            pools,
+            (node for name, node in sorted(after.nodes.items()) if name not in inputs.world.nodes),
+            changed=bool(nodes or nodes_dropped),
+        ),
     )
     memo.held_back = held_back
     return Decision(

@@ -87,6 +87,17 @@ def withheld(pool: Pool, address: IPAddress) -> str:
     return ""
 
 
+def node_addresses_in_pools(pools: Mapping[str, Pool], nodes: Iterable[Node]) -> tuple[tuple[str, IPAddress, str], ...]:
+    """(pool, address, node) for each address of a node that a pool may give to a service."""
+    index = RangeIndex(pools)
+    return tuple(
+        (hit.pool, address, node.name)
+        for node in nodes
+        for address in node.addresses
+        if (hit := index.find(address)) is not None and not withheld(pools[hit.pool], address)
+    )
+
+
 def pools_keep_off_others(world: World, secrets: Secrets) -> Iterator[Finding]:
     if not world.pools:
         return
