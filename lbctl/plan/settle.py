@@ -40,7 +40,14 @@ class Settled:
     """For the next call, which uses it up."""
 
 
-def settle(world: World, remembered: Remembered, *, now_unix: float, memo: AllocationMemo | None = None) -> Settled:
+def settle(
+    world: World,
+    remembered: Remembered,
+    *,
+    now_unix: float,
+    memo: AllocationMemo | None = None,
+    load_balancer_class: str | None = None,
+) -> Settled:
     """Lets the controller's plans take effect on a ledger; `world.allocations` is what it holds."""
     remembered = _noticed(world, remembered, now_unix)
     lost: dict[ServiceKey, Release] = {}
