@@ -5,12 +5,12 @@ entries, more = history(connection, target=ServiceKey("default", "web"), since_u
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
-from lbctl.controller.ledger_rows import split
+from lbctl.controller.ledger_rows import LATEST_AMENDMENTS, split
 from lbctl.controller.ledger_schema import Connection
 from lbctl.model.address import IPAddress
 from lbctl.model.service import ServiceKey
@@ -66,84 +66,124 @@ def history(
 
     A service's history has the quarantines of its addresses while it held them. `limit` 0 is no limit.
     """
-    grants = list(_grants(connection, target))
-    entries = [entry for row in grants for entry in row]
-    entries += _amendments(connection, target)
-    entries += _reservations(connection, target)
-    entries += _quarantines(connection, target, [entry for entry in entries if entry.happening is Happening.ALLOCATED])
-    chosen = sorted(
-        (entry for entry in entries if since_unix is None or entry.at_unix >= since_unix),
-        key=lambda entry: (entry.batch, entry.at_unix, _ORDER[entry.happening], entry.id),
+    asked = _Asked(target=target, since_unix=since_unix, limit=limit if target is None else 0)
+    entries = [*_grants(connection, asked), *_releases(connection, asked), *_amendments(connection, asked)]
+    entries += _reservations(connection, asked)
+    entries += _quarantines(connection, asked)
+    entries.sort(key=lambda entry: (entry.batch, entry.at_unix, _ORDER[entry.happening], entry.id))
+    total = _total(connection, since_unix) if asked.limit else len(entries)
+    chosen = entries[-limit:] if limit else entries
+    return tuple(chosen), total - len(chosen)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked:
+    """What rows are wanted. With `limit`, of each table only so many, the newest: of everything there is much."""
+
+    target: Target
+    since_unix: float | None
+    limit: int
+
+    def rows(
+        self, connection: Connection, select: str, happened: str, named: str, column: str = "addresses"
+    ) -> Iterable[Any]:
+        """The rows of a query whose events are those of table `happened`, about what is in table `named`."""
+        where, bindings = _where(self.target, named, column)
+        conditions = [where] if where else []
+        if self.since_unix is not None:
+            conditions.append(f"{happened}.at_unix >= ?")
+            bindings = (*bindings, self.since_unix)
+        sql = f"{select} {'WHERE' if conditions else ''} {' AND '.join(conditions)}"
+        if self.limit:
+            sql += f" ORDER BY {happened}.batch DESC, {happened}.at_unix DESC, {happened}.rowid DESC LIMIT ?"
+            bindings = (*bindings, self.limit)
+        return connection.execute(sql, bindings)
+
+
+_TABLES = (
+    "grants",
+    "releases",
+    "amendments",
+    "reservations",
+    "reservation_ends",
+    "quarantines",
+    "quarantine_ends",
+)
+
+
+def _total(connection: Connection, since_unix: float | None) -> int:
+    since = "" if since_unix is None else "WHERE at_unix >= ?"
+    bindings = () if since_unix is None else (since_unix,)
+    return sum(
+        int(row[0])
+        for table in _TABLES
+        for row in connection.execute(f"SELECT count(*) FROM {table} {since}", bindings)
     )
-    older = max(0, len(chosen) - limit) if limit else 0
-    return tuple(chosen[older:]), older
 
 
-def _where(target: Target, table: str, column: str = "addresses") -> tuple[str, Sequence[Any]]:
+def _where(target: Target, table: str, column: str) -> tuple[str, tuple[Any, ...]]:
     match target:
         case None:
             return "", ()
         case ServiceKey():
-            return f"WHERE {table}.namespace = ? AND {table}.name = ?", tuple(target)
+            return f"{table}.namespace = ? AND {table}.name = ?", tuple(target)
         case _:
-            return f"WHERE ' ' || {table}.{column} || ' ' LIKE ?", (f"% {target} %",)
+            return f"' ' || {table}.{column} || ' ' LIKE ?", (f"% {target} %",)
 
 
-def _grants(connection: Connection, target: Target) -> Iterator[tuple[Entry, ...]]:
-    where, bindings = _where(target, "g")
-    rows = connection.execute(
-        f"""SELECT g.id, g.namespace, g.name, g.addresses, g.pool, g.second_pool, g.cause, g.at_unix, g.batch,
-            r.cause, r.detail, r.at_unix, r.batch
-        FROM grants AS g LEFT JOIN releases AS r ON r.grant_id = g.id {where}""",
-        bindings,
-    )
-    for identity, namespace, name, addresses, pool, second, cause, at, batch, end, detail, until, end_batch in rows:
-        service, held, pools = ServiceKey(namespace, name), split(addresses), _pools(pool, second)
-        began = Entry(
+def _grants(connection: Connection, asked: _Asked) -> Iterator[Entry]:
+    select = """SELECT g.id, g.namespace, g.name, g.addresses, g.pool, g.second_pool, g.cause, g.at_unix, g.batch,
+            r.cause, r.at_unix
+        FROM grants AS g LEFT JOIN releases AS r ON r.grant_id = g.id"""
+    rows = asked.rows(connection, select, "g", "g")
+    for identity, namespace, name, addresses, pool, second, cause, at, batch, end, until in rows:
+        yield Entry(
             happening=Happening.ALLOCATED,
             at_unix=at,
             id=identity,
             batch=batch,
-            service=service,
-            addresses=held,
-            pools=pools,
+            service=ServiceKey(namespace, name),
+            addresses=split(addresses),
+            pools=_pools(pool, second),
             cause=cause,
             until_unix=until,
             ended_by=end or "",
         )
-        if end is None:
-            yield (began,)
-            continue
-        ended = Entry(
+
+
+def _releases(connection: Connection, asked: _Asked) -> Iterator[Entry]:
+    select = f"""SELECT g.id, g.namespace, g.name, g.addresses, coalesce(a.pool, g.pool),
+            coalesce(a.second_pool, g.second_pool), r.cause, r.detail, r.at_unix, r.batch
+        FROM releases AS r JOIN grants AS g ON g.id = r.grant_id
+        LEFT JOIN {LATEST_AMENDMENTS} AS a ON a.grant_id = g.id"""
+    rows = asked.rows(connection, select, "r", "g")
+    for identity, namespace, name, addresses, pool, second, cause, detail, at, batch in rows:
+        yield Entry(
             happening=Happening.RELEASED,
-            at_unix=until,
+            at_unix=at,
             id=identity,
-            batch=end_batch,
-            service=service,
-            addresses=held,
-            pools=pools,
-            cause=end,
+            batch=batch,
+            service=ServiceKey(namespace, name),
+            addresses=split(addresses),
+            pools=_pools(pool, second),
+            cause=cause,
             detail=detail,
         )
-        yield began, ended
 
 
 def _pools(pool: str, second: str) -> tuple[str, ...]:
     return (pool, second) if second else (pool,)
 
 
-def _amendments(connection: Connection, target: Target) -> Iterator[Entry]:
-    where, bindings = _where(target, "g")
-    rows = connection.execute(
-        f"""SELECT g.id, g.namespace, g.name, g.addresses, g.pool, g.second_pool, a.pool, a.second_pool, a.at_unix,
-            a.batch
-        FROM amendments AS a JOIN grants AS g ON g.id = a.grant_id {where} ORDER BY a.id""",
-        bindings,
-    )
-    before: dict[int, tuple[str, ...]] = {}
-    for identity, namespace, name, addresses, pool, second, pool_now, second_now, at, batch in rows:
-        pools, was = _pools(pool_now, second_now), before.get(identity, _pools(pool, second))
-        before[identity] = pools
+def _amendments(connection: Connection, asked: _Asked) -> Iterator[Entry]:
+    select = """SELECT g.id, g.namespace, g.name, g.addresses, a.pool, a.second_pool, a.at_unix, a.batch,
+            coalesce(b.pool, g.pool), coalesce(b.second_pool, g.second_pool)
+        FROM amendments AS a JOIN grants AS g ON g.id = a.grant_id
+        JOIN (SELECT id, lag(pool) OVER past AS pool, lag(second_pool) OVER past AS second_pool FROM amendments
+            WINDOW past AS (PARTITION BY grant_id ORDER BY id)) AS b ON b.id = a.id"""
+    rows = asked.rows(connection, select, "a", "g")
+    for identity, namespace, name, addresses, pool, second, at, batch, pool_before, second_before in rows:
+        pools, before = _pools(pool, second), _pools(pool_before, second_before)
         yield Entry(
             happening=Happening.AMENDED,
             at_unix=at,
@@ -152,79 +192,77 @@ def _amendments(connection: Connection, target: Target) -> Iterator[Entry]:
             service=ServiceKey(namespace, name),
             addresses=split(addresses),
             pools=pools,
-            cause="terms_changed" if pools == was else "pool_changed",
-            detail="" if pools == was else f"from {', '.join(was)}",
+            cause="terms_changed" if pools == before else "pool_changed",
+            detail="" if pools == before else f"from {', '.join(before)}",
         )
 
 
-def _reservations(connection: Connection, target: Target) -> Iterator[Entry]:
-    where, bindings = _where(target, "b")
-    rows = connection.execute(
-        f"""SELECT b.id, b.namespace, b.name, b.addresses, b.pool, b.by_whom, b.at_unix, b.batch,
-            e.by_whom, e.at_unix, e.batch
-        FROM reservations AS b LEFT JOIN reservation_ends AS e ON e.reservation_id = b.id {where}""",
-        bindings,
-    )
-    for identity, namespace, name, addresses, pool, by, at, batch, end_by, until, end_batch in rows:
-        service, held = ServiceKey(namespace, name), split(addresses)
+def _reservations(connection: Connection, asked: _Asked) -> Iterator[Entry]:
+    columns = "b.id, b.namespace, b.name, b.addresses, b.pool"
+    joined = "FROM reservations AS b LEFT JOIN reservation_ends AS e ON e.reservation_id = b.id"
+    select = f"SELECT {columns}, b.by_whom, b.at_unix, b.batch, e.at_unix {joined}"
+    for identity, namespace, name, addresses, pool, by, at, batch, until in asked.rows(connection, select, "b", "b"):
         yield Entry(
             happening=Happening.RESERVED,
             at_unix=at,
             id=identity,
             batch=batch,
-            service=service,
-            addresses=held,
+            service=ServiceKey(namespace, name),
+            addresses=split(addresses),
             pools=(pool,),
             by=by,
             until_unix=until,
             ended_by="" if until is None else "operator",
         )
-        if until is not None:
-            yield Entry(
-                happening=Happening.UNRESERVED,
-                at_unix=until,
-                id=identity,
-                batch=end_batch,
-                service=service,
-                addresses=held,
-                pools=(pool,),
-                by=end_by,
-            )
-
-
-def _quarantines(connection: Connection, target: Target, held: Sequence[Entry]) -> Iterator[Entry]:
-    where, bindings = ("", ()) if isinstance(target, ServiceKey) else _where(target, "b", "address")
-    rows = connection.execute(
-        f"""SELECT b.id, b.address, b.mac, b.node, b.interface, b.at_unix, b.batch,
-            e.cause, e.by_whom, e.at_unix, e.batch
-        FROM quarantines AS b LEFT JOIN quarantine_ends AS e ON e.quarantine_id = b.id {where}""",
-        bindings,
-    )
-    for identity, address, mac, node, interface, at, batch, cause, by, until, end_batch in rows:
-        if isinstance(target, ServiceKey) and not _met(address, at, until, held):
-            continue
-        addresses, answering = split(address), f"{mac} answers on {interface}"
+    select = f"SELECT {columns}, e.by_whom, e.at_unix, e.batch {joined.replace('LEFT JOIN', 'JOIN')}"
+    for identity, namespace, name, addresses, pool, by, at, batch in asked.rows(connection, select, "e", "b"):
         yield Entry(
-            happening=Happening.QUARANTINED,
+            happening=Happening.UNRESERVED,
             at_unix=at,
             id=identity,
             batch=batch,
-            service=None,
-            addresses=addresses,
-            cause=mac,
-            detail=answering,
-            by=node,
-            until_unix=until,
-            ended_by=cause or "",
+            service=ServiceKey(namespace, name),
+            addresses=split(addresses),
+            pools=(pool,),
+            by=by,
         )
-        if until is not None:
+
+
+def _quarantines(connection: Connection, asked: _Asked) -> Iterator[Entry]:
+    """Of a service, those that its addresses met while it held them."""
+    target = asked.target
+    ours = replace(asked, target=None) if isinstance(target, ServiceKey) else asked
+    held = list(_grants(connection, replace(asked, since_unix=None))) if isinstance(target, ServiceKey) else None
+    columns = "b.id, b.address, b.mac, b.interface, b.at_unix, e.at_unix"
+    joined = "FROM quarantines AS b LEFT JOIN quarantine_ends AS e ON e.quarantine_id = b.id"
+    select = f"SELECT {columns}, b.batch, b.node, e.cause {joined}"
+    rows = ours.rows(connection, select, "b", "b", "address")
+    for identity, address, mac, interface, at, until, batch, node, cause in rows:
+        if held is None or _met(address, at, until, held):
+            yield Entry(
+                happening=Happening.QUARANTINED,
+                at_unix=at,
+                id=identity,
+                batch=batch,
+                service=None,
+                addresses=split(address),
+                cause=mac,
+                detail=f"{mac} answers on {interface}",
+                by=node,
+                until_unix=until,
+                ended_by=cause or "",
+            )
+    select = f"SELECT {columns}, e.batch, e.by_whom, e.cause {joined.replace('LEFT JOIN', 'JOIN')}"
+    rows = ours.rows(connection, select, "e", "b", "address")
+    for identity, address, mac, _, at, until, batch, by, cause in rows:
+        if held is None or _met(address, at, until, held):
             yield Entry(
                 happening=Happening.CLEARED,
                 at_unix=until,
                 id=identity,
-                batch=end_batch,
+                batch=batch,
                 service=None,
-                addresses=addresses,
+                addresses=split(address),
                 cause=cause,
                 detail=f"of {mac}",
                 by=by,

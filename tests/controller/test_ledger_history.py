@@ -105,6 +105,30 @@ def test_only_since_then_and_only_the_newest(ledger: Ledger, memory_folder: Path
     assert ([entry.at_unix for entry in entries], older) == ([6, 7], 7)
 
 
+def test_the_newest_of_everything_are_the_end_of_everything(ledger: Ledger, memory_folder: Path) -> None:
+    """Of everything only so many rows are read; what is told is the same as if all had been."""
+    with reading(memory_folder) as connection:
+        everything, _ = history(connection)
+        for since in (None, 3.0, 5.5):
+            chosen = [entry for entry in everything if since is None or entry.at_unix >= since]
+            for limit in range(1, len(everything) + 1):
+                told_now, older = history(connection, since_unix=since, limit=limit)
+                assert list(told_now) == chosen[-limit:]
+                assert older == max(0, len(chosen) - limit)
+
+
+def test_a_pool_that_changes_twice_is_told_from_which_each_time(ledger: Ledger, memory_folder: Path) -> None:
+    held = ledger.state.allocations[key("b")]
+    for at, (pool, terms) in enumerate((("q", ""), ("q", "t"), ("r", "t")), 10):
+        amended = Amendment(allocation=held, pool=pool, terms=terms)
+        ledger.commit(Batch(at_unix=float(at), first_grant=ledger.state.next_grant, amendments=(amended,)))
+        held = ledger.state.allocations[key("b")]
+    told_now = [
+        (entry.cause, entry.detail) for entry in told(memory_folder, key("b")) if entry.happening.value == "amended"
+    ]
+    assert told_now == [("pool_changed", "from p"), ("terms_changed", ""), ("pool_changed", "from q")]
+
+
 def test_the_document_has_both_forms_of_time(ledger: Ledger, memory_folder: Path) -> None:
     entries = told(memory_folder, ip_address("192.0.2.1"))
     document = history_document(entries, target=ip_address("192.0.2.1"), older=0)
