@@ -517,7 +517,7 @@ _OLD = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(_OLD)
 def test_whatever_is_wrong_with_it_what_comes_out_is_valid(old: Any) -> None:
     made = run(config_map(yaml.safe_dump(old, allow_unicode=True)))
@@ -528,7 +528,7 @@ def test_whatever_is_wrong_with_it_what_comes_out_is_valid(old: Any) -> None:
     assert made.failed or kept == len(items), "what is left out is named"
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.one_of(st.text(), st.text(alphabet="peersadk-:[]{}'\"|>&*# \n\t0")))
 def test_no_text_breaks_it(text: str) -> None:
     for form in (text, config_map(text), "address-pools:\n" + text):
@@ -571,7 +571,7 @@ _SCALARS = st.one_of(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     st.dictionaries(
         st.text(min_size=1),

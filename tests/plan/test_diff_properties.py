@@ -124,7 +124,7 @@ def _told(plan: AllocationPlan) -> dict[str, list[object]]:
     }
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(histories())
 def test_a_world_does_not_differ_from_itself(history: tuple[Cluster, World]) -> None:
     cluster, _ = history
@@ -133,7 +133,7 @@ def test_a_world_does_not_differ_from_itself(history: tuple[Cluster, World]) -> 
     assert not diff(world, cluster.world, None, now_unix=cluster.now)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(histories())
 def test_what_is_told_is_what_the_controller_does(history: tuple[Cluster, World]) -> None:
     """The same plans in the same order as with the real ledger, and the same addresses in the end."""
@@ -164,7 +164,7 @@ def test_what_is_told_is_what_the_controller_does(history: tuple[Cluster, World]
     assert {item.service for item in found.services if item.event not in ("pool", "waits")} == changed
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(histories())
 def test_routes_and_sessions_add_up(history: tuple[Cluster, World]) -> None:
     """What was there, without what goes, with what comes, is what will be there."""
@@ -220,7 +220,7 @@ def _shuffled(items: Iterable[tuple[Any, Any]], seed: int) -> dict[Any, Any]:
     return dict(pairs)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(histories(), st.integers(0, 100))
 def test_the_order_of_the_text_changes_nothing(history: tuple[Cluster, World], seed: int) -> None:
     cluster, new = history
@@ -240,7 +240,7 @@ def test_the_order_of_the_text_changes_nothing(history: tuple[Cluster, World], s
     assert one.vips == other.vips
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(histories())
 def test_routes_are_well_formed(history: tuple[Cluster, World]) -> None:
     cluster, _ = history
@@ -269,7 +269,7 @@ def test_routes_are_well_formed(history: tuple[Cluster, World]) -> None:
 def test_from_nothing_twice_is_the_same() -> None:
     """An empty ledger comes to rest, and at rest stays so."""
 
-    @settings(max_examples=100, deadline=None)
+    @settings(max_examples=40, deadline=None)
     @given(histories())
     def check(history: tuple[Cluster, World]) -> None:
         _, world = history
