@@ -266,7 +266,8 @@ class Wire:
 
     def _answer(self, sock: PacketSocket) -> bool:
         """Takes the frames of one turn; whether there may be more."""
-        ifindex, machines = sock.ifindex, (self._responder, self._conflict, self._prober)
+        ifindex, prober = sock.ifindex, (self._prober,) if self._prober.pending else ()
+        machines = (self._responder, self._conflict, *prober)
         try:
             for _ in range(ANSWERS_A_TURN):
                 frame = sock.receive()

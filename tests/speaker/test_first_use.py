@@ -341,6 +341,20 @@ def test_a_quarantine_of_the_world_is_kept_by_everybody_and_watched_by_one() -> 
     assert not work.claimed
 
 
+def test_who_found_it_leaves_it_to_who_would_own_it() -> None:
+    vips = [f"10.0.0.{n}" for n in range(1, 41)]
+    plain = vip_world(vips, nodes=NODES)
+    work = Work(plain, foreign=dict.fromkeys(vips, MAC))
+    work.settle()
+    assert len(work.findings) == 40
+    work.asked.clear()
+    work.others = (member("b"),)
+    work.world = quarantined(plain, *vips)
+    work.settle()
+    work.later(RECHECK_TIME)
+    assert 5 < len(work.asked) < 35
+
+
 def test_what_another_speaker_found_is_kept_to_before_the_world_says_it() -> None:
     found = Conflict(address=address(VIP), mac=MAC, interface="eth0")
     work = Work(vip_world([VIP, OTHER]), others=(member("b", conflicts=(found,)),))

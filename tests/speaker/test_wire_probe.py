@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import signal
 import socket
@@ -12,11 +13,13 @@ from typing import Any
 
 import pytest
 
+from lbctl.net.channel import Channel
 from lbctl.net.packet_socket import Kind, PacketSocket
 from lbctl.protocol.l2 import arp, ndp
 from lbctl.protocol.l2.ethernet import mac_from_text
+from lbctl.speaker.wire import Wire
 from tests.support.netns import Host, Segment, eventually
-from tests.support.wire_process import WireProcess
+from tests.support.wire_process import WireProcess, interface_of
 
 pytestmark = pytest.mark.netns
 
@@ -153,6 +156,30 @@ def test_a_process_that_was_stopped_reads_the_answer_before_it_takes_silence_for
         os.kill(wire.pid, signal.SIGCONT)
         overheard.close()
     assert result(wire, vip) == [vip, other.mac, lan["node"].ifindex]
+
+
+def test_what_was_not_looked_for_was_not_silence(lan: Segment) -> None:
+    """A process that is held up between looking at its sockets and taking its time for over knows nothing yet."""
+    work, its_work = socket.socketpair()
+    pulse, its_pulse = socket.socketpair()
+    with lan["node"].entered(), mmap.mmap(-1, 8) as lease, work, pulse:
+        wire = Wire(Channel(its_work), Channel(its_pulse), lease)
+        try:
+            looked_at = time.monotonic()
+            wire._take({"op": "interfaces", "interfaces": [interface_of(lan["node"])]})
+            wire._take({"op": "probe", "set": [[VIP4, [lan["node"].ifindex]]], "drop": []})
+            told = Channel(work)
+
+            def said(began: float) -> list[dict[str, Any]]:
+                wire._turn({}, began)
+                return [message for message in told.receive() if message["op"] == "probed"]
+
+            while time.monotonic() < looked_at + 0.5:
+                assert said(looked_at) == []
+            assert wire._prober.sent == 3
+            assert said(time.monotonic()) == [{"op": "probed", "results": [[VIP4, None, None]]}]
+        finally:
+            wire._close()
 
 
 def test_a_thousand_addresses_are_asked_for_within_seconds_and_answers_are_given_meanwhile(
