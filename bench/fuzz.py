@@ -201,6 +201,17 @@ def allow(raw: bytes, chance: Chance, others: list[bytes]) -> bytes:
     return _put(raw, end, b"  " + text.encode()) if end >= 0 else raw
 
 
+def allow_found(raw: bytes, chance: Chance, others: list[bytes]) -> bytes:
+    """Comments for findings that are there, most of them where they help."""
+    lines = raw.split(b"\n")
+    for found in Reader().read({"": raw}).diagnostics[:50]:
+        line = found.span.line - 1 + (chance.random() < 0.1)
+        if line < len(lines) and chance.random() < 0.8:
+            comment = f"# lbctl: allow {found.code}".encode()
+            lines[line] = chance.choice((lines[line] + b" " + comment, b"  " + comment + b"\n" + lines[line]))
+    return b"\n".join(lines)
+
+
 def recode(raw: bytes, chance: Chance, others: list[bytes]) -> bytes:
     kind = chance.randrange(6)
     text = raw.decode("utf-8", "replace")
@@ -231,7 +242,7 @@ def blow_up(raw: bytes, chance: Chance, others: list[bytes]) -> bytes:
 
 MUTATIONS: tuple[Mutation, ...] = (
     flip, cut, truncate, splice, append, repeat, swap_lines, indent, indent, word, word, value, value, character, nest,
-    aliases, annotate, annotate, allow, allow, recode, blow_up,
+    aliases, annotate, annotate, allow, allow_found, recode, blow_up,
 )  # fmt: skip
 
 
