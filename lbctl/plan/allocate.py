@@ -439,6 +439,8 @@ def _leave_quarantine(memo: AllocationMemo, draft: _Draft) -> None:
             _supersede(allocation, (Reason.ADDRESS_CONFLICT, told), draft)
             _grant(wish, found.codes, found.pools, found.cause, draft)
             _free(memo, key, tuple(code for code in held.codes if code not in found.codes))
+            draft.pending.pop(key, None)
+            _tell_half(memo, wish, draft)
         else:
             _hold(memo, wish, held.codes, held.pools)
             draft.pending[key] = (
@@ -464,14 +466,19 @@ def _serve_waiting(memo: AllocationMemo, draft: _Draft) -> None:
             del memo.waiting[key]
             _hold(memo, wish, found.codes, found.pools)
             _grant(wish, found.codes, found.pools, found.cause, draft)
-            if key in memo.half:
-                lacking = second_address(memo, wish, memo.held[key])
-                if not isinstance(lacking, Found):
-                    draft.pending[key] = lacking
+            _tell_half(memo, wish, draft)
         else:
             draft.pending[key] = found
             left.append(entry)
     memo.queue = left
+
+
+def _tell_half(memo: AllocationMemo, wish: Wish, draft: _Draft) -> None:
+    """Who was just given one family and wants two is told why there is no second."""
+    if wish.key in memo.half:
+        lacking = second_address(memo, wish, memo.held[wish.key])
+        if not isinstance(lacking, Found):
+            draft.pending[wish.key] = lacking
 
 
 def _serve(memo: AllocationMemo, wish: Wish, draft: _Draft) -> Found | tuple[Refusal, ...]:
