@@ -19,7 +19,7 @@ from lbctl.config.checks.advertisements import (
 )
 from lbctl.config.checks.endpoints import slices_belong_to_services
 from lbctl.config.checks.finding import Finding, Place, Rule, Secrets
-from lbctl.config.checks.network import pools_keep_off_others
+from lbctl.config.checks.network import pools_keep_off_cluster_ips, pools_keep_off_hosts, pools_keep_off_pods
 from lbctl.config.checks.peers import (
     echo_is_possible,
     minimum_ttl_is_for_many_hops,
@@ -31,12 +31,7 @@ from lbctl.config.checks.peers import (
 )
 from lbctl.config.checks.pools import pools_are_announced, pools_are_for_somebody, pools_do_not_overlap
 from lbctl.config.checks.selectors import selectors_match_something
-from lbctl.config.checks.services import (
-    requested_addresses_are_asked_for_once,
-    requested_addresses_are_in_pools,
-    requested_pools_are_open,
-    requested_pools_exist,
-)
+from lbctl.config.checks.services import requests_can_be_met
 
 __all__ = ["RULES", "Finding", "Place", "Rule", "Secrets"]
 
@@ -52,7 +47,9 @@ RULES: tuple[Rule, ...] = (
     aggregates_lie_in_pools,
     local_preferences_agree,
     pools_are_for_somebody,
-    pools_keep_off_others,
+    pools_keep_off_hosts,
+    pools_keep_off_pods,
+    pools_keep_off_cluster_ips,
     advertisements_say_something_new,
     community_names_are_known,
     local_preferences_are_heard,
@@ -61,10 +58,7 @@ RULES: tuple[Rule, ...] = (
     router_ids_agree,
     own_as_numbers_agree,
     minimum_ttl_is_for_many_hops,
-    requested_pools_exist,
-    requested_pools_are_open,
-    requested_addresses_are_in_pools,
-    requested_addresses_are_asked_for_once,
+    requests_can_be_met,
     slices_belong_to_services,
 )
 """In the order they run; what one refuses, the next do not see.

@@ -21,13 +21,15 @@ def advertised_pools_exist(world: World, secrets: Secrets) -> Iterator[Finding]:
     ):
         for name, advertisement in names.items():
             place = Place(map, name)
-            yield from missing_names("LB0301", world.pools, place, "ipAddressPools", advertisement.pools, "pool")
+            yield from missing_names(
+                "LB0301", "pools", world.pools, place, "ipAddressPools", advertisement.pools, "pool"
+            )
 
 
 def advertised_peers_exist(world: World, secrets: Secrets) -> Iterator[Finding]:
     for advertisement in world.bgp_advertisements.values():
         place = Place("bgp_advertisements", advertisement.name)
-        yield from missing_names("LB0302", world.bgp_peers, place, "peers", advertisement.peers, "peer")
+        yield from missing_names("LB0302", "bgp_peers", world.bgp_peers, place, "peers", advertisement.peers, "peer")
 
 
 def community_names_are_unique(world: World, secrets: Secrets) -> Iterator[Finding]:
@@ -57,6 +59,7 @@ def community_names_are_known(world: World, secrets: Secrets) -> Iterator[Findin
                     subject=Place("bgp_advertisements", advertisement.name, ("spec", "communities", index)),
                     message=f'no Community object gives the name "{name}"',
                     help=did_you_mean(name, known) or "add it to a Community, or write the numbers: 64512:10",
+                    missing=Place("communities", None),
                 )
 
 

@@ -24,7 +24,11 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """What a rule found about `subject`; `other` is a second object that belongs to it."""
+    """What a rule found about `subject`; `other` is a second object that belongs to it.
+
+    `missing` is what the subject lacks (any object of the map where the key is None). When it is there, but refused for
+    an error in itself, nobody is to be told that it is not: the finding is passed over.
+    """
 
     code: str
     subject: Place
@@ -32,6 +36,7 @@ class Finding:
     help: str = ""
     other: Place | None = None
     other_message: str = ""
+    missing: Place | None = None
 
 
 Secrets = Mapping[tuple[str, str], Password]
@@ -42,7 +47,7 @@ Rule = Callable[[World, Secrets], Iterator[Finding]]
 
 
 def missing_names(
-    code: str, known: Mapping[str, object], subject: Place, field: str, names: Iterable[str], noun: str
+    code: str, map: str, known: Mapping[str, object], subject: Place, field: str, names: Iterable[str], noun: str
 ) -> Iterator[Finding]:
     """A finding for each of the `names` in a list of the spec that nothing has."""
     for index, name in enumerate(names):
@@ -52,6 +57,7 @@ def missing_names(
                 subject=subject._replace(path=("spec", field, index)),
                 message=f'there is no {noun} "{name}" here',
                 help=did_you_mean(name, known) or _those_there_are(known, noun),
+                missing=Place(map, name),
             )
 
 

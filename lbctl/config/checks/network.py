@@ -20,6 +20,7 @@ from lbctl.model.pool import Pool
 from lbctl.model.snapshot import World
 
 _MOST_SHOWN = 8
+_ELSEWHERE = "choose addresses that nothing inside the cluster uses"
 _EXCLUDE = OWN_PREFIX + "exclude"
 _NETWORKS: Path = ("metadata", "annotations", OWN_PREFIX + "networks")
 _GATEWAYS: Path = ("metadata", "annotations", OWN_PREFIX + "gateways")
@@ -98,15 +99,34 @@ def node_addresses_in_pools(pools: Mapping[str, Pool], nodes: Iterable[Node]) ->
     )
 
 
-def pools_keep_off_others(world: World, secrets: Secrets) -> Iterator[Finding]:
+def pools_keep_off_hosts(world: World, secrets: Secrets) -> Iterator[Finding]:
+    """Off nodes, routers, and what belongs to a segment or to nobody."""
     if not world.pools:
         return
     index = RangeIndex(world.pools)
     yield from _nodes(world, index)
     yield from _routers(world, index)
-    yield from _cluster(world, index)
     yield from _segments(world, index)
     yield from _not_for_hosts(world, index)
+
+
+def pools_keep_off_pods(world: World, secrets: Secrets) -> Iterator[Finding]:
+    if not world.pools:
+        return
+    index = RangeIndex(world.pools)
+    said = set()
+    for finding in _pod_cidrs(world, index):
+        said.add(finding.subject.key)
+        yield finding
+    for finding in _inside(world, index, "of an endpoint", _endpoints(world, index)):
+        if finding.subject.key not in said:
+            yield finding
+
+
+def pools_keep_off_cluster_ips(world: World, secrets: Secrets) -> Iterator[Finding]:
+    if world.pools:
+        index = RangeIndex(world.pools)
+        yield from _inside(world, index, "a cluster IP", _cluster_ips(world, index))
 
 
 class _Taken(NamedTuple):
@@ -182,39 +202,39 @@ def _routers(world: World, index: RangeIndex) -> Iterator[Finding]:
         yield _warn("LB0211", world, hit, noun, there, "named here", "a service there would cut off all behind it")
 
 
-def _cluster(world: World, index: RangeIndex) -> Iterator[Finding]:
-    """The networks inside the cluster: of pods (podCIDRs, endpoints) and of services (cluster IPs)."""
-    said: set[tuple[str, str]] = set()
+def _pod_cidrs(world: World, index: RangeIndex) -> Iterator[Finding]:
+    """One finding a pool is enough."""
+    said: set[str] = set()
     for network, node in _pod_networks(world.nodes).items():
         for hit in index.overlapping(network):
-            if (hit.pool, "pods") not in said:
-                said.add((hit.pool, "pods"))
+            if hit.pool not in said:
+                said.add(hit.pool)
                 yield Finding(
                     code="LB0212",
                     subject=Place("pools", hit.pool, ("spec", "addresses", hit.place)),
                     message=f"{world.pools[hit.pool].ranges[hit.place].text} overlaps {network}, which the pods of the "
                     f"node {node} get their addresses from",
-                    help="choose addresses that nothing inside the cluster uses",
+                    help=_ELSEWHERE,
                     other=Place("nodes", node, ("spec", "podCIDR")),
                     other_message="the pods' addresses",
                 )
-    for kind, noun, taken in (
-        ("pods", "of an endpoint", _endpoints(world, index)),
-        ("services", "a cluster IP", _cluster_ips(world, index)),
-    ):
-        for hit, there in _grouped(world, index, taken).items():
-            if (hit.pool, kind) not in said:
-                said.add((hit.pool, kind))
-                item = world.pools[hit.pool].ranges[hit.place]
-                more = f", and {len(there) - 1} more" if len(there) > 1 else ""
-                yield Finding(
-                    code="LB0212",
-                    subject=Place("pools", hit.pool, ("spec", "addresses", hit.place)),
-                    message=f"{item.text} holds {there[0].address}, {noun} ({there[0].who}){more}",
-                    help="choose addresses that nothing inside the cluster uses",
-                    other=there[0].place,
-                    other_message=f"has {there[0].address}",
-                )
+
+
+def _inside(world: World, index: RangeIndex, noun: str, taken: Iterable[_Taken]) -> Iterator[Finding]:
+    said: set[str] = set()
+    for hit, there in _grouped(world, index, taken).items():
+        if hit.pool not in said:
+            said.add(hit.pool)
+            item = world.pools[hit.pool].ranges[hit.place]
+            more = f", and {len(there) - 1} more" if len(there) > 1 else ""
+            yield Finding(
+                code="LB0212",
+                subject=Place("pools", hit.pool, ("spec", "addresses", hit.place)),
+                message=f"{item.text} holds {there[0].address}, {noun} ({there[0].who}){more}",
+                help=_ELSEWHERE,
+                other=there[0].place,
+                other_message=f"has {there[0].address}",
+            )
 
 
 def _pod_networks(nodes: Mapping[str, Node]) -> dict[IPv4Network | IPv6Network, str]:
@@ -237,29 +257,31 @@ def _endpoints(world: World, index: RangeIndex) -> Iterator[_Taken]:
 
 
 def _cluster_ips(world: World, index: RangeIndex) -> Iterator[_Taken]:
-    near: dict[str, bool] = {}
-    wide: dict[tuple[int, int], bool] = {}
+    """As above. Text that is alike up to its last dot or colon means one neighborhood."""
+    blocks = {
+        (text.rpartition(":")[0] if ":" in text else text.rpartition(".")[0]) or text: text
+        for service in world.services.values()
+        for text in service.family.cluster_ips
+    }
+    near: dict[tuple[int, int], bool] = {}
+    parsed = ((block, _parsed(text)) for block, text in blocks.items())
+    close = tuple(block for block, address in parsed if address is not None and _is_near(near, index, address))
+    if not close:
+        return
     for service in world.services.values():
         for text in service.family.cluster_ips:
-            # Text of IPv4 addresses that is alike up to the last dot means one /24.
-            block = text.rpartition(".")[0] or text
-            if near.get(block) is False:
-                continue
-            address = _parsed(text)
-            if address is None:
-                continue
-            close = near[block] = _is_near(wide, index, address)
-            if close:
+            if text.startswith(close) and (address := _parsed(text)) is not None:
                 yield _Taken(address, f"service {service.key}", Place("services", service.key, ("metadata", "name")))
 
 
 def _is_near(near: dict[tuple[int, int], bool], index: RangeIndex, address: IPAddress) -> bool:
-    """Whether a pool has an address in the same /24 (IPv6: /120)."""
-    block = (address.version, int(address) >> 8)
+    """Whether a pool has an address in the same /24 (IPv6: /96)."""
+    host_bits = 8 if address.version == 4 else 32
+    block = (address.version, int(address) >> host_bits)
     found = near.get(block)
     if found is None:
-        first = block[1] << 8
-        found = near[block] = index.touches(address.version, first, first | 0xFF)
+        first = block[1] << host_bits
+        found = near[block] = index.touches(address.version, first, first | ((1 << host_bits) - 1))
     return found
 
 

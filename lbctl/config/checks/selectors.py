@@ -18,19 +18,16 @@ from lbctl.model.snapshot import World
 
 
 def selectors_match_something(world: World, secrets: Secrets) -> Iterator[Finding]:
-    pools = LabelScope("pool", [pool.labels for pool in world.pools.values()])
-    nodes = LabelScope("node", [node.labels for node in world.nodes.values()])
-    asking = [service.labels for service in world.services.values() if service.type is ServiceType.LOAD_BALANCER]
-    services = LabelScope("service of type LoadBalancer", asking)
     places: list[tuple[Place, Advertisement]] = [
         *((Place("l2_advertisements", name), found) for name, found in world.l2_advertisements.items()),
         *((Place("bgp_advertisements", name), found) for name, found in world.bgp_advertisements.items()),
     ]
+    nodes = LabelScope("node", [node.labels for node in world.nodes.values()])
+    pools = LabelScope("pool", [pool.labels for pool in world.pools.values()])
     for place, advertisement in places:
         unmatched = _Unmatched(place, "ipAddressPoolSelectors", "" if advertisement.pools else "LB0307")
         yield from unmatched.among(advertisement.pool_selectors, pools)
         yield from _Unmatched(place, "nodeSelectors", "LB0308").among(advertisement.node_selectors, nodes)
-        yield from _Unmatched(place, "serviceSelectors", "").among(advertisement.service_selectors, services)
     for name, preferring in world.l2_advertisements.items():
         place = Place("l2_advertisements", name)
         for index, term in enumerate(preferring.preferred_nodes):
@@ -44,6 +41,12 @@ def selectors_match_something(world: World, secrets: Secrets) -> Iterator[Findin
     for name, peer in world.bgp_peers.items():
         unmatched = _Unmatched(Place("bgp_peers", name), "nodeSelectors", "LB0411")
         yield from unmatched.among(peer.node_selectors, nodes)
+    selecting = [(place, found.service_selectors) for place, found in places if found.service_selectors]
+    if selecting:  # services are many, and looked at only if somebody asks
+        asking = [service.labels for service in world.services.values() if service.type is ServiceType.LOAD_BALANCER]
+        services = LabelScope("service of type LoadBalancer", asking)
+        for place, selectors in selecting:
+            yield from _Unmatched(place, "serviceSelectors", "").among(selectors, services)
 
 
 class LabelScope:

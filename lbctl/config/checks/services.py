@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from lbctl.config.checks.finding import Finding, Place, Secrets, near, some
 from lbctl.config.checks.network import RangeIndex, withheld
@@ -19,12 +19,25 @@ from lbctl.plan.sharing import refusal_between, terms_of
 _MOST_COMPARED = 16
 
 
-def requested_pools_exist(world: World, secrets: Secrets) -> Iterator[Finding]:
-    pools = world.pools
-    if not pools:
-        return  # services alone may be checked before there is any pool
+def requests_can_be_met(world: World, secrets: Secrets) -> Iterator[Finding]:
+    """All about what services ask for, in one look at the services, which may be very many."""
+    asking = [
+        service
+        for service in world.services.values()
+        if (wish := service.load_balancer).requested or wish.requested_pool or wish.pools_by_family
+    ]
+    if not asking:
+        return
+    yield from _addresses_are_asked_for_once(asking)
+    if world.pools:  # services alone may be checked before there is any pool
+        yield from _pools_exist(asking, world.pools)
+        yield from _pools_are_open(asking, world)
+        yield from _addresses_are_in_pools(asking, world.pools)
+
+
+def _pools_exist(asking: Sequence[Service], pools: Mapping[str, Pool]) -> Iterator[Finding]:
     missing: list[tuple[Service, str, str]] = []
-    for service in world.services.values():
+    for service in asking:
         wish = service.load_balancer
         if wish.requested_pool and wish.requested_pool not in pools:
             missing.append((service, "address-pool", wish.requested_pool))
@@ -35,13 +48,14 @@ def requested_pools_exist(world: World, secrets: Secrets) -> Iterator[Finding]:
             subject=_annotation(service, annotation),
             message=f'there is no pool "{name}" here',
             help=near(name, pools, missing) or f"the pools are {some(sorted(pools))}",
+            missing=Place("pools", name),
         )
 
 
-def requested_pools_are_open(world: World, secrets: Secrets) -> Iterator[Finding]:
+def _pools_are_open(asking: Sequence[Service], world: World) -> Iterator[Finding]:
     """Whether pools asked for by name let the service in, and have addresses of its families."""
     matcher: PoolMatcher | None = None
-    for service in world.services.values():
+    for service in asking:
         wish = service.load_balancer
         if service.type is not ServiceType.LOAD_BALANCER or not (wish.requested_pool or wish.pools_by_family):
             continue
@@ -83,13 +97,10 @@ def _families_are_there(service: Service, annotation: str, pools: list[Pool]) ->
     )
 
 
-def requested_addresses_are_in_pools(world: World, secrets: Secrets) -> Iterator[Finding]:
+def _addresses_are_in_pools(asking: Sequence[Service], pools: Mapping[str, Pool]) -> Iterator[Finding]:
     """Whether the addresses asked for lie in a pool, in the pool asked for, and are not withheld."""
-    pools = world.pools
-    if not pools:
-        return
     index: RangeIndex | None = None
-    for service in world.services.values():
+    for service in asking:
         wish = service.load_balancer
         for address in wish.requested:
             index = index or RangeIndex(pools)
@@ -100,6 +111,7 @@ def requested_addresses_are_in_pools(world: World, secrets: Secrets) -> Iterator
                     subject=_request(service, address),
                     message=f"no pool here holds {address}",
                     help="ask for an address of a pool, or add it to one",
+                    missing=Place("pools", None),
                 )
                 continue
             name, place = hit
@@ -130,14 +142,14 @@ def requested_addresses_are_in_pools(world: World, secrets: Secrets) -> Iterator
                 )
 
 
-def requested_addresses_are_asked_for_once(world: World, secrets: Secrets) -> Iterator[Finding]:
+def _addresses_are_asked_for_once(asking: Sequence[Service]) -> Iterator[Finding]:
     """Two services that fix one address and do not share it: one of them will wait for ever."""
-    asking: dict[IPAddress, list[Service]] = {}
-    for service in world.services.values():
+    by_address: dict[IPAddress, list[Service]] = {}
+    for service in asking:
         if service.type is ServiceType.LOAD_BALANCER:
             for address in service.load_balancer.requested:
-                asking.setdefault(address, []).append(service)
-    for address, services in asking.items():
+                by_address.setdefault(address, []).append(service)
+    for address, services in by_address.items():
         for place, service in enumerate(services[1:], 1):
             yield from _rival(service, services[: min(place, _MOST_COMPARED)], address)
 
