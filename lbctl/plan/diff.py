@@ -97,7 +97,7 @@ def diff(
     if not after.world.changes_since(before.world) and passwords[0] == passwords[1]:
         return Diff(before=before, after=after, refused=refused, pending=still_pending(before, after))
     planner = RoutePlanner(before.world)
-    planners = planner, RoutePlanner(after.world, planner.backing)
+    planners = planner, RoutePlanner(after.world, planner)
     pairs = paired(before.world.bgp_peers, after.world.bgp_peers, passwords)
     return Diff(
         before=before,

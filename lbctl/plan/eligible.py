@@ -16,6 +16,7 @@ from lbctl.model.advertisement import L2Advertisement
 from lbctl.model.allocation import Allocation
 from lbctl.model.member import Role
 from lbctl.model.node import EXCLUDE_LABEL, Node
+from lbctl.model.pool import Pool
 from lbctl.model.reservation import Quarantine
 from lbctl.model.selector import LabelSelector
 from lbctl.model.service import Service, ServiceKey, TrafficPolicy
@@ -154,7 +155,9 @@ def eligible(
     if nodes == old.nodes:
         nodes = old.nodes
     rules_kept = (
-        nodes is old.nodes and world.pools is old.world.pools and world.l2_advertisements is old.world.l2_advertisements
+        nodes is old.nodes
+        and world.l2_advertisements is old.world.l2_advertisements
+        and _same_labels(world.pools, old.world.pools)
     )
     tables = thawed(old.tables) if rules_kept else {}
     quarantined = unannounced(snapshot)
@@ -190,6 +193,13 @@ def eligible(
         result=answer,
         touched=touched,
     )
+
+
+def _same_labels(pools: Mapping[str, Pool], before: Mapping[str, Pool]) -> bool:
+    """Whether advertisements select the same pools as before: their ranges are no matter of eligibility."""
+    return pools is before or {name: pool.labels for name, pool in pools.items()} == {
+        name: pool.labels for name, pool in before.items()
+    }
 
 
 def _stale(

@@ -22,7 +22,7 @@ from lbctl.model.node import EXCLUDE_LABEL
 from lbctl.model.selector import LabelSelector
 from lbctl.model.service import Service, ServiceKey, TrafficPolicy
 from lbctl.model.snapshot import World
-from lbctl.plan.backing import NONE, BackingMemo, back
+from lbctl.plan.backing import NONE, Backing, BackingMemo, back
 from lbctl.plan.reason import Reason, Refusal
 from lbctl.plan.session_key import families_carried, is_internal
 
@@ -88,10 +88,12 @@ class _Sight:
 class RoutePlanner:
     """Answers for the nodes of one world; what nodes have in common is worked out once."""
 
-    def __init__(self, world: World, backing: BackingMemo | None = None) -> None:
-        """`backing`: of an earlier world, which saves looking at the slices that are the same."""
+    def __init__(self, world: World, before: RoutePlanner | None = None) -> None:
+        """`before`: of an earlier world, which saves making anew what is the same in both."""
         self._world = world
-        self._backings, self.backing = back(world, backing)
+        answer: tuple[Mapping[ServiceKey, Backing], BackingMemo] = back(world, before._backing if before else None)
+        self._backings, self._backing = answer
+        self._prefixes: dict[tuple[IPAddress, int], Prefix] = before._prefixes if before is not None else {}
         self._aliases = {name: value for item in world.communities.values() for name, value in item.aliases}
         self._attributes = {name: self._attributes_of(ad) for name, ad in world.bgp_advertisements.items()}
         self._labels_count = any(ad.service_selectors for ad in world.bgp_advertisements.values())
@@ -121,7 +123,7 @@ class RoutePlanner:
                 if isinstance(offer, Refusal):
                     continue
                 for length, audience in offer:
-                    raw.setdefault(_prefix(address, length), []).append((audience, key))
+                    raw.setdefault(self._prefix(address, length), []).append((audience, key))
         routes = MappingProxyType({prefix: _routes(prefix, raw[prefix]) for prefix in raw})
         self._known[sight, here] = routes
         return routes
@@ -150,7 +152,7 @@ class RoutePlanner:
                 for ad in self._world.bgp_advertisements.values()
             }
         ):
-            yield from routes.get(_prefix(address, length), ())
+            yield from routes.get(self._prefix(address, length), ())
 
     def peers_of(self, node: str | None) -> frozenset[str]:
         """The peers that a node has sessions with, whether it has something to tell them or not."""
@@ -164,6 +166,15 @@ class RoutePlanner:
     def _labels(self, node: str) -> Mapping[str, str]:
         found = self._world.nodes.get(node)
         return dict(found.labels) if found is not None else {}
+
+    def _prefix(self, address: IPAddress, length: int) -> Prefix:
+        found = self._prefixes.get((address, length))
+        if found is None:
+            number, free = int(address), address.max_prefixlen - length
+            number = number >> free << free
+            network = IPv4Network if isinstance(address, IPv4Address) else IPv6Network
+            found = self._prefixes[address, length] = network((number, length))
+        return found
 
     def _sight(self, node: str | None) -> _Sight | Refusal:
         if node is None:
@@ -282,12 +293,6 @@ def merged(all_attributes: Iterable[RouteAttributes]) -> RouteAttributes:
         local_pref=max(item.local_pref for item in found),
         communities=tuple(sorted({community for item in found for community in item.communities})),
     )
-
-
-def _prefix(address: IPAddress, length: int) -> Prefix:
-    number, free = int(address), address.max_prefixlen - length
-    number = number >> free << free
-    return IPv4Network((number, length)) if isinstance(address, IPv4Address) else IPv6Network((number, length))
 
 
 def _by_attributes(of_peers: Mapping[str, RouteAttributes]) -> _Audience:

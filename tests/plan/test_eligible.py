@@ -363,3 +363,16 @@ def test_what_is_in_use_stays_where_it_is(seen: View | None, kept: bool) -> None
 def test_the_word_of_a_living_speaker_is_enough(state: Liveness, mac: str, kept: bool) -> None:
     found = judged(HELD, view("a", member("b", state, conflicts=(conflict(VIP, mac=mac),))))
     assert (address(VIP) not in found.announced) is kept
+
+
+def test_an_edit_of_a_pool_is_looked_at_by_its_labels_alone() -> None:
+    rule = ad(pool_selectors=(selector(tier="gold"),))
+    gold = world([X], nodes=[A, B], advertisements=[rule], pools=[SELECTED])
+    first, memo = eligible(Snapshot(world=gold))
+    (before,) = first.values()
+    wider = evolve(gold, made_unix=1.0, pools={"pool": replace(SELECTED, avoid_buggy_ips=True)})
+    answer, after = eligible(Snapshot(world=wider), memo)
+    assert next(iter(answer.values())) is before, "nothing of it matters here"
+    iron = evolve(wider, made_unix=2.0, pools={"pool": replace(SELECTED, labels=labels(tier="iron"))})
+    assert eligible(Snapshot(world=iron), after)[0] == eligible(Snapshot(world=iron))[0]
+    assert judged(iron).serving == ()
