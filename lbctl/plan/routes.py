@@ -91,8 +91,9 @@ class RoutePlanner:
     def __init__(self, world: World, before: RoutePlanner | None = None) -> None:
         """`before`: of an earlier world, which saves making anew what is the same in both."""
         self._world = world
-        answer: tuple[Mapping[ServiceKey, Backing], BackingMemo] = back(world, before._backing if before else None)
-        self._backings, self._backing = answer
+        self._backings: Mapping[ServiceKey, Backing]
+        self._backing: BackingMemo
+        self._backings, self._backing = back(world, before._backing if before is not None else None)
         self._prefixes: dict[tuple[IPAddress, int], Prefix] = before._prefixes if before is not None else {}
         self._aliases = {name: value for item in world.communities.values() for name, value in item.aliases}
         self._attributes = {name: self._attributes_of(ad) for name, ad in world.bgp_advertisements.items()}
