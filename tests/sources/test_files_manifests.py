@@ -419,3 +419,14 @@ def test_findings_are_logged_once_and_only_some_of_very_many(
     disk.write("b.yaml", service("b"))
     disk.look()
     assert [name for name, _ in events].count("manifest_finding") == 20
+
+
+def test_allowed_findings_are_not_logged(disk: Disk, events: list[tuple[str, dict[str, Any]]]) -> None:
+    disk.write("a.yaml", pool("old", "10.0.0.0/24"))
+    disk.write("b.yaml", "# lbctl: allow LB0207\n" + pool("new", "10.1.0.0/24"))
+    disk.look()
+    assert [fields["code"] for name, fields in events if name == "manifest_finding"] == ["LB0207"]
+    events.clear()
+    disk.write("a.yaml", pool("old", "10.0.0.0/24").replace("name: old", "name: old  # lbctl: allow LB0207, LB0206"))
+    disk.look()
+    assert events == []
