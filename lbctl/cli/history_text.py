@@ -1,84 +1,120 @@
-"""The ledger's history for people: a line for each event, what followed from it, and how it stands now."""
+"""The ledger's history for people: what happened when, why, and how long it lasted.
+
+On a terminal a heading a day and a sentence an event, wrapped to its width. In a pipe a line an event, in columns.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from lbctl.cli.render import WIDTH, Style, age, paint, table, terminal_width
+from lbctl.cli.render import ELLIPSIS, Style, age, paint, table, terminal_width, wrap
 
+_Event = Mapping[str, Any]
 _WORDS = {
-    "released": "released",
-    "allocated": "allocated",
-    "amended": "changed",
-    "reserved": "reserved",
-    "unreserved": "unreserved",
-    "quarantined": "quarantined",
-    "quarantine_cleared": "cleared",
+    "released": ("released", Style.DOUBT),
+    "allocated": ("allocated", Style.GOOD),
+    "amended": ("changed", None),
+    "reserved": ("reserved", Style.GOOD),
+    "unreserved": ("unreserved", Style.DOUBT),
+    "quarantined": ("quarantined", Style.BAD),
+    "quarantine_cleared": ("cleared", Style.GOOD),
 }
-_STYLES = {
-    "allocated": Style.GOOD,
-    "reserved": Style.GOOD,
-    "released": Style.DOUBT,
-    "unreserved": Style.DOUBT,
-    "quarantined": Style.BAD,
-    "quarantine_cleared": Style.GOOD,
-}
-_EVENT = 1
+_WIDEST_WORD = max(len(word) for word, _ in _WORDS.values())
+_LEAST_ROOM = 24
 
 
 def text(document: Mapping[str, Any], *, now: float, wide: bool) -> str:
-    """A column that would say the same in each line is left out, and said above."""
-    events: Sequence[Mapping[str, Any]] = document["events"]
+    """The whole answer; `wide` is the form of a pipe also on a terminal."""
+    events: Sequence[_Event] = document["events"]
     target = document["target"]
     if not events:
         return f"Nothing is known of {target}." if target else "Nothing has happened yet."
-    columns = {
-        f"TIME ({_zone(events)})": [_time(event["at_unix"]) for event in events],
-        "EVENT": [_WORDS.get(event["event"], event["event"]) for event in events],
-        "SERVICE": [event["service"] or "-" for event in events],
-        "ADDRESSES": [",".join(event["addresses"]) for event in events],
-        "POOL": [",".join(event["pools"]) or "-" for event in events],
-        "WHY": [_why(event) for event in events],
-        "THEN": [_then(event, now) for event in events],
-    }
-    for name in ("SERVICE", "ADDRESSES"):
-        if {value for value in columns[name] if value != "-"} == {target} and not wide:
-            del columns[name]
-    header = list(columns)
-    rows = [list(row) for row in zip(*columns.values(), strict=True)]
-    styles = [
-        [_STYLES.get(event["event"]) if column == _EVENT else None for column in range(len(header))] for event in events
-    ]
     width = terminal_width()
-    numbers = {name: column for column, name in enumerate(header)}
-    shrink = [[numbers[name]] for name in ("WHY", "POOL", "SERVICE", "ADDRESSES") if name in numbers]
-    lines = [
-        table(
-            header,
-            rows,
-            shrink=shrink,
-            styles=styles,
-            width=None if wide else width or WIDTH,
-            cut=width is not None and not wide,
-        )
-    ]
+    lines = list(_days(events, target, now, width)) if width and not wide else [_table(events, target, now, wide=wide)]
     if document["older"]:
         lines.insert(0, paint(f"{document['older']} older events are not shown; --limit N shows more.", Style.FAINT))
     return "\n".join(lines)
 
 
-def _time(unix: float) -> str:
+# On a terminal --------------------------------------------------------------------------------------------------------
+
+
+def _days(events: Sequence[_Event], target: str | None, now: float, width: int) -> Iterator[str]:
+    services = max((len(event["service"] or "") for event in events if event["service"] != target), default=0)
+    before = 2 + len("00:00:00") + 2 + _WIDEST_WORD + 2
+    services = min(services, max(12, width - before - 2 - 40))
+    indent = before + (services + 2 if services else 0)
+    day = ""
+    for event in events:
+        then = time.localtime(event["at_unix"])
+        today = time.strftime("%Y-%m-%d %A, %Z", then)
+        if today != day:
+            yield paint(today, Style.FAINT)
+            day = today
+        word, style = _word(event)
+        name = _cut(event["service"] or "", services).ljust(services) + "  " if services else ""
+        head = f"  {time.strftime('%H:%M:%S', then)}  {paint(word, style) if style else word}"
+        head += " " * (_WIDEST_WORD - len(word)) + "  " + name
+        said = wrap(_sentence(event, target, now), indent=0, width=max(_LEAST_ROOM, width - indent))
+        yield (head + said[0]).rstrip()
+        yield from (" " * indent + line for line in said[1:])
+
+
+def _sentence(event: _Event, target: str | None, now: float) -> str:
+    """Which addresses, from where, why; how long."""
+    others = [address for address in event["addresses"] if address != target]
+    addresses = " and ".join(others)
+    if addresses and len(others) < len(event["addresses"]):
+        addresses = f"with {addresses}"
+    pools = " and ".join(event["pools"])
+    where = "now from" if event["event"] == "amended" else "from"
+    words = " ".join(filter(None, (addresses, f"{where} {pools}" if pools else "")))
+    said = f"{words}: {_why(event)}" if words else _why(event)
+    lasted = _lasted(event, now)
+    return f"{said}; {lasted}" if lasted else said
+
+
+def _cut(name: str, width: int) -> str:
+    return name if len(name) <= width else name[: width - 1] + ELLIPSIS
+
+
+# In a pipe ------------------------------------------------------------------------------------------------------------
+
+
+def _table(events: Sequence[_Event], target: str | None, now: float, *, wide: bool) -> str:
+    """A column that would say the same in each line is left out, but for `wide`."""
+    zones = dict.fromkeys(time.strftime("%Z", time.localtime(event["at_unix"])) for event in events)
+    columns = {
+        f"TIME ({'/'.join(zones) or 'local'})": [_moment(event["at_unix"]) for event in events],
+        "EVENT": [_word(event)[0] for event in events],
+        "SERVICE": [event["service"] or "-" for event in events],
+        "ADDRESSES": [",".join(event["addresses"]) for event in events],
+        "POOL": [",".join(event["pools"]) or "-" for event in events],
+        "WHY": [_why(event) for event in events],
+        "LASTED": [_lasted(event, now) for event in events],
+    }
+    for name in ("SERVICE", "ADDRESSES"):
+        if {value for value in columns[name] if value != "-"} == {target} and not wide:
+            del columns[name]
+    rows = [list(row) for row in zip(*columns.values(), strict=True)]
+    styles = [[_word(event)[1] if column == 1 else None for column in range(len(columns))] for event in events]
+    return table(list(columns), rows, styles=styles, width=None)
+
+
+def _moment(unix: float) -> str:
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(unix))
 
 
-def _zone(events: Sequence[Mapping[str, Any]]) -> str:
-    names = dict.fromkeys(time.strftime("%Z", time.localtime(event["at_unix"])) for event in events)
-    return "/".join(names) or "local"
+# In both --------------------------------------------------------------------------------------------------------------
 
 
-def _why(event: Mapping[str, Any]) -> str:
+def _word(event: _Event) -> tuple[str, Style | None]:
+    return _WORDS.get(event["event"], (event["event"], None))
+
+
+def _why(event: _Event) -> str:
     """The cause, with what explains it; of what a person did, who."""
     cause, detail, by = event["cause"], event["detail"], event["by"]
     match event["event"]:
@@ -92,11 +128,9 @@ def _why(event: Mapping[str, Any]) -> str:
             return f"{cause} ({detail})" if detail else cause or "-"
 
 
-def _then(event: Mapping[str, Any], now: float) -> str:
-    """How long what began here lasted, and what ended it."""
+def _lasted(event: _Event, now: float) -> str:
+    """How long what began here lasted, or that it still does."""
     if "until_unix" not in event:
         return ""
     until = event["until_unix"]
-    if until is None:
-        return f"for {age(now - event['at_unix'])}, still"
-    return f"for {age(until - event['at_unix'])}"
+    return f"for {age(now - event['at_unix'])}, still" if until is None else f"for {age(until - event['at_unix'])}"

@@ -89,6 +89,8 @@ def text(answer: Mapping[str, Any], *, now: float, wide: bool) -> str:
     head = [paint(name, Style.STRONG), ready, f"up {age(now - answer['since_unix'])}", world]
     lines = ["  ".join([*head, f"lbctl {answer['version']}"])]
     lines += [paint(f"  trouble: {trouble}", Style.BAD) for trouble in answer["troubles"]]
+    if answer["role"] == "controller" and (counted := _counted(answer.get("counters") or {})):
+        lines.append(f"  {counted}")
     if members := answer.get("members"):
         lines += ["", *("  " + line for line in _members(members, now, wide=wide).splitlines())]
     for title in ("capabilities", "counters") if wide else ():
@@ -97,6 +99,22 @@ def text(answer: Mapping[str, Any], *, now: float, wide: bool) -> str:
             lines += ["", f"  {title}"]
             lines += [f"    {key:<32} {_plain(value)}" for key, value in sorted(values.items())]
     return "\n".join(lines)
+
+
+def _counted(counters: Mapping[str, Any]) -> str:
+    """What a controller looks after, in a line; of what there is none, nothing but the services."""
+    words = {
+        "services": ("service", "services"),
+        "allocations": ("allocation", "allocations"),
+        "pending": ("waiting", "waiting"),
+        "reserved": ("reservation", "reservations"),
+        "quarantined": ("address in quarantine", "addresses in quarantine"),
+    }
+    return ", ".join(
+        f"{int(counters[name])} {one if counters[name] == 1 else many}"
+        for name, (one, many) in words.items()
+        if counters.get(name) or (name == "services" and name in counters)
+    )
 
 
 def _members(members: list[Mapping[str, Any]], now: float, *, wide: bool) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import islice
 
 from lbctl.model.address import IPAddress
 from lbctl.model.reservation import Freed, Quarantine, Reservation
@@ -80,7 +81,7 @@ def freed_after(
     if too_many <= 0:
         return freed, used_again
     leaving = set(used_again)
-    oldest = [address for address in before if address not in leaving][:too_many]
+    oldest = list(islice((address for address in before if address not in leaving), too_many))
     for address in list(freed)[: too_many - len(oldest)]:
         del freed[address]
     return freed, used_again + oldest
