@@ -106,18 +106,20 @@ def fits(wish: Wish, codes: Codes) -> bool:
 
 
 def from_reservation(memo: AllocationMemo, wish: Wish, reservation: Reservation) -> Found | tuple[Refusal, ...] | None:
-    """What is reserved for the service, as far as it is of its families; the rest from the same pools. None where
-    nothing of it concerns the service: other families, or other pools than it asks for."""
+    """What is reserved for the service, as far as it is of its families and of the pools it asks for; the rest from the
+    same pools. None where nothing of it concerns the service."""
     codes = tuple(code for code in map(code_of, reservation.addresses) if family_of_code(code) in wish.family.families)
     if not codes:
         return None
     homeless = [code for code in codes if not memo.space.homes(code)]
     if homeless:
         return tuple(Refusal(texts_of((code,)), Reason.ADDRESS_IN_NO_POOL, "reserved") for code in homeless)
-    pools = tuple(_home(memo, code, reservation.pool) for code in codes)
     asked = _asked_pools(wish)
-    if asked and any(name not in asked for name in pools):
+    homes = [(code, _home(memo, code, reservation.pool)) for code in codes]
+    homes = [(code, name) for code, name in homes if not asked or name in asked]
+    if not homes:
         return None
+    codes, pools = tuple(code for code, _ in homes), tuple(name for _, name in homes)
     why = refused(memo, wish, codes, pools)
     if why:
         return why

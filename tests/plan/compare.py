@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import MISSING, fields, is_dataclass, replace
 
+from typing import Any
+
 from lbctl.model.address import Family
 from lbctl.model.pool import Pool
 from lbctl.model.service import ServiceKey
@@ -39,7 +41,11 @@ def reasons(plan: AllocationPlan) -> dict[ServiceKey, Why]:
 def describe(cluster: Cluster) -> str:
     """The world and what is held, a line for each, for whoever has to find out why the two disagree."""
     had = cluster.state.allocations
-    lines = [f"pool {_short(each)}" for each in cluster.world.pools.values()]
+    kept = cluster.state.remembered
+    lines = [f"reserved {each.addresses} for {key}" for key, each in kept.reserved.items()]
+    lines += [f"freed {address} at {each.at_unix} by {each.service}" for address, each in kept.freed.items()]
+    lines += [f"quarantined {list(map(str, kept.quarantined))}, it is {cluster.now}"]
+    lines += [f"pool {_short(each)}" for each in cluster.world.pools.values()]
     for key, each in cluster.world.services.items():
         lines.append(f"{key} holds {had[key].addresses if key in had else None}: {_short(each)}")
     return "\n".join(lines)
@@ -62,8 +68,15 @@ def compare(cluster: Cluster, plan: AllocationPlan, ours: str | None = None) -> 
     """The plan for the cluster as it is, and what the dumb one makes of it: the same, or this fails."""
     now = replace(cluster.world, allocations=cluster.state.allocations)
     dumb = dumb_plan(now, cluster.state.remembered, cluster.now, ours)
-    assert outcome(cluster, plan) == dumb.held, f"the dumb one disagrees\n{describe(cluster)}"
-    assert reasons(plan) == dumb.pending, f"the dumb one has other reasons\n{describe(cluster)}"
+    has, why = outcome(cluster, plan), reasons(plan)
+    assert has == dumb.held, f"who has what: {_apart(has, dumb.held)}\n{describe(cluster)}"
+    assert why == dumb.pending, f"who waits and why: {_apart(why, dumb.pending)}\n{describe(cluster)}"
+
+
+def _apart(found: dict[ServiceKey, Any], dumb: dict[ServiceKey, Any]) -> str:
+    """Of each service on which they disagree what the allocator says, and what the dumb one does."""
+    keys = sorted(key for key in found.keys() | dumb.keys() if found.get(key) != dumb.get(key))
+    return "; ".join(f"{key}: {found.get(key)} against {dumb.get(key)}" for key in keys)
 
 
 _COUNTED = 1 << 12

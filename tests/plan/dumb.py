@@ -119,7 +119,8 @@ class Dumb:
             left = left if len(left) == len(had.addresses) else []
         elif len(left) < len(had.addresses):
             left = wanted
-            self.cut.add(key)
+            if left:
+                self.cut.add(key)
         if not left:
             self.out.lost[key] = Reason.ADDRESS_IN_NO_POOL
             return
@@ -184,8 +185,8 @@ class Dumb:
     # ... to change it ...
 
     def follow_request(self, service: Service) -> None:
-        asked, held = service.load_balancer.requested, self.out.held[service.key]
-        if not asked or set(asked) == set(held.addresses):
+        asked = service.load_balancer.requested
+        if not asked or set(asked) == set(self.before[service.key].addresses):
             return
         del self.out.held[service.key]
         self.give_requested(service)
@@ -247,10 +248,10 @@ class Dumb:
         if not moving:
             return
         del self.out.held[key]
+        self.out.pending.pop(key, None)
         self.serve(service, held.addresses)
         now = self.out.held.get(key)
         if now is not None and len(now.addresses) >= len(held.addresses):
-            self.out.pending.pop(key, None)
             self.give_back(key, [address for address in held.addresses if address not in now.addresses])
             return
         more = self.out.pending.pop(key, set()) if now is None else set()
@@ -262,6 +263,7 @@ class Dumb:
     def serve(self, service: Service, had: tuple[IPAddress, ...] | None = None) -> None:
         """Gives it addresses, or says why not."""
         key, no = service.key, cannot(service, self.ours)
+        self.cut.discard(key)
         if no is not None:
             self.out.pending[key] = {(str(key), no)}
         elif not self.pools:
@@ -531,7 +533,9 @@ class Dumb:
         if key in self.out.pending:
             return True
         names = self.named_pools(service)
-        if names and any(pool.name not in names for pool in homes):
+        mine = [address for address, pool in zip(mine, homes, strict=True) if not names or pool.name in names]
+        homes = [pool for pool in homes if not names or pool.name in names]
+        if not mine:
             return False
         if not self.give_these(service, mine, homes):
             return True

@@ -347,6 +347,13 @@ reserve x 192.0.2.1
 put x pool=b
 x has 198.51.100.0 from b
 
+== reserved: one of each family, of which one is of the pool it asks for
+pool a 192.0.2.0/30
+pool b 198.51.100.0/30 2001:db8::/126
+reserve x 192.0.2.2,2001:db8::2
+put x v4v6 pool=b
+x has 198.51.100.0,2001:db8::2 from b
+
 == reserved: by name, so another of that name in another namespace has nothing of it
 pool a 192.0.2.0/30
 reserve red/x 192.0.2.0
