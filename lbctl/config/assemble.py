@@ -6,7 +6,7 @@ same as if it had started from nothing.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Iterable, Mapping
+from collections.abc import Collection, Hashable, Iterable, Mapping, Set
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -73,6 +73,7 @@ class Assembler:
         self._files: Mapping[str, FileReading] = {}
         self._noisy: dict[str, FileReading] = {}
         self._allowing: dict[str, FileReading] = {}
+        self._failed: dict[str, FileReading] = {}
         self._maps: _Maps | None = None
         """Of `_files`, as long as no two objects are in conflict."""
         self._spans: dict[_SpanKey, Span] = {}
@@ -86,9 +87,13 @@ class Assembler:
         """
         if changed is None:
             changed = changed_keys(self._files, files)
+        self._sort(files, changed)
+        refused = frozenset(
+            place for file in self._failed.values() for _, parsed in file.documents for place in parsed.refused
+        )
         maps = self._patched(files, changed)
         places = _Places(files, self._spans, {} if maps is None else self._next_index(files, changed))
-        crossed = None if maps is None else self._rules.check(maps, places)
+        crossed = None if maps is None else self._rules.check(maps, places, refused)
         if maps is None or crossed is None or _errors(crossed):
             # Who was there first decides conflicts, so everything is put together anew, in the order of the files.
             places = _Places(files, self._spans, {})
@@ -96,17 +101,10 @@ class Assembler:
             doubled = _fill(plain, files)
             maps = {name: FrozenMap(objects) for name, objects in plain.items()}
             crossed = [places.duplicate(name, index) for name, index in doubled]
-            crossed += self._rules.check(maps, places)
+            crossed += self._rules.check(maps, places, refused)
         errors = _errors(crossed)
         self._files, self._maps = frozen(files), None if errors else maps
         self._spans, self._index = places.used, places.index
-        for name in changed:
-            self._noisy.pop(name, None)
-            self._allowing.pop(name, None)
-            if name in files and files[name].diagnostics:
-                self._noisy[name] = files[name]
-            if name in files and files[name].allowing:
-                self._allowing[name] = files[name]
         crossed, allowed = _allow(self._allowing, crossed)
         within = [diagnostic for file in self._noisy.values() for diagnostic in file.diagnostics]
         return Reading(
@@ -116,6 +114,20 @@ class Assembler:
             conflicts=errors,
             allowed=tuple(sorted(allowed, key=lambda diagnostic: diagnostic.order)),
         )
+
+    def _sort(self, files: Mapping[str, FileReading], changed: Iterable[str]) -> None:
+        """Notes which files there is something to say of."""
+        for name in changed:
+            for noted in (self._noisy, self._allowing, self._failed):
+                noted.pop(name, None)
+            if name in files:
+                file = files[name]
+                if file.diagnostics:
+                    self._noisy[name] = file
+                if file.allowing:
+                    self._allowing[name] = file
+                if file.failed:
+                    self._failed[name] = file
 
     def _patched(self, files: Mapping[str, FileReading], changed: Collection[str]) -> _Maps | None:
         """The maps of last time with what has changed since; None where that is much, or gives one key to two."""
@@ -231,8 +243,12 @@ class _Rules:
     def __init__(self) -> None:
         self._found: dict[Rule, tuple[_Maps, tuple[Finding, ...]]] = {}
 
-    def check(self, maps: _Maps, places: _Places) -> list[Diagnostic]:
-        """The findings of all rules; the objects that they refuse are taken out of the maps."""
+    def check(self, maps: _Maps, places: _Places, broken: Set[tuple[str, Hashable]]) -> list[Diagnostic]:
+        """The findings of all rules; the objects that they refuse are taken out of the maps.
+
+        `broken` are objects that are not in the maps for an error in themselves; nobody is told that they are missing.
+        """
+        kinds = {name for name, _ in broken}
         crossed = []
         for rule in RULES:
             read, findings = self._found.get(rule, ({}, ()))
@@ -242,6 +258,8 @@ class _Rules:
                 self._found[rule] = ({**looking.read, "secrets": maps["secrets"]}, findings)
             refused: dict[str, list[Hashable]] = {}
             for finding in findings:
+                if any(lack.map in kinds if lack.key is None else lack[:2] in broken for lack in finding.missing):
+                    continue
                 crossed.append(places.diagnostic(finding))
                 if CODES[finding.code].severity is Severity.ERROR:
                     refused.setdefault(finding.subject.map, []).append(finding.subject.key)

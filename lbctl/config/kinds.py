@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 
 from lbctl.config.advertisement import BGP_ADVERTISEMENT, COMMUNITY, L2_ADVERTISEMENT
 from lbctl.config.block import Value
@@ -32,6 +32,34 @@ KINDS: dict[tuple[str, str], Kind] = {
         ENDPOINT_SLICE,
     )
 }
+
+_MAPS = {
+    "IPAddressPool": "pools",
+    "L2Advertisement": "l2_advertisements",
+    "BGPAdvertisement": "bgp_advertisements",
+    "BGPPeer": "bgp_peers",
+    "BFDProfile": "bfd_profiles",
+    "Community": "communities",
+    "Service": "services",
+    "Node": "nodes",
+    "Namespace": "namespaces",
+    "Secret": "secrets",
+    "EndpointSlice": "slices",
+}
+_IN_NAMESPACES = ("Service", "Secret", "EndpointSlice")
+
+
+def place_of(kind: str, value: Mapping[str, Value]) -> tuple[str, Hashable] | None:
+    """The map and the key of an object of one of the kinds, by what its text says, however wrong the rest of it is."""
+    metadata = value.get("metadata")
+    name = metadata.get("name") if isinstance(metadata, dict) else None
+    if not isinstance(metadata, dict) or not isinstance(name, str):
+        return None
+    if kind not in _IN_NAMESPACES:
+        return _MAPS[kind], name
+    namespace = metadata.get("namespace") or "default"
+    return (_MAPS[kind], (namespace, name)) if isinstance(namespace, str) else None
+
 
 LIST = ("v1", "List")
 """The kind that holds other objects in `items`."""

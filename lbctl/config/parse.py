@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Hashable
 from dataclasses import dataclass, replace
 
 from lbctl.config.allow import Allow, Allows, allows_in, divide, of_no_use
@@ -12,7 +13,7 @@ from lbctl.config.compose import Node, compose, value_of
 from lbctl.config.diagnostic import Diagnostic, Severity, Span
 from lbctl.config.document import BadText, decode
 from lbctl.config.kind import Object
-from lbctl.config.kinds import KINDS, LIST, unread
+from lbctl.config.kinds import KINDS, LIST, place_of, unread
 from lbctl.config.locate import diagnose, span_of
 from lbctl.config.schema import Path, Problem, Spoiled, Walk, Wrong, kind_of
 
@@ -24,7 +25,8 @@ _PASSWORD_LINE = re.compile(r"""password["' ]*:""", re.IGNORECASE)
 class Parsed:
     """What one document holds. `paths` has each object's place within the document, where it is not the whole.
 
-    `allowed` are the findings that comments silence; they are not among `diagnostics`.
+    `allowed` are the findings that comments silence; they are not among `diagnostics`. `refused` are the objects that
+    have an error, by map and key, as far as they say who they are.
     """
 
     raw: bytes
@@ -33,6 +35,7 @@ class Parsed:
     diagnostics: tuple[Diagnostic, ...] = ()
     allows: tuple[Allow, ...] = ()
     allowed: tuple[Diagnostic, ...] = ()
+    refused: tuple[tuple[str, Hashable], ...] = ()
 
     @property
     def failed(self) -> bool:
@@ -70,7 +73,10 @@ def _parse(raw: bytes, text: str, parser: BlockParser) -> Parsed:
         return checked
     broken = any(diagnostic.severity is Severity.ERROR for diagnostic in said)
     both = tuple(sorted((*said, *checked.diagnostics), key=lambda diagnostic: diagnostic.order))
-    return Parsed(raw, () if broken else checked.objects, () if broken else checked.paths, both)
+    if not broken:
+        return replace(checked, diagnostics=both)
+    refused = (*checked.refused, *((made.map, made.key) for made in checked.objects))
+    return Parsed(raw, (), (), both, refused=refused)
 
 
 def _allow(parsed: Parsed, comments: Allows, text: str) -> Parsed:
@@ -92,7 +98,13 @@ def _check(raw: bytes, value: Value, text: str, root: Node | None) -> Parsed:
         secrets = _Secrets(text)
         found = [secrets.hide(diagnose(problem, root)) for problem in collector.problems]
         diagnostics = tuple(sorted(found, key=lambda diagnostic: diagnostic.order))
-    return Parsed(raw, tuple(collector.objects), tuple(collector.paths) if any(collector.paths) else (), diagnostics)
+    return Parsed(
+        raw,
+        tuple(collector.objects),
+        tuple(collector.paths) if any(collector.paths) else (),
+        diagnostics,
+        refused=tuple(collector.refused),
+    )
 
 
 class _Collector:
@@ -102,6 +114,7 @@ class _Collector:
         self.objects: list[Object] = []
         self.paths: list[Path] = []
         self.problems: list[Problem] = []
+        self.refused: list[tuple[str, Hashable]] = []
 
     def document(self, value: Value) -> None:
         if value is None:
@@ -147,6 +160,8 @@ class _Collector:
         if made is not None and not any(CODES[p.code].severity is Severity.ERROR for p in walk.problems):
             self.objects.append(made)
             self.paths.append(path)
+        elif (place := place_of(name, value)) is not None:
+            self.refused.append(place)
 
 
 def _bad_text(bad: BadText) -> Diagnostic:

@@ -59,7 +59,7 @@ def community_names_are_known(world: World, secrets: Secrets) -> Iterator[Findin
                     subject=Place("bgp_advertisements", advertisement.name, ("spec", "communities", index)),
                     message=f'no Community object gives the name "{name}"',
                     help=did_you_mean(name, known) or "add it to a Community, or write the numbers: 64512:10",
-                    missing=Place("communities", None),
+                    missing=(Place("communities", None),),
                 )
 
 

@@ -22,5 +22,5 @@ def slices_belong_to_services(world: World, secrets: Secrets) -> Iterator[Findin
             subject=Place("slices", made.key, ("metadata", "labels", SERVICE_LABEL)),
             message=f"there is no service {made.service} here",
             help=near(made.service.name, names, missing),
-            missing=Place("services", made.service),
+            missing=(Place("services", made.service),),
         )

@@ -36,7 +36,7 @@ class Finding:
     help: str = ""
     other: Place | None = None
     other_message: str = ""
-    missing: Place | None = None
+    missing: tuple[Place, ...] = ()
 
 
 Secrets = Mapping[tuple[str, str], Password]
@@ -57,7 +57,7 @@ def missing_names(
                 subject=subject._replace(path=("spec", field, index)),
                 message=f'there is no {noun} "{name}" here',
                 help=did_you_mean(name, known) or _those_there_are(known, noun),
-                missing=Place(map, name),
+                missing=(Place(map, name),),
             )
 
 

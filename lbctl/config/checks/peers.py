@@ -22,7 +22,7 @@ def peer_profiles_exist(world: World, secrets: Secrets) -> Iterator[Finding]:
                 subject=Place("bgp_peers", peer.name, ("spec", "bfdProfile")),
                 message=f'there is no BFDProfile "{name}" here',
                 help=did_you_mean(name, world.bfd_profiles) or "add a BFDProfile of this name, or remove bfdProfile",
-                missing=Place("bfd_profiles", name),
+                missing=(Place("bfd_profiles", name),),
             )
 
 
@@ -49,7 +49,7 @@ def peer_secrets_hold_passwords(world: World, secrets: Secrets) -> Iterator[Find
                 help=f'there is one in the namespace "{elsewhere[0]}"'
                 if elsewhere
                 else did_you_mean(reference.name, by_name) or f"add one of type {BASIC_AUTH} with the key password",
-                missing=Place("secrets", None),
+                missing=(Place("secrets", None),),
             )
         elif secret.type != BASIC_AUTH or not secret.value:
             lacks = f"is of type {secret.type}" if secret.type != BASIC_AUTH else "has no key password"

@@ -60,7 +60,7 @@ def pools_are_announced(world: World, secrets: Secrets) -> Iterator[Finding]:
                 subject=Place("pools", pool.name, ("metadata", "name")),
                 message=f"no advertisement covers the pool {pool.name}, so nothing announces its addresses",
                 help=f"add an L2Advertisement or BGPAdvertisement with ipAddressPools: [{pool.name}]",
-                missing=Place("l2_advertisements", None),
+                missing=(Place("l2_advertisements", None), Place("bgp_advertisements", None)),
             )
 
 

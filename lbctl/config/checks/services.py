@@ -48,7 +48,7 @@ def _pools_exist(asking: Sequence[Service], pools: Mapping[str, Pool]) -> Iterat
             subject=_annotation(service, annotation),
             message=f'there is no pool "{name}" here',
             help=near(name, pools, missing) or f"the pools are {some(sorted(pools))}",
-            missing=Place("pools", name),
+            missing=(Place("pools", name),),
         )
 
 
@@ -111,7 +111,7 @@ def _addresses_are_in_pools(asking: Sequence[Service], pools: Mapping[str, Pool]
                     subject=_request(service, address),
                     message=f"no pool here holds {address}",
                     help="ask for an address of a pool, or add it to one",
-                    missing=Place("pools", None),
+                    missing=(Place("pools", None),),
                 )
                 continue
             name, place = hit
