@@ -26,8 +26,8 @@ NODES = [node("n1", "172.16.0.1"), node("n2", "172.16.0.2")]
 
 @cases(
     ("pools", [pool(), bgp("  ipAddressPools: [p]")], GOOD),
-    ("pool-twice", [pool(), bgp("  ipAddressPools: [p, p]")], [("LB0207", "p"), ("LB0114", "p")]),
-    ("pool-twice-l2", [pool(), l2("  ipAddressPools: [p, p]")], [("LB0207", "p"), ("LB0114", "p")]),
+    ("pool-twice", [pool(), bgp("  ipAddressPools: [p, p]")], [("LB0114", "p")]),
+    ("pool-twice-l2", [pool(), l2("  ipAddressPools: [p, p]")], [("LB0114", "p")]),
     ("community-twice", [bgp("  communities: ['1:2', '1:2']")], [("LB0114", "'1:2'")]),
     ("peer-twice", [peer(), bgp("  peers: [router, router]")], [("LB0114", "router")]),
     ("pool-selector-twice", [bgp("  ipAddressPoolSelectors: [{}, {}]")], [("LB0114", "{}")]),
