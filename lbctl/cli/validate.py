@@ -23,6 +23,8 @@ SCHEMA = "lbctl.io/diagnostics/v1"
 _STDIN = "-"
 _UNREADABLE = "LB0010"
 _STDIN_NAME = "<stdin>"
+_NOWHERE = "\0"
+"""What no path begins with."""
 
 
 class Form(StrEnum):
@@ -112,31 +114,41 @@ class Told:
 
 def _read(paths: Sequence[Path]) -> tuple[dict[str, bytes], list[Diagnostic]]:
     """The manifests below `paths` by the name to show, and what cannot be read or holds nothing."""
+    from lbctl.cli.progress import Progress
     from lbctl.config.reader import whole_file
     from lbctl.sources.tree import list_manifests
 
+    here = _prefix()
+
+    def about(path: str, code: str, message: str) -> Diagnostic:
+        return whole_file(path.removeprefix(here), code, message)
+
     contents: dict[str, bytes] = {}
-    found: list[Diagnostic] = []
     named = [path for path in paths if str(path) != _STDIN]
     if len(named) < len(paths):
         contents[_STDIN_NAME] = sys.stdin.buffer.read()
     listing = list_manifests(named)
-    found += [whole_file(_shown(each.path), _UNREADABLE, f"cannot be read: {each.why}") for each in listing.unreadable]
-    for path in listing.files:
-        try:
-            contents[_shown(path)] = Path(path).read_bytes()
-        except OSError as error:
-            found.append(whole_file(_shown(path), _UNREADABLE, f"cannot be read: {error.strerror or error}"))
+    found = [about(each.path, _UNREADABLE, f"cannot be read: {each.why}") for each in listing.unreadable]
+    with Progress("reading", len(listing.files)) as progress:
+        for path in listing.files:
+            try:
+                contents[path.removeprefix(here)] = Path(path).read_bytes()
+            except OSError as error:
+                found.append(about(path, _UNREADABLE, f"cannot be read: {error.strerror or error}"))
+            progress.advance(1)
     empty = [folder for folder, below in listing.below.items() if not below]
     if not any(each.path in empty for each in listing.unreadable):
-        found += [whole_file(_shown(path), "LB0009", "no *.yaml, *.yml or *.json in this folder") for path in empty]
+        found += [about(path, "LB0009", "no *.yaml, *.yml or *.json in this folder") for path in empty]
     return contents, found
 
 
-def _shown(path: str) -> str:
-    """As short as it is clear: relative to where we are, if it lies below."""
-    here = str(Path.cwd())
-    return path.removeprefix(here + "/") if here != "/" else path
+def _prefix() -> str:
+    """What need not be said of a path: where we are."""
+    try:
+        here = str(Path.cwd())
+    except OSError:
+        return _NOWHERE
+    return here + "/" if here != "/" else _NOWHERE
 
 
 def show(told: Told, form: Form) -> None:
