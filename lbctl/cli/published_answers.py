@@ -52,6 +52,7 @@ def services(path: Path) -> dict[str, Any]:
                 "addresses": [str(address) for address in addresses],
                 "ports": [f"{port.port}/{port.protocol.value}" for port in service.ports],
                 "pool": allocation.pool if allocation else None,
+                "pools": list(allocation.pools) if allocation else [],
                 "owners": [],
                 "since_unix": allocation.since_unix if allocation else None,
                 "created_unix": service.created_unix,

@@ -155,7 +155,7 @@ def _cells(row: Mapping[str, Any], now: float, *, knows_owners: bool) -> list[st
         row["type"],
         ",".join(row["addresses"]) or _PENDING,
         ",".join(row["ports"]) or "-",
-        row["pool"] or "-",
+        ",".join(row.get("pools") or ()) or row["pool"] or "-",
         owners,
         _age(row.get("created_unix") or row.get("since_unix"), now),
     ]

@@ -86,6 +86,7 @@ def service_rows(facts: Facts) -> list[dict[str, object]]:
                 "addresses": [str(address) for address in addresses],
                 "ports": [f"{port.port}/{port.protocol.value}" for port in service.ports],
                 "pool": allocation.pool if allocation is not None else None,
+                "pools": list(allocation.pools) if allocation is not None else [],
                 "owners": list(dict.fromkeys(owners[address] for address in addresses if address in owners)),
                 "since_unix": allocation.since_unix if allocation is not None else None,
                 "created_unix": service.created_unix,

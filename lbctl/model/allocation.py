@@ -23,6 +23,11 @@ class Allocation:
     since_unix: float
     second_pool: str = ""
 
+    @property
+    def pools(self) -> tuple[str, ...]:
+        """The pools that the addresses come from, each once."""
+        return (self.pool, self.second_pool) if self.second_pool else (self.pool,)
+
     def pool_of(self, address: IPAddress) -> str:
         """The pool that one of the addresses comes from."""
         return self.second_pool if self.second_pool and address != self.addresses[0] else self.pool

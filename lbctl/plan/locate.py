@@ -83,7 +83,7 @@ def locate(
         vips.append(
             LocatedVIP(
                 address=address,
-                pool=holders[0].pool,
+                pool=holders[0].pool_of(address),
                 allocation_id=group.allocation_id(address),
                 assignment=assignment,
                 candidates=candidates(assignment, snapshot.view),

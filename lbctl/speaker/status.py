@@ -178,6 +178,7 @@ def _service_row(
         "addresses": [str(address) for address in addresses],
         "ports": [f"{port.port}/{port.protocol.value}" for port in service.ports],
         "pool": allocation.pool if allocation is not None else None,
+        "pools": list(allocation.pools) if allocation is not None else [],
         "owners": owners,
         "since_unix": allocation.since_unix if allocation is not None else None,
         "created_unix": service.created_unix,

@@ -7,12 +7,14 @@ from dataclasses import replace
 import pytest
 
 from lbctl.controller.records import LedgerState
+from lbctl.controller.status import Facts, service_rows
 from lbctl.controller.step import Decision, Inputs, StepMemo, step
 from lbctl.model.pool import Pool
 from lbctl.model.service import Service
-from lbctl.model.snapshot import World
+from lbctl.model.snapshot import Snapshot, World
+from lbctl.plan.locate import locate
 from lbctl.plan.reason import Reason
-from tests.plan.allocation_worlds import key, pool, service, world
+from tests.plan.allocation_worlds import PREFER, key, pool, service, world
 
 A = pool("a", "192.0.2.0/30", protected=True)
 B = pool("b", "198.51.100.0/30")
@@ -113,3 +115,13 @@ def test_whose_services_are_ours(ours: str | None, of_service: str | None, given
     decision = life.step()
     assert bool(decision.batch.grants) is given
     assert [item.reason for item in decision.pending.get(key("x"), ())] == [Reason.OTHER_CLASS] * (not given)
+
+
+def test_the_rows_of_services_name_both_pools() -> None:
+    life = Life([B, pool("six", "2001:db8::/64")], [service("x", stack=PREFER, from_pools="b six"), service("y")])
+    life.step()
+    assert life.published is not None
+    rows = service_rows(Facts(host="c", since_unix=0.0, world=life.published))
+    assert [(row["pool"], row["pools"]) for row in rows] == [("b", ["b", "six"]), ("b", ["b"])]
+    located, _ = locate(Snapshot(world=life.published), "default/x")
+    assert [vip.pool for vip in located.vips] == ["b", "six"]
