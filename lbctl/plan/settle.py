@@ -15,7 +15,7 @@ from lbctl.model.reservation import Freed
 from lbctl.model.service import ServiceKey, ServiceType
 from lbctl.model.snapshot import World, thawed
 from lbctl.plan.allocate import AllocationMemo, AllocationPlan, Grant, Release, Remembered, allocate
-from lbctl.plan.reason import Reason, Refusal
+from lbctl.plan.reason import Refusal
 
 MOST_ROUNDS = 10
 """So many plans are made at most. One does nearly always, and a second one to find that nothing is left to do."""
@@ -25,8 +25,8 @@ MOST_ROUNDS = 10
 class Settled:
     """The world with its allocations at rest, and how it came to that.
 
-    `lost` is the first release of each service that had something when we began (SUPERSEDED ones only where there is no
-    other), `granted` its last grant. `finished` is False when plans went on changing things.
+    `lost` is the first release of each service, `granted` its last grant. `finished` is False when plans went on
+    changing things.
     """
 
     world: World
@@ -59,9 +59,7 @@ def settle(
             break
         plans.append(plan)
         for release in plan.releases:
-            known = lost.get(release.allocation.service)
-            if known is None or known.reason is Reason.SUPERSEDED:
-                lost[release.allocation.service] = release
+            lost.setdefault(release.allocation.service, release)
         granted.update((grant.service, grant) for grant in plan.grants)
         world, remembered = applied(world, remembered, plan, now_unix=now_unix)
     return Settled(

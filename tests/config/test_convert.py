@@ -283,6 +283,16 @@ def test_findings_point_at_the_old_text(old: str, code: str, there: str, form: s
     world(run(old))
 
 
+@pytest.mark.parametrize("protocol", ["bgp", "layer2"])
+def test_an_advertisement_goes_with_its_pool(protocol: str) -> None:
+    """Without any pool named it would announce them all."""
+    refused = f"- name: other\n  protocol: {protocol}\n  addresses: [192.168.10.7/32]\n"
+    made = run(BGP + refused)
+    assert made.failed
+    assert [item["kind"] for item in objects(made)] == ["BGPPeer", "IPAddressPool", "BGPAdvertisement"]
+    assert world(made).bgp_advertisements.keys() == {"default"}
+
+
 def test_text_in_quotes_is_pointed_at_as_a_whole() -> None:
     inner = LAYER2.replace("layer2", "layer3").replace("\n", "\\n")
     old = f'apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: config}}\ndata:\n  config: "{inner}"\n'
