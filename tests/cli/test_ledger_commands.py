@@ -197,6 +197,7 @@ def test_a_quarantine_is_listed_named_in_services_and_ended_by_hand(home: Home) 
     assert found is not None
     assert ip_address("192.0.2.1") in found.world.quarantined
     assert good("quarantine", "--clear", "192.0.2.1", *at(home)) == "192.0.2.1 is out of quarantine\n"
+    home.until(lambda _: (now := home.published()) is not None and not now.world.quarantined)
     assert good("quarantine", *at(home)) == "No address is in quarantine.\n"
     assert "not in quarantine" in good("quarantine", "--clear", "192.0.2.1", *at(home))
     told = good("history", "default/web", *at(home)).splitlines()

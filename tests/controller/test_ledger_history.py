@@ -106,7 +106,8 @@ def test_only_since_then_and_only_the_newest(ledger: Ledger, memory_folder: Path
 
 
 def test_the_newest_of_everything_are_the_end_of_everything(ledger: Ledger, memory_folder: Path) -> None:
-    """Of everything only so many rows are read; what is told is the same as if all had been."""
+    """Of everything only so many rows are read; what is told is the same as if all had been. The clock goes back."""
+    ledger.commit(Batch(at_unix=0.5, first_grant=ledger.state.next_grant, grants=(grant("late", "192.0.2.50"),)))
     with reading(memory_folder) as connection:
         everything, _ = history(connection)
         for since in (None, 3.0, 5.5):
