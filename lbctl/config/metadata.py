@@ -4,10 +4,24 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import NamedTuple
 
 from lbctl.config.block import Value
-from lbctl.config.schema import AnyValue, Fields, JsonSchema, Record, Refer, Text, TextMap, Walk, Wrong, kind_of
+from lbctl.config.schema import (
+    AnyValue,
+    Fields,
+    JsonSchema,
+    Problem,
+    Record,
+    Refer,
+    Text,
+    TextMap,
+    Walk,
+    Wrong,
+    kind_of,
+)
+from lbctl.config.spelling import nearest
 from lbctl.model.selector import Labels
 
 PREFIX = "metallb.io/"
@@ -73,10 +87,25 @@ class Timestamp:
         return {"format": "date-time"}
 
 
+@lru_cache(maxsize=256)
+def _meant(prefix: str) -> str | None:
+    """The prefix of ours that was probably meant, unless this one is known, or clearly somebody else's."""
+    if prefix.startswith(_PREFIXES):
+        return None
+    return nearest(prefix, (PREFIX, OLD_PREFIX, OWN_PREFIX), likeness=0.85)
+
+
 class Annotations(TextMap):
     def read(self, value: Value, walk: Walk) -> Labels:
         pairs = super().read(value, walk)
-        return tuple(pair for pair in pairs if pair[0].startswith(_PREFIXES))
+        ours = tuple(pair for pair in pairs if pair[0].startswith(_PREFIXES))
+        if len(ours) < len(pairs):
+            for key, _ in pairs:
+                prefix, slash, name = key.partition("/")
+                if slash and (meant := _meant(prefix + "/")) is not None:
+                    message = f'the annotation "{key}" is not one of ours, and passed over'
+                    walk.add(Problem("LB0509", (key,), message, f'did you mean "{meant}{name}"?', at_key=True))
+        return ours
 
 
 def _build(fields: Fields) -> Metadata:
