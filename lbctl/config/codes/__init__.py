@@ -52,8 +52,8 @@ def as_markdown() -> str:
         "",
         "`lbctl validate PATH...` prints these, and the controller logs them. An **error** keeps the object from being",
         "used, a **warning** is probably a mistake, a **note** is for knowing. A code always means the same. This page",
-        "is made out of `lbctl/config/codes/`; `lbctl explain CODE` shows an example and the fix. How to check, and how to",
-        "allow what is meant: [validate.md](validate.md).",
+        "is made out of `lbctl/config/codes/`; `lbctl explain CODE` shows an example and the fix. How to check,",
+        "and how to allow what is meant: [validate.md](validate.md).",
     ]
     chapter = ""
     for code in CODES.values():
