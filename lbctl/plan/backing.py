@@ -9,10 +9,11 @@ from typing import Any
 
 from lbctl.model.address import Family
 from lbctl.model.endpoint import EndpointSlice, SliceKey
+from lbctl.model.frozen_map import FrozenMap, changed_keys, frozen
 from lbctl.model.service import ServiceKey
-from lbctl.model.snapshot import World, thawed
+from lbctl.model.snapshot import World
 
-_EMPTY: Mapping[Any, Any] = MappingProxyType({})
+_EMPTY: Mapping[Any, Any] = FrozenMap()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,30 +53,29 @@ def back(world: World, memo: BackingMemo | None = None) -> tuple[Mapping[Service
             if removed is not None:
                 minus.add(removed)
 
-    for key, value in world.slices.items():
-        before = old.slices.get(key)
-        if before is not value:
-            if before is not None and before.service != value.service:
-                note(before.service, None, key)
-            note(value.service, key, None)
-    for key, before in old.slices.items():
-        if key not in world.slices:
+    for key in changed_keys(old.slices, world.slices):
+        before, after = old.slices.get(key), world.slices.get(key)
+        if before is not None and (after is None or before.service != after.service):
             note(before.service, None, key)
+        if after is not None:
+            note(after.service, key, None)
 
-    of_service = thawed(old.of_service)
-    backings = thawed(old.backings)
+    of_service: dict[ServiceKey, frozenset[SliceKey]] = {}
+    backings: dict[ServiceKey, Backing] = {}
+    unbacked: list[ServiceKey] = []
     for service, (plus, minus) in moved.items():
-        keys = (of_service.get(service, frozenset()) - minus) | plus
+        keys = (old.of_service.get(service, frozenset()) - minus) | plus
         if not keys:
-            of_service.pop(service, None)
-            backings.pop(service, None)
+            unbacked.append(service)
             continue
         of_service[service] = keys
         made = _backing(world.slices[key] for key in keys)
-        if backings.get(service) != made:
+        if old.backings.get(service) != made:
             backings[service] = made
-    result = MappingProxyType(backings)
-    return result, BackingMemo(slices=world.slices, of_service=MappingProxyType(of_service), backings=result)
+    result = frozen(old.backings).having(backings, unbacked)
+    return result, BackingMemo(
+        slices=world.slices, of_service=frozen(old.of_service).having(of_service, unbacked), backings=result
+    )
 
 
 def _backing(slices: Iterable[EndpointSlice]) -> Backing:

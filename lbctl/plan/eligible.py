@@ -14,6 +14,7 @@ from typing import Any
 from lbctl.model.address import IPAddress, family_of
 from lbctl.model.advertisement import L2Advertisement
 from lbctl.model.allocation import Allocation
+from lbctl.model.frozen_map import changed_keys
 from lbctl.model.member import Role
 from lbctl.model.node import EXCLUDE_LABEL, Node
 from lbctl.model.pool import Pool
@@ -170,7 +171,11 @@ def eligible(
                 stale[found.key] = found
         touched = frozenset(stale)
         if groups is not old.groups.groups:
-            touched |= {key for key in old.result if key not in groups.by_key}
+            touched |= {
+                key
+                for key in changed_keys(old.groups.groups.by_key, groups.by_key)
+                if key not in groups.by_key and key in old.result
+            }
         answer = old.result
         if touched:
             made = thawed(old.result)
@@ -207,19 +212,9 @@ def _stale(
 ) -> dict[GroupKey, Group]:
     """The groups whose own inputs changed: their allocations, their services, or where their endpoints are."""
     known = old.groups.groups
-    stale = (
-        {}
-        if groups is known
-        else {key: found for key, found in groups.by_key.items() if known.by_key.get(key) is not found}
-    )
-    touched: set[ServiceKey] = set()
-    if world.services is not old.world.services:
-        touched.update(key for key, value in world.services.items() if old.world.services.get(key) is not value)
-        touched.update(key for key in old.world.services if key not in world.services)
-    before_backings = old.backing.backings
-    if backings is not before_backings:
-        touched.update(key for key, value in backings.items() if before_backings.get(key) is not value)
-        touched.update(key for key in before_backings if key not in backings)
+    changed = changed_keys(known.by_key, groups.by_key)
+    stale = {key: found for key in changed if (found := groups.by_key.get(key)) is not None}
+    touched = changed_keys(old.world.services, world.services) | changed_keys(old.backing.backings, backings)
     for service in touched:
         allocation = world.allocations.get(service)
         if allocation is not None and allocation.addresses:

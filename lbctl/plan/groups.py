@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 
 from lbctl.model.address import IPAddress, address_key
 from lbctl.model.allocation import Allocation
+from lbctl.model.frozen_map import FrozenMap, changed_keys, frozen
 from lbctl.model.service import ServiceKey
-from lbctl.model.snapshot import World, thawed
+from lbctl.model.snapshot import World
 
 GroupKey = tuple[IPAddress, ...]
 """All addresses of a group, IPv4 before IPv6, each family ascending."""
@@ -39,15 +39,15 @@ class Group:
 class Groups:
     """All groups, by key and by each of their addresses."""
 
-    by_key: Mapping[GroupKey, Group] = field(default_factory=lambda: MappingProxyType({}))
-    by_address: Mapping[IPAddress, Group] = field(default_factory=lambda: MappingProxyType({}))
+    by_key: Mapping[GroupKey, Group] = field(default_factory=FrozenMap)
+    by_address: Mapping[IPAddress, Group] = field(default_factory=FrozenMap)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupsMemo:
     """What the last answer was made of."""
 
-    allocations: Mapping[ServiceKey, Allocation] = field(default_factory=lambda: MappingProxyType({}))
+    allocations: Mapping[ServiceKey, Allocation] = field(default_factory=FrozenMap)
     groups: Groups = field(default_factory=Groups)
 
 
@@ -58,25 +58,20 @@ def group(world: World, memo: GroupsMemo | None = None) -> tuple[Groups, GroupsM
         return old.groups, old
     touched: set[IPAddress] = set()
     seeds: set[ServiceKey] = set()
-    for key, allocation in world.allocations.items():
-        before = old.allocations.get(key)
-        if before is not allocation:
+    for key in changed_keys(old.allocations, world.allocations):
+        before, after = old.allocations.get(key), world.allocations.get(key)
+        if after is not None:
             seeds.add(key)
-            touched.update(allocation.addresses)
-            if before is not None:
-                touched.update(before.addresses)
-    for key, before in old.allocations.items():
-        if key not in world.allocations:
+            touched.update(after.addresses)
+        if before is not None:
             touched.update(before.addresses)
 
-    by_key = thawed(old.groups.by_key)
-    by_address = thawed(old.groups.by_address)
-    broken = {id(found): found for address in touched if (found := by_address.get(address)) is not None}
+    known = old.groups.by_address
+    broken = {id(found): found for address in touched if (found := known.get(address)) is not None}
     for found in broken.values():
         seeds.update(key for key in found.services if key in world.allocations)
-        by_key.pop(found.key, None)
-        for address in found.key:
-            by_address.pop(address, None)
+    by_key: dict[GroupKey, Group] = {}
+    by_address: dict[IPAddress, Group] = {}
     for made in _components(world.allocations[key] for key in sorted(seeds)):
         kept = old.groups.by_key.get(made.key)
         if kept is not None and _same(kept, made):
@@ -84,7 +79,10 @@ def group(world: World, memo: GroupsMemo | None = None) -> tuple[Groups, GroupsM
         by_key[made.key] = made
         for address in made.key:
             by_address[address] = made
-    groups = Groups(by_key=MappingProxyType(by_key), by_address=MappingProxyType(by_address))
+    groups = Groups(
+        by_key=frozen(old.groups.by_key).having(by_key, [found.key for found in broken.values()]),
+        by_address=frozen(known).having(by_address, [address for found in broken.values() for address in found.key]),
+    )
     return groups, GroupsMemo(allocations=world.allocations, groups=groups)
 
 

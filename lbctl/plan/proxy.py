@@ -7,8 +7,8 @@ the words of nftables and tells two of them apart.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network, collapse_addresses
@@ -16,7 +16,9 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from lbctl.model.address import Family, IPAddress, address_key, family_of
+from lbctl.model.allocation import Allocation
 from lbctl.model.endpoint import Endpoint, EndpointSlice, SliceKey
+from lbctl.model.frozen_map import FrozenMap, changed_keys, frozen
 from lbctl.model.service import Port, Service, ServiceKey, ServiceType, TrafficPolicy, Transport
 from lbctl.model.snapshot import World
 
@@ -134,6 +136,8 @@ class ProxyMemo:
     node: str
     parts: Mapping[ServiceKey, _Part]
     slices_of: Mapping[ServiceKey, frozenset[SliceKey]]
+    uses: FrozenMap[IPAddress, int]
+    """How many services use each VIP."""
     ruleset: Ruleset
 
 
@@ -143,8 +147,9 @@ def ruleset(world: World, node: str, memo: ProxyMemo | None = None) -> tuple[Rul
     if memo is None or memo.node != node or own != _own_addresses(memo.world, node):
         slices_of: Mapping[ServiceKey, frozenset[SliceKey]] = _index(world.slices.items())
         parts = {key: _part(world, node, own, key, slices_of) for key in world.allocations}
-        result = _join(parts, _vips(world))
-        return result, ProxyMemo(world=world, node=node, parts=parts, slices_of=slices_of, ruleset=result)
+        uses = FrozenMap(Counter(_vips(world.allocations.values())))
+        result = _join(parts, frozenset(uses))
+        return result, ProxyMemo(world=world, node=node, parts=parts, slices_of=slices_of, uses=uses, ruleset=result)
     dirty, slices_of = _dirty(memo, world)
     changed: dict[ServiceKey, tuple[_Part, _Part]] = {}
     for key in dirty:
@@ -153,17 +158,18 @@ def ruleset(world: World, node: str, memo: ProxyMemo | None = None) -> tuple[Rul
         after = _keep_identity(before, after)
         if after is not before:
             changed[key] = (before, after)
-    parts = dict(memo.parts)
-    for key, (_, after) in changed.items():
-        parts[key] = after
-    for key in dirty:
-        if key not in world.allocations:
-            parts.pop(key, None)
-    vips = _vips(world) if world.allocations is not memo.world.allocations else memo.ruleset.vips
+    parts = frozen(memo.parts).having(
+        {key: after for key, (_, after) in changed.items() if key in world.allocations},
+        [key for key in dirty if key not in world.allocations],
+    )
+    uses = _uses(memo, world)
+    vips = memo.ruleset.vips
+    if (news := changed_keys(memo.uses, uses)) and any((vip in uses) is not (vip in vips) for vip in news):
+        vips = (vips - news) | {vip for vip in news if vip in uses}
     result = memo.ruleset
     if changed or vips != result.vips:
         result = _rejoin(memo.ruleset, parts, changed, vips)
-    return result, ProxyMemo(world=world, node=node, parts=parts, slices_of=slices_of, ruleset=result)
+    return result, ProxyMemo(world=world, node=node, parts=parts, slices_of=slices_of, uses=uses, ruleset=result)
 
 
 def stale_udp(old: Ruleset | None, new: Ruleset) -> dict[Frontend, frozenset[tuple[IPAddress, int]]]:
@@ -222,8 +228,8 @@ def _dirty(memo: ProxyMemo, world: World) -> tuple[frozenset[ServiceKey], Mappin
             if after is not None:
                 moved[after] = moved.get(after, slices_of.get(after, frozenset())) | {key}
     if moved:
-        merged = {**slices_of, **moved}
-        slices_of = {service: keys for service, keys in merged.items() if keys}
+        held = {service: keys for service, keys in moved.items() if keys}
+        slices_of = frozen(slices_of).having(held, [service for service in moved if service not in held])
     return frozenset(dirty), slices_of
 
 
@@ -244,7 +250,7 @@ def _join(parts: Mapping[ServiceKey, _Part], vips: frozenset[IPAddress]) -> Rule
         for port in part.ports:
             if ports.setdefault(port.frontend, port) is not port:
                 notes.append(Note(key, str(port.frontend), Unserved.PORT_TAKEN))
-    return Ruleset(ports=MappingProxyType(ports), vips=vips, local=_local(parts), notes=tuple(notes))
+    return Ruleset(ports=FrozenMap(ports), vips=vips, local=_local(parts), notes=tuple(notes))
 
 
 def _rejoin(
@@ -258,22 +264,34 @@ def _rejoin(
         note.reason is Unserved.PORT_TAKEN for note in old.notes
     ):
         return _join(parts, vips)
-    ports = dict(old.ports)
-    for before, _ in changed.values():
-        for port in before.ports:
-            del ports[port.frontend]
+    leaving = {port.frontend for before, _ in changed.values() for port in before.ports}
+    coming: dict[Frontend, VirtualPort] = {}
     for _, after in changed.values():
         for port in after.ports:
-            if ports.setdefault(port.frontend, port) is not port:
+            taken = port.frontend in old.ports and port.frontend not in leaving
+            if taken or coming.setdefault(port.frontend, port) is not port:
                 return _join(parts, vips)
+    ports = frozen(old.ports).having(coming, leaving)
     local = old.local
     if any(before.local != after.local for before, after in changed.values()):
         local = _local(parts)
-    return Ruleset(ports=MappingProxyType(ports), vips=vips, local=local, notes=old.notes)
+    return Ruleset(ports=ports, vips=vips, local=local, notes=old.notes)
 
 
-def _vips(world: World) -> frozenset[IPAddress]:
-    return frozenset(address for allocation in world.allocations.values() for address in allocation.addresses)
+def _vips(allocations: Iterable[Allocation]) -> Iterator[IPAddress]:
+    return (address for allocation in allocations for address in allocation.addresses)
+
+
+def _uses(memo: ProxyMemo, world: World) -> FrozenMap[IPAddress, int]:
+    """How many services use each VIP now."""
+    before, after = memo.world.allocations, world.allocations
+    changed = changed_keys(before, after)
+    moved = Counter(_vips(after[key] for key in changed if key in after))
+    moved.subtract(_vips(before[key] for key in changed if key in before))
+    counts = {vip: memo.uses.get(vip, 0) + by for vip, by in moved.items() if by}
+    return memo.uses.having(
+        {vip: count for vip, count in counts.items() if count}, [v for v, n in counts.items() if not n]
+    )
 
 
 def _local(parts: Mapping[ServiceKey, _Part]) -> frozenset[IPAddress]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from lbctl.model.address import IPAddress, address_key
 from lbctl.model.claim import Claim
+from lbctl.model.frozen_map import changed_keys
 from lbctl.model.member import Liveness
 from lbctl.model.snapshot import View, thawed
 from lbctl.plan.announce import Unowned
@@ -107,8 +108,11 @@ def follow(
             turned = alive ^ old.alive
             touched.update(address for node in turned for address in view.claims.get(node, ()))
         if addresses is not old.addresses:
-            touched.update(address for address in addresses if address not in old.addresses)
-            touched.update(address for address in old.addresses if address not in addresses)
+            touched.update(
+                address
+                for address in changed_keys(old.addresses, addresses)
+                if (address in addresses) is not (address in old.addresses)
+            )
     else:
         touched = {*index, *old.held, *addresses, *old.addresses}
     silent = _silent(old.silent, view)
