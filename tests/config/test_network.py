@@ -182,6 +182,21 @@ def test_pool_and_routers(texts: list[str], expected: list[Found]) -> None:
     ("cluster-ip-beside", [of("10.96.0.0/28"), COVER, ips("a", "10.96.0.100")], GOOD),
     ("cluster-ip-elsewhere", [of("10.0.0.0/24"), COVER, ips("a", "10.96.0.10", "'fd00::1'")], GOOD),
     ("cluster-ip-v6", [of("fd00::/120"), COVER, ips("a", "10.96.0.10", "'fd00::1'")], [("LB0212", "'fd00::/120'")]),
+    (
+        "one-of-a-neighborhood",
+        [of("10.96.0.0/28"), COVER, ips("a", "10.96.0.9"), ips("b", "10.96.0.100")],
+        [("LB0212", "'10.96.0.0/28'")],
+    ),
+    (
+        "one-of-a-neighborhood-v6",
+        [of("fd00::/124"), COVER, ips("a", "'fd00::9'"), ips("b", "'fd00::ffff'")],
+        [("LB0212", "'fd00::/124'")],
+    ),
+    (
+        "dotted-v6",
+        [of("64:ff9b::a60:0/124"), COVER, ips("a", "'64:ff9b::10.96.0.9'"), ips("b", "'64:ff9b::10.97.0.9'")],
+        [("LB0212", "'64:ff9b::a60:0/124'")],
+    ),
     ("headless", [of("10.96.0.0/24"), COVER, ips("a", "None")], GOOD),
     (
         "many-cluster-ips-are-one-finding",
