@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hypothesis import settings
 
+# `pytest --hypothesis-profile=long tests/plan/test_against_dumb.py` takes an hour; "more" a minute.
 settings.register_profile("lbctl", deadline=None)
 settings.register_profile("more", deadline=None, max_examples=2_000)
 settings.register_profile("long", deadline=None, max_examples=100_000)

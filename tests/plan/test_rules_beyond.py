@@ -310,6 +310,15 @@ reserve x 192.0.2.2
 put x v4v6
 x has 192.0.2.2,2001:db8::
 
+== reserved: the second family, when its pool comes to have it
+pool a 192.0.2.0/30
+put x prefer
+reserve x 2001:db8::2
+x has 192.0.2.0 lacking a: pool_lacks_family
+pool a 192.0.2.0/30 2001:db8::/126
+x has 192.0.2.0,2001:db8::2
+x by second_family
+
 == reserved: only of the family it does not have
 pool a 192.0.2.0/30 2001:db8::/126
 reserve x 2001:db8::2

@@ -296,6 +296,24 @@ put x v4v6 ip=192.0.2.1,2001:db8::3 created=20
 x has 192.0.2.1,2001:db8::3
 old waits a: pool_exhausted
 
+== 3.2.1 two who hold half of what they ask for want one address: the older one has it, the other loses its half
+pool a 192.0.2.0/30 2001:db8::/126
+put x v4v6 ip=192.0.2.1,2001:db8::1 created=20 + y v4v6 ip=192.0.2.2,2001:db8::2 created=10
+put x v4v6 ip=192.0.2.1,2001:db8::3 created=20 + y v4v6 ip=192.0.2.2,2001:db8::3 created=10
+y has 192.0.2.2,2001:db8::3
+x waits 2001:db8::3: address_taken
+
+== 3.2.1 an address by name, before one that would do for a second family
+pool a 192.0.2.0/30
+put x prefer created=1
+put y ip=192.0.2.1 v4 created=2
+pool a 192.0.2.0/30 2001:db8::/126
+x has 192.0.2.0,2001:db8::
+put x v4 created=1
+put x prefer created=1 + y v4v6 ip=192.0.2.1,2001:db8:: created=2
+y has 192.0.2.1,2001:db8::
+x has 192.0.2.0,2001:db8::1
+
 == 3.2.2 a pool asked for
 pool a 192.0.2.0/30
 pool b 198.51.100.0/30

@@ -215,6 +215,14 @@ put x share=k ports=80
 put y share=l ports=81
 y waits a: pool_exhausted
 
+== 3.4 one who may not share does not speak for the next of its key
+pool a 192.0.2.0/32
+put x share=k ports=80
+put u share=k ports=80 + v share=k ports=81 + w ports=82
+u waits a: pool_exhausted
+v has 192.0.2.0
+w waits a: pool_exhausted
+
 == 3.4 sharing reaches into the pinned pool before the open one
 pool a 192.0.2.0/30
 pool b 198.51.100.0/32 for=default
