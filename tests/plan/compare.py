@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import MISSING, fields, is_dataclass, replace
-
 from typing import Any
 
 from lbctl.model.address import Family
