@@ -166,7 +166,8 @@ def show(told: Told, form: Form) -> None:
 
 def _print_human(told: Told) -> None:
     from lbctl.cli.diagnostics import human
-    from lbctl.cli.render import terminal_width
+    from lbctl.cli.render import Style, paint, terminal_width
+    from lbctl.config.diagnostic import Severity
 
     width = terminal_width()
     cache: dict[str, list[str]] = {}
@@ -180,6 +181,9 @@ def _print_human(told: Told) -> None:
     for diagnostic, allowed in told.in_order:
         print(human(diagnostic, lines, width=width, allowed=allowed) + "\n")
     print(_summary(told))
+    if width is not None and told.diagnostics:
+        worst = min(told.diagnostics, key=lambda each: list(Severity).index(each.severity))
+        print(paint(f"lbctl explain {worst.code} says more", Style.FAINT))
 
 
 def _summary(told: Told) -> str:
