@@ -130,11 +130,12 @@ def pools_keep_off_cluster_ips(world: World, secrets: Secrets) -> Iterator[Findi
 
 
 class _Taken(NamedTuple):
-    """An address that somebody has, who that is, and where it says so."""
+    """An address that somebody has, who that is, where it says so, and what to write there."""
 
     address: IPAddress
     who: str
     place: Place
+    label: str = ""
 
 
 def _grouped(world: World, index: RangeIndex, taken: Iterable[_Taken]) -> dict[Hit, list[_Taken]]:
@@ -147,7 +148,7 @@ def _grouped(world: World, index: RangeIndex, taken: Iterable[_Taken]) -> dict[H
     return {hit: sorted(there.values(), key=lambda each: int(each.address)) for hit, there in found.items()}
 
 
-def _warn(code: str, world: World, hit: Hit, what: str, taken: list[_Taken], label: str, because: str) -> Finding:
+def _warn(code: str, world: World, hit: Hit, what: str, taken: list[_Taken], because: str) -> Finding:
     pool = world.pools[hit.pool]
     texts = [f"{each.address} ({each.who})" for each in taken]
     addresses = ", ".join(str(each.address) for each in taken)
@@ -163,7 +164,7 @@ def _warn(code: str, world: World, hit: Hit, what: str, taken: list[_Taken], lab
         message=f"{pool.ranges[hit.place].text} holds {what}{some(texts, 3)}: {because}",
         help=help,
         other=taken[0].place,
-        other_message=label,
+        other_message=taken[0].label or f"has {taken[0].address}",
     )
 
 
@@ -177,9 +178,8 @@ def _nodes(world: World, index: RangeIndex) -> Iterator[Finding]:
         item = world.pools[hit.pool].ranges[hit.place]
         if item.size == 1 and len(world.nodes) == 1:
             continue  # the one machine's own address, written as such: that is how a single node is used
-        label = f"has {there[0].address}"
         because = "a service there would take the node off the network"
-        yield _warn("LB0210", world, hit, "", there, label, because)
+        yield _warn("LB0210", world, hit, "", there, because)
 
 
 def _routers(world: World, index: RangeIndex) -> Iterator[Finding]:
@@ -199,7 +199,7 @@ def _routers(world: World, index: RangeIndex) -> Iterator[Finding]:
     )
     for hit, there in _grouped(world, index, taken).items():
         noun = "the router " if len(there) == 1 else "the routers "
-        yield _warn("LB0211", world, hit, noun, there, "named here", "a service there would cut off all behind it")
+        yield _warn("LB0211", world, hit, noun, there, "a service there would cut off all behind it")
 
 
 def _pod_cidrs(world: World, index: RangeIndex) -> Iterator[Finding]:
@@ -300,15 +300,15 @@ def _segments(world: World, index: RangeIndex) -> Iterator[Finding]:
             segments.setdefault(network, node.name)
     taken: list[_Taken] = []
     for network, node_name in segments.items():
-        place = Place("nodes", node_name, _NETWORKS)
+        place, label = Place("nodes", node_name, _NETWORKS), f"the segment {network}"
         if isinstance(network, IPv6Network):
             if network.prefixlen < 127:
-                taken.append(_Taken(network.network_address, "subnet-router anycast", place))
+                taken.append(_Taken(network.network_address, "subnet-router anycast", place, label))
         elif network.prefixlen < 31:
-            taken.append(_Taken(network.network_address, "network address", place))
-            taken.append(_Taken(network.broadcast_address, "broadcast", place))
+            taken.append(_Taken(network.network_address, "network address", place, label))
+            taken.append(_Taken(network.broadcast_address, "broadcast", place, label))
     for hit, there in _grouped(world, index, taken).items():
-        yield _warn("LB0213", world, hit, "", there, "the segment", "hosts on the segment cannot reach a service at it")
+        yield _warn("LB0213", world, hit, "", there, "hosts on the segment cannot reach a service at it")
 
 
 _NOT_FOR_HOSTS: tuple[tuple[IPv4Network | IPv6Network, str], ...] = (
