@@ -9,7 +9,7 @@ import pytest
 from lbctl.model.pool import Choice
 from lbctl.plan.allocate import AllocationMemo, allocate
 from lbctl.plan.reason import GrantCause
-from tests.plan.allocation_worlds import PREFER, V4, V6, Cluster, key, pool, service
+from tests.plan.allocation_worlds import PREFER, REQUIRE, V4, V6, Cluster, key, pool, service
 
 A = pool("a", "192.0.2.0/30")
 LRU = Choice.LEAST_RECENTLY_USED
@@ -168,3 +168,48 @@ def test_coming_and_going_leaves_nothing_behind() -> None:
     assert len(space._ages) < 80
     assert len(space._holes) <= 4
     allocate(cluster.world, cluster.state.remembered, memo, now_unix=cluster.now)
+
+
+def test_it_cools_from_the_very_plan_that_frees_it() -> None:
+    cluster = filled(A)
+    cluster.become(services=[service("a"), service("c"), service("x")])
+    assert cluster.settle().addresses("x") == "192.0.2.3"
+
+
+# What the memo knows, and the ledger knows otherwise -----------------------------------------------------------------
+
+
+def granted(cluster: Cluster) -> list[str]:
+    """What the next plan gives, with the memo and without: the same."""
+    with_memo, without = cluster.look(), cluster.look(memo=False)
+    assert with_memo == without
+    return [str(address) for grant in with_memo.grants for address in grant.addresses]
+
+
+def test_an_allocation_that_is_gone_without_a_word_is_free() -> None:
+    cluster = filled(A)
+    kept = {name: item for name, item in cluster.state.allocations.items() if name != key("a")}
+    cluster.state = replace(cluster.state, allocations=kept)
+    cluster.become(services=[service("b"), service("c"), service("x")])
+    assert granted(cluster) == ["192.0.2.0"]
+
+
+def test_a_release_that_was_not_committed_freed_nothing() -> None:
+    cluster = filled(A)
+    before = cluster.world.services
+    cluster.become(services=[service("b"), service("c")]).look()
+    cluster.world = replace(cluster.world, services=before)
+    cluster.look()
+    kept = {name: item for name, item in cluster.state.allocations.items() if name != key("a")}
+    cluster.state = replace(cluster.state, allocations=kept)
+    cluster.become(services=[service("b"), service("c"), service("x")])
+    assert granted(cluster) == ["192.0.2.0"], "it was not freed, so it does not cool"
+
+
+def test_what_had_cooled_cools_again_when_the_clock_is_put_back() -> None:
+    cluster = Cluster(pool("p", "192.0.2.0/30", "2001:db8::/128")).put(service("six", families=(V6,)))
+    cluster.put(service("a")).put(service("b")).delete("a").wait(61)
+    cluster.put(service("looks", stack=REQUIRE))
+    assert cluster.addresses("looks") == "", "it found the address that had cooled, and no second one"
+    cluster.wait(-30).become(services=[*cluster.world.services.values(), service("x")])
+    assert granted(cluster) == ["192.0.2.2"]
