@@ -1,7 +1,7 @@
 """A second allocator, deliberately dumb: the rules again, in loops over every address and every service.
 
-Written from MetalLB's rules (sections 2.2 and 3), docs/state.md and docs/extensions.md; it shares nothing with the
-allocator but the values that go in, the names of reasons, and the form in which the ledger keeps terms. No memo, no
+Written from MetalLB's rules (sections 2.2 and 3), docs/allocation.md and docs/extensions.md; it shares nothing with
+the allocator but the values that go in, the names of reasons, and the form in which the ledger keeps terms. No memo, no
 index, no care for time: what it says is slow and easy to believe.
 """
 

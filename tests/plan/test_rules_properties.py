@@ -9,11 +9,11 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lbctl.model.service import ServiceType
+from lbctl.model.service import Service, ServiceType
 from lbctl.model.snapshot import World
 from lbctl.plan.allocate import AllocationPlan, allocate
-from lbctl.plan.allocation import Remembered
-from lbctl.plan.reason import GrantCause
+from lbctl.plan.allocation import Remembered, Unread
+from lbctl.plan.reason import GrantCause, Reason
 from tests.plan.allocation_worlds import Cluster
 from tests.plan.dumb_rules import allows, buggy, contains, disagreement, excluded
 from tests.plan.random_worlds import Story, newcomers, stays, stories
@@ -173,3 +173,35 @@ def test_time_alone_moves_nobody(story: Story, seconds: float) -> None:
     cluster.now += seconds
     assert cluster.look().settled
     assert cluster.settle().state.allocations == before
+
+
+@_few
+@given(stories(), st.integers(0, 2**10 - 1), st.integers(0, 2**4 - 1), newcomers())
+def test_what_nobody_could_read_yet_takes_nothing_from_anybody(
+    story: Story, services: int, pools: int, others: list[Service]
+) -> None:
+    """After a restart some files cannot be read: whoever was in them keeps what it has, and no newcomer is given it."""
+    cluster = through(story)
+    world, before = cluster.world, dict(cluster.state.allocations)
+    unseen = {key for at, key in enumerate(sorted(before)) if services >> at & 1}
+    gone = {name for at, name in enumerate(sorted(world.pools)) if pools >> at & 1}
+    left = {key: item for key, item in world.services.items() if key not in unseen}
+    left |= {item.key: item for item in others if item.key not in before}
+    less = replace(
+        world,
+        services=left,
+        pools={name: item for name, item in world.pools.items() if name not in gone},
+        allocations=cluster.state.allocations,
+    )
+    unread = Unread(services=frozenset(unseen), pools=frozenset(gone))
+    plan, _ = allocate(less, cluster.state.remembered, now_unix=cluster.now, unread=unread)
+    for release in plan.releases:
+        held = release.allocation
+        assert _would_rather_go(cluster, held.addresses) or release.reason is Reason.SUPERSEDED
+    for grant in plan.grants:
+        for key, allocation in before.items():
+            if key != grant.service and set(grant.addresses) & set(allocation.addresses) and key in left:
+                assert disagreement(left[grant.service], left[key]) is None
+            elif key in unseen:
+                shared = set(grant.addresses) & set(allocation.addresses)
+                assert not shared or disagreement(left[grant.service], world.services[key]) is None
