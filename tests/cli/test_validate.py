@@ -239,8 +239,8 @@ def cpu_time(*arguments: str) -> float:
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def shown(diagnostic: Diagnostic, text: str, **more: int) -> list[str]:
-    return human(diagnostic, lambda _: text.split("\n"), **more).split("\n")
+def shown(diagnostic: Diagnostic, text: str, *, width: int | None = None) -> list[str]:
+    return human(diagnostic, lambda _: text.split("\n"), width=width).split("\n")
 
 
 def finding(line: int, column: int, end: int, **more: object) -> Diagnostic:
@@ -293,3 +293,11 @@ def test_summary() -> None:
     found = Reader().read({"a": b"- x\n", "b": b""}).diagnostics
     assert summary(found, 2, 0) == "1 error, 1 note in 2 files, 0 objects"
     assert summary((), 12000, 1) == "ok: 12,000 files, 1 object, nothing found"
+
+
+def test_what_a_value_holds_does_not_reach_the_terminal(tmp_path: Path) -> None:
+    (tmp_path / "bad.yaml").write_text('apiVersion: v1\nkind: Service\nmetadata: {name: "\\e[31mx\\u202E\\n"}\n')
+    done = validate(tmp_path)
+    assert "LB0111" in done.stdout
+    assert "\x1b" not in done.stdout
+    assert "\u202e" not in done.stdout
