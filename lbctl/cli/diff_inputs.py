@@ -255,6 +255,10 @@ def _with_what_stays(
     errors = manifests.errors
     if errors and not manifests.reading.count:
         raise CannotTell(f"nothing in {manifests.named} can be read: {errors[0]}; see lbctl validate")
+    if not manifests.reading.count:
+        raise CannotTell(
+            f"there is no object in {manifests.named}, and a controller leaves what is in force as it is then"
+        )
     held: list[str] = []
     if errors:
         world, held = _without_the_broken(manifests, current)

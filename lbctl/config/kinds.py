@@ -121,7 +121,7 @@ def _unknown_in_metallb(version: str, kind: str) -> Problem:
         write = f'did you mean "{_GROUP}/{max(versions)}"?'
         return Problem("LB0103", ("apiVersion",), f"metallb.io has no {kind} of version {version}", write)
     if kind == "AddressPool":
-        help = "lbctl convert FILE writes it as an IPAddressPool and its advertisements"
+        help = "write an IPAddressPool, and an advertisement for its protocol, or let lbctl convert do it"
         return Problem("LB0103", ("kind",), "AddressPool is no longer a kind of metallb.io", help)
     help = did_you_mean(kind, names) or "the kinds are " + ", ".join(names)
     return Problem("LB0103", ("kind",), f'metallb.io has no kind "{kind}"', help)

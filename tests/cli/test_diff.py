@@ -252,10 +252,12 @@ def test_a_conflict_in_new(folder: Path) -> None:
         (["new", "--against", "nowhere"], "nowhere: No such file or directory"),
         (["new", "--state", "nowhere"], "nowhere/published/snapshot.json is missing"),
         (["broken.yaml", "--against", "old"], "nothing in broken.yaml can be read"),
+        (["empty", "--against", "old"], "there is no object in empty"),
     ],
 )
 def test_cannot_tell(folder: Path, arguments: list[str], words: str) -> None:
     (folder / "broken.yaml").write_text("a: b: c\n")
+    (folder / "empty").mkdir()
     done = run(*arguments, cwd=folder)
     assert (done.returncode, done.stdout) == (ExitStatus.UNAVAILABLE, "")
     assert words in done.stderr
@@ -266,6 +268,12 @@ def test_what_is_in_force_has_to_be_named(folder: Path) -> None:
     done = run("new", cwd=folder)
     assert done.returncode == ExitStatus.USAGE
     assert "--against PATH" in done.stderr
+
+
+def test_from_nothing(folder: Path) -> None:
+    (folder / "empty").mkdir()
+    found = document("old", "--against", "empty", cwd=folder)
+    assert [item["event"] for item in found["services"]] == ["gets"]
 
 
 def test_new_from_stdin(folder: Path) -> None:
