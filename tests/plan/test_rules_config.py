@@ -1,4 +1,4 @@
-"""MetalLB 3.6, AS-03 to AS-06 and the restart: pools change under services that run."""
+"""MetalLB 3.6, 3.7, AS-03 to AS-06 and the restart: pools change under services that run."""
 
 from __future__ import annotations
 
@@ -308,6 +308,53 @@ put y
 pool a 192.0.2.0/30
 delete x
 y kept
+
+== 3.7 a deleted service gives its address to the oldest who waits, in the same plan
+pool a 192.0.2.7/32
+put w
+put x created=20 + y created=10
+delete w
+y has 192.0.2.7
+x waits a: pool_exhausted
+
+== 3.7 a service that goes elsewhere gives its address to who waits
+pool a 192.0.2.7/32
+pool b 198.51.100.0/32 manual
+put x
+put y
+put x pool=b
+x has 198.51.100.0 from b
+y has 192.0.2.7 from a
+
+== 3.7 a changed sharing key lets in who waits
+pool a 192.0.2.7/32
+put x share=k ports=80
+put y share=l ports=81
+y waits a: pool_exhausted
+put x share=l ports=80
+y has 192.0.2.7
+
+== 3.7 a changed pool lets in who waits
+pool a 192.0.2.7/32
+put x
+put y
+pool a 192.0.2.7-192.0.2.8
+y has 192.0.2.8
+
+== 3.7 one who gives its address back lets in two who share
+pool a 192.0.2.7/32
+put w
+put x share=k ports=80 + y share=k ports=81
+delete w
+grants are 192.0.2.7*2
+
+== 3.7 a chain: each goes where the next one was, in one edit
+pool a 192.0.2.1-192.0.2.4
+put x ip=192.0.2.1 + y ip=192.0.2.2 + z ip=192.0.2.3
+put x ip=192.0.2.2 + y ip=192.0.2.3 + z ip=192.0.2.4
+x has 192.0.2.2
+y has 192.0.2.3
+z has 192.0.2.4
 
 == restart: nothing changes (AS-03)
 pool a 192.0.2.0/30
