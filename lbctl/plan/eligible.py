@@ -90,6 +90,13 @@ class Eligibility:
     def quarantine(self, address: IPAddress) -> Quarantine | None:
         return next((found for found in self.quarantined if found.address == address), None)
 
+    def left_out(self, address: IPAddress) -> tuple[Refusal, ...]:
+        """Why nobody announces this one, while others of the group may be; empty where it is not so."""
+        if not self.uneven or address in self.uneven:
+            return ()
+        holders = {str(a.service) for a in self.group.allocations if address in a.addresses}
+        return tuple(refusal for refusal in self.refusals if refusal.subject in holders)
+
     @property
     def nodes(self) -> tuple[Verdict, ...]:
         """The eligible ones, by name."""

@@ -204,9 +204,13 @@ def member_document(member: Member) -> dict[str, object]:
 def _vip_document(vip: LocatedVIP, previous: Mapping[IPAddress, str]) -> dict[str, object]:
     planned = vip.assignment
     found = planned.eligibility.quarantine(vip.address)
+    left_out = planned.eligibility.left_out(vip.address)
     # The other addresses of the group may have an owner.
-    owner = planned.owner if found is None else None
-    why_none = Reason.QUARANTINED if found is not None else planned.why_none
+    owner = planned.owner if found is None and not left_out else None
+    why_none = Reason.QUARANTINED if found is not None else left_out[0].reason if left_out else planned.why_none
+    judged = vip.candidates if found is None else _kept_back(vip.candidates, found)
+    if left_out:
+        judged = [replace(each, eligible=False, refusals=(*each.refusals, *left_out)) for each in judged]
     reason = why_none.value if owner is None and why_none is not None else None
     return {
         "address": str(vip.address),
@@ -215,7 +219,7 @@ def _vip_document(vip: LocatedVIP, previous: Mapping[IPAddress, str]) -> dict[st
         "planned": {
             "owner": owner,
             "reason": reason,
-            "heirs": list(planned.heirs) if found is None else [],
+            "heirs": list(planned.heirs) if found is None and not left_out else [],
             "refusals": [_refusal(r.subject, r.reason.value, r.detail) for r in planned.eligibility.refusals],
             "candidates": [
                 {
@@ -224,7 +228,7 @@ def _vip_document(vip: LocatedVIP, previous: Mapping[IPAddress, str]) -> dict[st
                     "alive": candidate.alive,
                     "reasons": [_refusal(r.subject, r.reason.value, r.detail) for r in candidate.refusals],
                 }
-                for candidate in (vip.candidates if found is None else _kept_back(vip.candidates, found))
+                for candidate in judged
             ],
         },
         "quarantine": {

@@ -187,9 +187,12 @@ def _service_row(
 
 
 def _why_unowned(key: ServiceKey, assignment: Assignment | None) -> tuple[Refusal, ...]:
-    """Why an allocated service is announced by nobody."""
-    if assignment is None or assignment.owner is not None:
+    """Why an allocated service, or one of its addresses, is announced by nobody."""
+    if assignment is None:
         return ()
+    if assignment.owner is not None:
+        uneven = assignment.eligibility.uneven
+        return tuple(each for each in assignment.eligibility.refusals if uneven and each.subject == str(key))
     if assignment.eligibility.refusals:
         return assignment.eligibility.refusals
     refusals = tuple(r for verdict in assignment.eligibility.verdicts.values() for r in verdict.refusals)

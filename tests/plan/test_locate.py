@@ -22,6 +22,8 @@ from tests.support.worlds import (
     by_key,
     claim,
     conflict,
+    endpoint,
+    endpoints,
     member,
     quarantine,
     service,
@@ -180,3 +182,18 @@ def test_a_quarantined_address_that_nobody_holds_is_not_called_free() -> None:
     assert found.error is NotFound.NOT_ALLOCATED
     assert "02:00:00:00:00:ee answers on eth0 (seen by a)" in found.message
     assert "free" not in found.message
+
+
+def test_an_address_that_is_left_out_of_its_group_has_no_owner_and_a_reason() -> None:
+    dual = allocation("x", "192.0.2.1", "2001:db8::1")
+    snapshot = Snapshot(
+        world=world([dual], nodes=[Node(name="a")], slices=[endpoints("x", endpoint("a"))]), view=view("a")
+    )
+    located, _ = locate(snapshot, "default/x")
+    document: Any = where_document(located, snapshot, node="a", role="speaker", at_unix=1.0)
+    four, six = document["vips"]
+    assert four["planned"]["owner"] == "a"
+    assert (six["planned"]["owner"], six["planned"]["reason"], six["planned"]["heirs"]) == (None, "no_endpoints", [])
+    (candidate,) = six["planned"]["candidates"]
+    assert candidate["eligible"] is False
+    assert candidate["reasons"][0]["detail"] == "none of family IPv6"

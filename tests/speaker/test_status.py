@@ -74,6 +74,7 @@ async def test_services_and_their_owners_and_why_some_wait() -> None:
         "addresses": [VIP],
         "ports": ["80/TCP"],
         "pool": "pool",
+        "pools": ["pool"],
         "owners": ["a"],
         "since_unix": 5.0,
         "created_unix": None,
