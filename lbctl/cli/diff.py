@@ -78,8 +78,9 @@ def diff(
     import gc
     import time
 
+    from lbctl.cli.diff_document import document
     from lbctl.cli.diff_inputs import CannotTell, gather
-    from lbctl.cli.diff_report import document, human
+    from lbctl.cli.diff_report import human
     from lbctl.cli.render import as_json, terminal_width
     from lbctl.plan.diff import diff as compare
 

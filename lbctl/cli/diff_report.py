@@ -1,4 +1,4 @@
-"""What `lbctl diff` prints: a few lines for people, lbctl.io/diff/v1 for programs."""
+"""What `lbctl diff` prints for people: what changes, grouped by why, and one line that counts it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Any, TypeVar
 
 from lbctl.cli.diff_inputs import Inputs
 from lbctl.cli.render import WIDTH, Style, paint, wrap
-from lbctl.config.diagnostic import Span
 from lbctl.plan.diff import Diff
 from lbctl.plan.diff_owners import VIPChange, VIPEvent
 from lbctl.plan.diff_routes import RouteChange, RouteEvent
@@ -16,7 +15,6 @@ from lbctl.plan.diff_sessions import FieldChange, SessionChange, SessionEvent
 from lbctl.plan.reason import Refusal
 from lbctl.plan.routes import RouteAttributes
 
-SCHEMA = "lbctl.io/diff/v1"
 _MOST = 10
 """So many of a kind are listed; the others are counted."""
 _T = TypeVar("_T")
@@ -350,129 +348,3 @@ def _numbers(
             counted = f"{number:,}" if found else _count(number, *noun)
             found.append(f"{counted} {one if number == 1 else many}")
     return [", ".join(found)] if found else []
-
-
-# For programs --------------------------------------------------------------------------------------------------------
-
-
-def document(told: Diff, inputs: Inputs, status: int) -> dict[str, Any]:
-    """The answer as lbctl.io/diff/v1."""
-    return {
-        "schema": SCHEMA,
-        "status": int(status),
-        "changes": bool(told),
-        "allocations": "planned" if inputs.remembered is None else "ledger",
-        "generation": inputs.generation,
-        "ledger": inputs.ledger,
-        "notes": [{"note": note.basis.value, "message": note.message} for note in inputs.notes],
-        "errors": [
-            {"code": error.code, "message": error.message, **_place(error.span)} for error in inputs.manifests.errors
-        ],
-        "held_back": list(inputs.held_back),
-        "refused": [
-            {
-                "pool": item.subject,
-                "reason": item.reason.value,
-                "detail": item.detail,
-                **_place(inputs.manifests.place_of("pools", item.subject)),
-            }
-            for item in told.refused
-        ],
-        "services": [_service(item) for item in told.services],
-        "stranded": [
-            {
-                "address": str(item.address),
-                "pool": item.pool,
-                "services": list(map(str, item.services)),
-                "reason": item.reason.value,
-                "detail": item.detail,
-                **_place(place),
-            }
-            for item, place in zip(told.stranded, _pool_places(told, inputs), strict=True)
-        ],
-        "vips": [
-            {
-                "address": str(item.address),
-                "event": item.event.value,
-                "services": list(map(str, item.services)),
-                "before": item.before,
-                "after": item.after,
-                "reason": item.reason.value if item.reason is not None else None,
-                "refusals": [_refusal(refusal) for refusal in item.refusals],
-            }
-            for item in told.vips
-        ],
-        "sessions": [
-            {
-                "peer": item.peer,
-                "event": item.event.value,
-                "reason": item.reason.value,
-                "nodes": list(item.nodes),
-                "fields": [
-                    {"field": part.field.value, "before": part.before, "after": part.after} for part in item.fields
-                ],
-            }
-            for item in told.sessions
-        ],
-        "routes": [
-            {
-                "peer": item.peer,
-                "prefix": str(item.prefix),
-                "event": item.event.value,
-                "reason": item.reason.value,
-                "refusal": _refusal(item.refusal) if item.refusal is not None else None,
-                "services": list(map(str, item.services)),
-                "nodes": list(item.nodes),
-                "before": _attributes_document(item.before),
-                "after": _attributes_document(item.after),
-            }
-            for item in told.routes
-        ],
-        "pending": [
-            {
-                "service": str(item.service),
-                "holds": list(map(str, item.holds)),
-                "reasons": [_refusal(refusal) for refusal in item.refusals],
-            }
-            for item in told.pending
-        ],
-    }
-
-
-def _pool_places(told: Diff, inputs: Inputs) -> list[Span | None]:
-    places: dict[str, Span | None] = {}
-    for item in told.stranded:
-        if item.pool not in places:
-            places[item.pool] = inputs.manifests.place_of("pools", item.pool)
-    return [places[item.pool] for item in told.stranded]
-
-
-def _place(span: Span | None) -> dict[str, object]:
-    if span is None:
-        return {"file": None, "line": None, "column": None}
-    return {"file": span.file, "line": span.line, "column": span.column}
-
-
-def _service(item: ServiceChange) -> dict[str, object]:
-    return {
-        "service": str(item.service),
-        "event": item.event.value,
-        "before": list(map(str, item.before)),
-        "after": list(map(str, item.after)),
-        "pools_before": list(item.pools_before),
-        "pools_after": list(item.pools_after),
-        "reason": item.reason.value if item.reason is not None else None,
-        "detail": item.detail,
-        "cause": item.cause.value if item.cause is not None else None,
-        "pending": [_refusal(refusal) for refusal in item.pending],
-    }
-
-
-def _refusal(refusal: Refusal) -> dict[str, str]:
-    return {"subject": refusal.subject, "reason": refusal.reason.value, "detail": refusal.detail}
-
-
-def _attributes_document(attributes: RouteAttributes | None) -> dict[str, object] | None:
-    if attributes is None:
-        return None
-    return {"local_pref": attributes.local_pref, "communities": list(attributes.communities)}

@@ -5,8 +5,8 @@ from __future__ import annotations
 from lbctl.config.advertisement import CommunityValue
 from lbctl.config.block import Value
 from lbctl.config.codes import CODES
+from lbctl.config.convert_fields import PROTOCOLS
 from lbctl.config.convert_old import (
-    PROTOCOLS,
     V1BETA1,
     V1BETA2,
     Manifest,

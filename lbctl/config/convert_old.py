@@ -9,34 +9,12 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from lbctl.config.advertisement import CommunityValue
 from lbctl.config.block import Value
-from lbctl.config.duration import Duration
-from lbctl.config.peer import RouterId
-from lbctl.config.pool import PoolItem
-from lbctl.config.schema import (
-    Address,
-    AnyValue,
-    Boolean,
-    Fields,
-    Integer,
-    JsonSchema,
-    Many,
-    Path,
-    Problem,
-    Record,
-    Refer,
-    Text,
-    TextMap,
-    Walk,
-    Wrong,
-)
-from lbctl.model.selector import Operator
+from lbctl.config.convert_fields import ADVERTISEMENT_FIELDS, BFD_FIELDS, PEER_FIELDS, POOL_FIELDS, TEXT
+from lbctl.config.schema import Path, Problem, Walk, Wrong
 
 V1BETA1, V1BETA2 = "metallb.io/v1beta1", "metallb.io/v1beta2"
 SECTIONS = ("peers", "address-pools", "bgp-communities", "bfd-profiles", "peer-autodiscovery")
-PROTOCOLS = ("layer2", "bgp")
-_ASN = Integer(0, 2**32 - 1)
 _LONGEST_NAME = 253
 
 
@@ -84,145 +62,6 @@ class Old:
     problems: list[Problem] = field(default_factory=list)
 
 
-_EXPRESSION = Record(
-    "a match expression",
-    {"key": Text(empty=False), "operator": Text(Operator), "values": Many(Text())},
-    required=("key", "operator"),
-)
-_SELECTOR = Record("a node selector", {"match-labels": TextMap(), "match-expressions": Many(_EXPRESSION)})
-_PEER = Record(
-    "a peer",
-    {
-        "my-asn": _ASN,
-        "peer-asn": _ASN,
-        "peer-address": Address(),
-        "peer-port": Integer(0, 16384),
-        "source-address": Address(),
-        "hold-time": Duration(),
-        "keepalive-time": Duration(),
-        "router-id": RouterId(),
-        "node-selectors": Many(_SELECTOR),
-        "password": Text(),
-        "bfd-profile": Text(),
-        "ebgp-multihop": Boolean(),
-    },
-    required=("my-asn", "peer-asn", "peer-address"),
-    secret=("password",),
-)
-_ADVERTISEMENT = Record(
-    "a bgp-advertisement",
-    {
-        "aggregation-length": Integer(1, 32),
-        "aggregation-length-v6": Integer(0, 128),
-        "localpref": Integer(0, 2**32 - 1),
-        "communities": Many(CommunityValue(names=True)),
-    },
-)
-
-
-def _layer2_has_no_bgp(fields: Fields) -> Iterator[Problem]:
-    if fields.get("protocol") == "layer2" and fields.get("bgp-advertisements"):
-        yield Problem(
-            "LB0105",
-            ("bgp-advertisements",),
-            "a pool of protocol layer2 has no bgp-advertisements",
-            "remove them, or write protocol: bgp",
-            at_key=True,
-        )
-
-
-_POOL = Record(
-    "an address pool",
-    {
-        "name": Text(empty=False),
-        "protocol": Text(PROTOCOLS),
-        "addresses": Many(PoolItem(), none=("LB0201", "the pool has no addresses", "write at least one CIDR or range")),
-        "avoid-buggy-ips": Boolean(),
-        "auto-assign": Boolean(),
-        "bgp-advertisements": Many(_ADVERTISEMENT),
-    },
-    required=("name", "protocol", "addresses"),
-    rules=(_layer2_has_no_bgp,),
-)
-_MILLISECONDS = Integer(10, 60000)
-_BFD = Record(
-    "a BFD profile",
-    {
-        "name": Text(empty=False),
-        "receive-interval": _MILLISECONDS,
-        "transmit-interval": _MILLISECONDS,
-        "detect-multiplier": Integer(2, 255),
-        "echo-interval": _MILLISECONDS,
-        "echo-mode": Boolean(),
-        "passive-mode": Boolean(),
-        "minimum-ttl": Integer(1, 254),
-    },
-    required=("name",),
-)
-
-
-class _Communities:
-    """A mapping from names to communities in numbers."""
-
-    def read(self, value: Value, walk: Walk) -> None:
-        if not isinstance(value, dict):
-            raise Wrong("LB0107", "a mapping from names to communities is wanted here")
-        number = CommunityValue(names=False)
-        for name, text in value.items():
-            walk.path.append(name)
-            try:
-                number.read(text, walk)
-            except Wrong as wrong:
-                walk.wrong(wrong)
-            walk.path.pop()
-
-    def schema(self, refer: Refer) -> JsonSchema:
-        return {"type": "object", "additionalProperties": CommunityValue(names=False).schema(refer)}
-
-
-_TEXT = Record(
-    "the old configuration",
-    {
-        "peers": Many(_PEER),
-        "address-pools": Many(_POOL),
-        "bgp-communities": _Communities(),
-        "bfd-profiles": Many(_BFD),
-        "peer-autodiscovery": AnyValue(),
-    },
-)
-
-_PEER_FIELDS = {
-    "my-asn": "myASN",
-    "peer-asn": "peerASN",
-    "peer-address": "peerAddress",
-    "peer-port": "peerPort",
-    "source-address": "sourceAddress",
-    "hold-time": "holdTime",
-    "keepalive-time": "keepaliveTime",
-    "router-id": "routerID",
-    "node-selectors": "nodeSelectors",
-    "password": "password",
-    "bfd-profile": "bfdProfile",
-    "ebgp-multihop": "ebgpMultiHop",
-}
-_POOL_FIELDS = {"addresses": "addresses", "avoid-buggy-ips": "avoidBuggyIPs", "auto-assign": "autoAssign"}
-_ADVERTISEMENT_FIELDS = {
-    "aggregation-length": "aggregationLength",
-    "aggregation-length-v6": "aggregationLengthV6",
-    "localpref": "localPref",
-    "communities": "communities",
-}
-_BFD_FIELDS = {
-    "receive-interval": "receiveInterval",
-    "transmit-interval": "transmitInterval",
-    "detect-multiplier": "detectMultiplier",
-    "echo-interval": "echoInterval",
-    "echo-mode": "echoMode",
-    "passive-mode": "passiveMode",
-    "minimum-ttl": "minimumTtl",
-}
-
-
 class Names:
     """Names for objects: valid, and each once within a kind."""
 
@@ -257,7 +96,7 @@ def convert_old(value: Value, names: Names, namespace: str) -> Old:
     old = Old()
     walk = Walk(strict=True)
     try:
-        _TEXT.read(value, walk)
+        TEXT.read(value, walk)
     except Wrong as wrong:
         walk.wrong(wrong)
     old.problems += walk.problems
@@ -323,7 +162,7 @@ class _Converter:
         for path, item in self._items("bfd-profiles"):
             name = self._named("BFDProfile", item, path)
             names.setdefault(str(item["name"]), name)
-            spec, origin = renamed(item, _BFD_FIELDS, path)
+            spec, origin = renamed(item, BFD_FIELDS, path)
             self._add("BFDProfile", name, spec, origin | {("metadata", "name"): (*path, "name")})
         return names
 
@@ -345,7 +184,7 @@ class _Converter:
 
     def _peers(self, profiles: Mapping[str, str]) -> None:
         for path, item in self._items("peers"):
-            spec, origin = renamed(item, _PEER_FIELDS, path)
+            spec, origin = renamed(item, PEER_FIELDS, path)
             if not spec.get("peerPort", True):
                 del spec["peerPort"]
             for unset in ("password", "bfdProfile"):
@@ -364,7 +203,7 @@ class _Converter:
         layer2: list[tuple[str, Path]] = []
         for path, item in self._items("address-pools"):
             name = self._named("IPAddressPool", item, path)
-            spec, origin = renamed(item, _POOL_FIELDS, path)
+            spec, origin = renamed(item, POOL_FIELDS, path)
             self._add("IPAddressPool", name, spec, origin | {("metadata", "name"): (*path, "name")})
             if item["protocol"] == "layer2":
                 layer2.append((name, path))
@@ -382,7 +221,7 @@ class _Converter:
     def _advertisements(self, pool: str, path: Path, rules: list[Value]) -> None:
         for number, rule in enumerate(rules or [{}]):
             at = (*path, "bgp-advertisements", number) if rules else path
-            spec, origin = renamed(rule if isinstance(rule, dict) else {}, _ADVERTISEMENT_FIELDS, at)
+            spec, origin = renamed(rule if isinstance(rule, dict) else {}, ADVERTISEMENT_FIELDS, at)
             origin["spec", "ipAddressPools", 0] = (*path, "name")
             self._add(
                 "BGPAdvertisement",
