@@ -5,17 +5,21 @@ from __future__ import annotations
 import re
 from collections.abc import Hashable
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from lbctl.config.allow import Allow, Allows, allows_in, divide, of_no_use
 from lbctl.config.block import BlockParser, NotSimple, Value
 from lbctl.config.codes import CODES
-from lbctl.config.compose import Node, compose, value_of
 from lbctl.config.diagnostic import Diagnostic, Severity, Span
 from lbctl.config.document import BadText, decode
 from lbctl.config.kind import Object
 from lbctl.config.kinds import KINDS, LIST, place_of, unread
-from lbctl.config.locate import diagnose, span_of
 from lbctl.config.schema import Path, Problem, Spoiled, Walk, Wrong, kind_of
+
+if TYPE_CHECKING:
+    from lbctl.config.compose import Node
+
+# The exact parser and what finds places in its nodes are imported where they are needed: many texts need neither.
 
 _SECRET = re.compile(r"""^[ -]*["']?kind["']?[ ]*:[ ]*["']?Secret\b""", re.MULTILINE)
 _PASSWORD_LINE = re.compile(r"""password["' ]*:""", re.IGNORECASE)
@@ -47,6 +51,9 @@ class Parsed:
         text = decode(self.raw)
         if isinstance(text, BadText):
             return Span("", 1, 1, 1, 2)
+        from lbctl.config.compose import compose
+        from lbctl.config.locate import span_of
+
         return span_of(compose(text).root, (*(self.paths[index] if self.paths else ()), *path))
 
 
@@ -65,6 +72,8 @@ def _parse(raw: bytes, text: str, parser: BlockParser) -> Parsed:
         return _check(raw, parser.parse(text), text, None)
     except NotSimple:
         pass
+    from lbctl.config.compose import compose, value_of
+
     composed = compose(text)
     secrets = _Secrets(text)
     said = tuple(map(secrets.hide, composed.diagnostics))
@@ -94,6 +103,9 @@ def _check(raw: bytes, value: Value, text: str, root: Node | None) -> Parsed:
     collector.document(value)
     diagnostics: tuple[Diagnostic, ...] = ()
     if collector.problems:
+        from lbctl.config.compose import compose
+        from lbctl.config.locate import diagnose
+
         root = root if root is not None else compose(text).root
         secrets = _Secrets(text)
         found = [secrets.hide(diagnose(problem, root)) for problem in collector.problems]

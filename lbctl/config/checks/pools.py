@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from lbctl.config.checks.finding import Finding, Place, Secrets
 from lbctl.config.checks.scope import Advertisement, PoolScope
+from lbctl.config.cluster import NAMESPACE_LABEL
 from lbctl.config.ranges import ranges_overlap
 from lbctl.config.schema import Path
 from lbctl.config.spelling import did_you_mean
@@ -13,7 +14,6 @@ from lbctl.model.address import AddressRange
 from lbctl.model.pool import Pool, ServiceAllocation
 from lbctl.model.service import ServiceType
 from lbctl.model.snapshot import World
-from lbctl.plan.pools import NAMESPACE_NAME_LABEL
 
 
 def pools_do_not_overlap(world: World, secrets: Secrets) -> Iterator[Finding]:
@@ -72,7 +72,7 @@ def pools_are_for_somebody(world: World, secrets: Secrets) -> Iterator[Finding]:
     used = {service.key.namespace for service in world.services.values()}
     spaces = {name: dict(found.labels) for name, found in world.namespaces.items()}
     for name in used:
-        spaces.setdefault(name, {NAMESPACE_NAME_LABEL: name})
+        spaces.setdefault(name, {NAMESPACE_LABEL: name})
     labels = {s.labels for s in world.services.values() if s.type is ServiceType.LOAD_BALANCER}
     asking = [dict(each) for each in labels]
     for pool, allocation in pinned:

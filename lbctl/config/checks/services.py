@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from lbctl.config.checks.finding import Finding, Place, Secrets, near, some
 from lbctl.config.checks.network import RangeIndex, withheld
@@ -11,10 +12,12 @@ from lbctl.model.address import IPAddress
 from lbctl.model.pool import Pool
 from lbctl.model.service import Service, ServiceType
 from lbctl.model.snapshot import World
-from lbctl.plan.families import FamilyWish, family_wish
-from lbctl.plan.pools import PoolMatcher
-from lbctl.plan.reason import Reason
-from lbctl.plan.sharing import refusal_between, terms_of
+
+if TYPE_CHECKING:
+    from lbctl.plan.pools import PoolMatcher
+    from lbctl.plan.reason import Reason
+
+# The parts of plan are imported where something is asked of them: most manifests that a person checks ask nothing.
 
 _MOST_COMPARED = 16
 
@@ -54,6 +57,8 @@ def _pools_exist(asking: Sequence[Service], pools: Mapping[str, Pool]) -> Iterat
 
 def _pools_are_open(asking: Sequence[Service], world: World) -> Iterator[Finding]:
     """Whether pools asked for by name let the service in, and have addresses of its families."""
+    from lbctl.plan.pools import PoolMatcher
+
     matcher: PoolMatcher | None = None
     for service in asking:
         wish = service.load_balancer
@@ -78,6 +83,8 @@ def _pools_are_open(asking: Sequence[Service], world: World) -> Iterator[Finding
 
 
 def _families_are_there(service: Service, annotation: str, pools: list[Pool]) -> Iterator[Finding]:
+    from lbctl.plan.families import FamilyWish, family_wish
+
     families = family_wish(service.family)
     if not isinstance(families, FamilyWish):
         return
@@ -155,6 +162,8 @@ def _addresses_are_asked_for_once(asking: Sequence[Service]) -> Iterator[Finding
 
 
 def _rival(service: Service, earlier: list[Service], address: IPAddress) -> Iterator[Finding]:
+    from lbctl.plan.sharing import refusal_between, terms_of
+
     for other in earlier:
         if other.load_balancer.load_balancer_class != service.load_balancer.load_balancer_class:
             continue
@@ -173,6 +182,8 @@ def _rival(service: Service, earlier: list[Service], address: IPAddress) -> Iter
 
 
 def _not_shared(refusal: tuple[Reason, str], one: Service, other: Service) -> str:
+    from lbctl.plan.reason import Reason
+
     reason, detail = refusal
     match reason:
         case Reason.SHARING_PORT_IN_USE:
