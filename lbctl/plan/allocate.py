@@ -112,6 +112,8 @@ def allocate(
     """
     memo = memo or AllocationMemo()
     dirty = catch_up(memo, world, remembered, now_unix, (load_balancer_class, unread or ALL_READ))
+    if memo.settled:
+        return AllocationPlan(pending=memo.pending), memo
     draft = _Draft()
     _keep_holders(memo, dirty, draft)
     _follow_requests(memo, draft)
@@ -120,12 +122,14 @@ def allocate(
     _serve_waiting(memo, draft)
     _remember_expected(memo, draft)
     memo.pending = memo.pending.become(draft.pending)
-    return AllocationPlan(
+    plan = AllocationPlan(
         grants=tuple(draft.grants),
         releases=tuple(draft.releases),
         amendments=tuple(draft.amendments),
         pending=memo.pending,
-    ), memo
+    )
+    memo.settled = plan.settled
+    return plan, memo
 
 
 # Those who hold addresses --------------------------------------------------------------------------------------------

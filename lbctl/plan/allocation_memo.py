@@ -75,6 +75,11 @@ class AllocationMemo:
         self.freed: set[int] = set()
         """Addresses that the last plan freed, whatever the ledger says of that now."""
         self.pending: FrozenMap[ServiceKey, tuple[Refusal, ...]] = FrozenMap()
+        self.settled = False
+        """Whether the last plan left the ledger as it was: as long as nothing changes, the next one does too."""
+
+
+_KEPT = ("reserved", "quarantined", "freed")
 
 
 def catch_up(
@@ -97,6 +102,7 @@ def catch_up(
             index.clear()
         memo.queue.clear()
         memo.freed.clear()
+        memo.settled = False
         _read_kept(memo, Remembered())
         return {*world.services, *world.allocations}
     dirty = _read_kept(memo, before_remembered) | changed_keys(before.services, world.services)
@@ -109,6 +115,8 @@ def catch_up(
         if not _as_expected(memo, key)
     }
     memo.expected.clear()
+    if dirty or any(getattr(before_remembered, name) is not getattr(remembered, name) for name in _KEPT):
+        memo.settled = False
     return _with_neighbours(memo, dirty)
 
 
