@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lbctl.config.codes import CODES
 from lbctl.config.ranges import ranges_overlap
+from lbctl.config.reader import Reader
 from lbctl.model.address import AddressRange
 from lbctl.model.service import ServiceKey
 from tests.config.manifests import COVER, Found, at, findings, obj, pool, read, service
@@ -182,3 +184,18 @@ def test_a_thousand_pools_of_ten_ranges_cost_little() -> None:
     assert time.process_time() - began < 8
     assert len(found.world.pools) == 1000
     assert not found.diagnostics
+
+
+_DOCUMENTS = sorted({text for code in CODES.values() for text in (code.example, code.mended) if text})
+
+
+@given(st.lists(st.tuples(st.sampled_from("abcdefg"), st.sampled_from(["", *_DOCUMENTS])), min_size=8, max_size=16))
+@settings(max_examples=60, deadline=None)
+def test_one_change_after_the_other_finds_what_a_fresh_start_finds(changes: list[tuple[str, str]]) -> None:
+    """Rules that look at nothing changed are not run again; nobody may see a difference."""
+    reader, files = Reader(), {}
+    for name, text in changes:
+        files[name] = text.encode("utf-8", "surrogateescape")
+        found, fresh = reader.read(files), Reader().read(files)
+        assert found.diagnostics == fresh.diagnostics
+        assert found.world == fresh.world
