@@ -228,7 +228,7 @@ def test_one_small_file_is_checked_quickly_and_imports_little() -> None:
     assert done.stderr.splitlines()[-1] == "[]"
     # The bar is 0.25 s on an idle machine; on a busy one only the ratio to a command that does nothing says anything.
     nothing = min(cpu_time("version") for _ in range(5))
-    assert min(cpu_time("validate", str(CONFIGS / "layer2.yaml")) for _ in range(5)) < 3 * nothing
+    assert min(cpu_time("validate", str(CONFIGS / "layer2.yaml")) for _ in range(5)) < 3.5 * nothing
 
 
 def cpu_time(*arguments: str) -> float:
