@@ -135,7 +135,7 @@ def gather(new: Sequence[Path], against: Sequence[Path], state: Path | None, *, 
             notes.add(Basis.CURRENT_ERRORS, f"{len(in_force.errors)} errors in {in_force.named}; the rest of it counts")
         if published is not None:
             current = replace(
-                _filled(current, published, _CLUSTER_MAPS, []),
+                _with_registered(_filled(current, published, _CLUSTER_MAPS, []), published),
                 allocations=published.allocations,
                 quarantined=published.quarantined,
             )
@@ -148,9 +148,7 @@ def gather(new: Sequence[Path], against: Sequence[Path], state: Path | None, *, 
     if not current.nodes and wanted.nodes:
         current = replace(current, nodes=wanted.nodes)
         notes.add(Basis.TAKEN, "Node: none is in force, so those of NEW count on both sides")
-    registered = {name: node for name, node in current.nodes.items() if node.registered}
-    if registered:
-        wanted = replace(wanted, nodes=MappingProxyType({**registered, **wanted.nodes}))
+    wanted = _with_registered(wanted, current)
     if state is None:
         notes.add(
             Basis.ALLOCATIONS_PLANNED,
@@ -314,6 +312,12 @@ def _filled(
             if described:
                 kept.append((map, len(described)))
     return replace(world, **changed) if changed else world
+
+
+def _with_registered(world: World, other: World) -> World:
+    """With the nodes of `other` that no manifest describes: their speakers registered them, and go on doing so."""
+    registered = {name: node for name, node in other.nodes.items() if node.registered and name not in world.nodes}
+    return replace(world, nodes=MappingProxyType({**world.nodes, **registered})) if registered else world
 
 
 def _secrets(

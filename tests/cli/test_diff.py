@@ -8,7 +8,7 @@ import io
 import json
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -190,6 +190,23 @@ def test_config_of_one_and_allocations_of_the_other(folder: Path) -> None:
     found = document("new", "--against", "old", "--state", "state", cwd=folder)
     assert [item["event"] for item in found["sessions"]] == ["closes"]
     assert [item["before"] for item in found["services"]] == [["192.0.2.0"]]
+
+
+def test_nodes_that_registered_themselves_stay(folder: Path) -> None:
+    """No manifest says anything of n9, and NEW takes it from nobody."""
+    from lbctl.model.node import Node
+    from lbctl.sources.published_file import read_published
+
+    put_state(folder / "state", OLD)
+    path = folder / "state" / "published" / "snapshot.json"
+    world = read_published(path).world
+    world = replace(world, nodes={**world.nodes, "n9": Node(name="n9", registered=True)})
+    path.write_bytes(b"".join(DocumentEncoder(cluster="default", ledger="the-ledger").encode(world, {})))
+    for name in ("old", "new"):
+        (folder / name / "all.yaml").write_text(OLD + text.peer("r", "203.0.113.1"))
+    document("new", "--against", "old", "--state", "state", cwd=folder, status=ExitStatus.OK)
+    (opened,) = document("new", "--state", "state", cwd=folder)["sessions"]
+    assert opened["nodes"] == ["n1", "n2", "n9"]
 
 
 def test_reservations_of_the_ledger_count(folder: Path) -> None:
