@@ -15,9 +15,7 @@ import socket
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from pathlib import Path
-from typing import ParamSpec, Protocol, TypeVar
+from typing import ParamSpec, TypeVar
 
 from lbctl.controller.errors import StateError, StateTrouble
 from lbctl.controller.events import Event, kept_events
@@ -25,22 +23,23 @@ from lbctl.controller.ledger import Ledger
 from lbctl.controller.lock import StateLock
 from lbctl.controller.order_routes import order_routes
 from lbctl.controller.orders import Decide, Outcome
+from lbctl.controller.parts import ManifestSource, Observer, Settings
 from lbctl.controller.publisher import Publisher
 from lbctl.controller.records import Batch, LedgerState
 from lbctl.controller.recover import recover, without_ours
 from lbctl.controller.status import Facts, routes
 from lbctl.controller.step import Decision, Inputs, StepMemo, step, still_unread
-from lbctl.model.node import Node
 from lbctl.model.pool import Pool
 from lbctl.model.snapshot import View, World
 from lbctl.net import systemd
 from lbctl.net.status_server import Handler, SocketInUse, StatusServer
 from lbctl.plan.allocate import ALL_READ, Unread
 from lbctl.plan.reason import Refusal
-from lbctl.sources.base import Source
 from lbctl.sources.published import PublishedError, Trouble, read_published
 from lbctl.sources.published_document import DocumentEncoder
 from lbctl.telemetry.log import event, mistake
+
+__all__ = ["Controller", "Settings", "StartError"]
 
 _log = logging.getLogger("lbctl.controller")
 _RETRY_TIME = 1.0
@@ -56,56 +55,6 @@ NOTHING_READ = "--config names nothing that could be read: not ready, nothing is
 
 class StartError(Exception):
     """The controller cannot start; one line that says why and what to do."""
-
-
-class ManifestSource(Source, Protocol):
-    """A source that knows whether it has read all there is."""
-
-    @property
-    def complete(self) -> bool:
-        """Whether what is not in its World does not exist."""
-
-    @property
-    def readable(self) -> bool:
-        """Whether there was ever something to read. Before, its World says nothing at all."""
-
-
-class Observer(Protocol):
-    """The heartbeat group from outside: hears everybody, owns nothing."""
-
-    async def run(self, changed: Callable[[], None]) -> None:
-        """Listens until cancelled; calls `changed` whenever `view` is another."""
-
-    def view(self) -> View: ...
-
-    def know(self, nodes: Mapping[str, Node]) -> None:
-        """The nodes that are known, where they can be reached."""
-
-    @property
-    def troubles(self) -> tuple[str, ...]: ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    """Where things are, and what is to be looked after.
-
-    `listen` is (host, port) of the status API on TCP, if that is wanted. `load_balancer_class`: services of this class
-    alone; None: those that name none.
-    """
-
-    state: Path
-    socket: Path
-    cluster: str = "default"
-    listen: tuple[str, int] | None = None
-    load_balancer_class: str | None = None
-
-    @property
-    def folder(self) -> Path:
-        return self.state / "controller"
-
-    @property
-    def published(self) -> Path:
-        return self.state / "published" / "snapshot.json"
 
 
 class Controller:
