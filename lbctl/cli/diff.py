@@ -48,6 +48,15 @@ def diff(
     patch: Annotated[
         bool, typer.Option("--patch", help="NEW is put over what is in force; what it does not name stays.")
     ] = False,
+    socket: Annotated[
+        Path | None,
+        typer.Option(
+            "--socket",
+            metavar="PATH",
+            help="Ask the daemon at this status socket who announces what now.",
+            show_default=False,
+        ),
+    ] = None,
     lb_class: Annotated[
         str,
         typer.Option(
@@ -64,7 +73,7 @@ def diff(
 
     NEW is all that would be in force. Where it has no Service (or no
     EndpointSlice, Node, Namespace) at all, those in force stay. Nothing is
-    written anywhere, and no daemon is asked.
+    written anywhere, and no daemon is asked but with --socket.
 
     \b
     Exit status: 0 nothing would change; 1 something would; 2 cannot tell.
@@ -74,6 +83,7 @@ def diff(
       lbctl diff new/ --state /var/lib/lbctl
       lbctl diff pool.yaml --patch --state /var/lib/lbctl
       lbctl diff new/ --against /etc/lbctl -o json
+      lbctl diff new/ --state /var/lib/lbctl --socket /run/lbctl/controller.sock
     """
     import gc
     import time
@@ -88,7 +98,7 @@ def diff(
         raise typer.BadParameter("say what is in force: --against PATH, or --state DIR of the controller")
     gc.disable()  # nothing here outlives the command
     try:
-        inputs = gather(new, against or [], state, patch=patch)
+        inputs = gather(new, against or [], state, patch=patch, socket=socket)
     except CannotTell as error:
         print(f"lbctl diff: {error}", file=sys.stderr)
         return ExitStatus.UNAVAILABLE
@@ -98,6 +108,7 @@ def diff(
         inputs.remembered,
         now_unix=time.time(),
         secrets=inputs.secrets,
+        owners=inputs.owners,
         load_balancer_class=lb_class or None,
     )
     status = ExitStatus.FOUND if told else ExitStatus.OK

@@ -21,6 +21,7 @@ def document(told: Diff, inputs: Inputs, status: int) -> dict[str, Any]:
         "status": int(status),
         "changes": bool(told),
         "allocations": "planned" if inputs.remembered is None else "ledger",
+        "owners": "planned" if inputs.owners is None else "asked",
         "generation": inputs.generation,
         "ledger": inputs.ledger,
         "notes": [{"note": note.basis.value, "message": note.message} for note in inputs.notes],

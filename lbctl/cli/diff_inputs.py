@@ -9,6 +9,7 @@ import sys
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from ipaddress import ip_address
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -16,6 +17,7 @@ from typing import Any
 from lbctl.config.assemble import FileReading, Reading
 from lbctl.config.diagnostic import Diagnostic, Severity, Span
 from lbctl.config.reader import Reader
+from lbctl.model.address import IPAddress
 from lbctl.model.snapshot import SOURCE_MAPS, World
 from lbctl.plan.allocate import Remembered
 from lbctl.plan.sharing import terms_of
@@ -104,6 +106,8 @@ class Inputs:
     manifests: Manifests
     secrets: tuple[Mapping[str, str], Mapping[str, str]] | None = None
     notes: tuple[Note, ...] = ()
+    owners: Mapping[IPAddress, str] | None = None
+    """Who announces which address, as far as a daemon could say; None where none was asked."""
     held_back: tuple[str, ...] = ()
     """Files of NEW with an error in them, which a controller would not take."""
     generation: int | None = None
@@ -118,8 +122,10 @@ class _Notes:
         self.found.append(Note(basis, message))
 
 
-def gather(new: Sequence[Path], against: Sequence[Path], state: Path | None, *, patch: bool) -> Inputs:
-    """Reads both sides. Raises CannotTell."""
+def gather(
+    new: Sequence[Path], against: Sequence[Path], state: Path | None, *, patch: bool, socket: Path | None = None
+) -> Inputs:
+    """Reads both sides; asks the daemon at `socket`, if there is one, who announces what. Raises CannotTell."""
     notes = _Notes()
     reader = Reader()
     manifests = read(new, reader)
@@ -165,6 +171,7 @@ def gather(new: Sequence[Path], against: Sequence[Path], state: Path | None, *, 
         manifests=manifests,
         secrets=secrets,
         notes=tuple(notes.found),
+        owners=_asked(socket) if socket is not None else None,
         held_back=held_back,
         generation=generation,
         ledger=ledger,
@@ -312,6 +319,23 @@ def _filled(
             if described:
                 kept.append((map, len(described)))
     return replace(world, **changed) if changed else world
+
+
+def _asked(socket: Path) -> Mapping[IPAddress, str]:
+    from lbctl.net.status_client import AskError, UnixAddress, ask
+
+    try:
+        _, answer = ask(UnixAddress(socket), "/v1/services", patience=10.0)
+    except AskError as error:
+        raise CannotTell(str(error)) from None
+    return owners_in(answer["services"])
+
+
+def owners_in(rows: Iterable[Mapping[str, Any]]) -> Mapping[IPAddress, str]:
+    """The owners out of `/v1/services`. A service with several has no one node that all its addresses are on."""
+    return {
+        ip_address(address): row["owners"][0] for row in rows if len(row["owners"]) == 1 for address in row["addresses"]
+    }
 
 
 def _with_registered(world: World, other: World) -> World:

@@ -66,7 +66,7 @@ def human(told: Diff, inputs: Inputs, *, width: int | None) -> str:
     _refused(page, told.refused, inputs)
     _services(page, told.services)
     _stranded(page, told.stranded, inputs)
-    _vips(page, told.vips)
+    _vips(page, told.vips, planned=inputs.owners is None)
     _sessions(page, told.sessions)
     _routes(page, told.routes)
     _pending(page, told.pending)
@@ -194,10 +194,10 @@ def _stranded(page: _Page, found: Sequence[Stranded], inputs: Inputs) -> None:
     page.gap()
 
 
-def _vips(page: _Page, changes: Sequence[VIPChange]) -> None:
+def _vips(page: _Page, changes: Sequence[VIPChange], *, planned: bool) -> None:
     if not changes:
         return
-    page.head("VIPs by ARP and NDP (planned owners)")
+    page.head("VIPs by ARP and NDP" + (" (planned owners)" if planned else ""))
     groups = _grouped(changes, lambda item: (item.event, item.before, item.after, item.reason, _details(item.refusals)))
     for event, sign in _VIP_SIGNS.items():
         for (found, before, after, reason, details), items in groups.items():

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from lbctl.cli import main
+from lbctl.cli.diff_inputs import owners_in
 from lbctl.cli.exit_status import ExitStatus
 from lbctl.controller.ledger import Ledger
 from lbctl.controller.records import Batch
@@ -190,6 +191,28 @@ def test_config_of_one_and_allocations_of_the_other(folder: Path) -> None:
     found = document("new", "--against", "old", "--state", "state", cwd=folder)
     assert [item["event"] for item in found["sessions"]] == ["closes"]
     assert [item["before"] for item in found["services"]] == [["192.0.2.0"]]
+
+
+def test_owners_out_of_what_a_daemon_says() -> None:
+    rows = [
+        {"addresses": ["192.0.2.1"], "owners": ["n1"]},
+        {"addresses": ["192.0.2.2", "2001:db8::2"], "owners": ["n2"]},
+        {"addresses": ["192.0.2.3", "2001:db8::3"], "owners": ["n1", "n2"]},
+        {"addresses": ["192.0.2.4"], "owners": []},
+    ]
+    found = owners_in(rows)
+    assert {str(address): node for address, node in found.items()} == {
+        "192.0.2.1": "n1",
+        "192.0.2.2": "n2",
+        "2001:db8::2": "n2",
+    }
+
+
+def test_a_daemon_that_cannot_be_asked(folder: Path) -> None:
+    done = run("new", "--against", "old", "--socket", "nowhere.sock", cwd=folder)
+    assert (done.returncode, done.stdout) == (ExitStatus.UNAVAILABLE, "")
+    assert done.stderr.startswith("lbctl diff: ")
+    assert done.stderr.count("\n") == 1
 
 
 def test_nodes_that_registered_themselves_stay(folder: Path) -> None:

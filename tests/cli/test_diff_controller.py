@@ -26,8 +26,8 @@ def documents(*texts: str) -> str:
     return "---\n".join(texts)
 
 
-def told(home: Home, new: Path) -> tuple[int, dict[str, Any]]:
-    done = run(str(new), "--state", str(home.state), "-o", "json", cwd=home.config)
+def told(home: Home, new: Path, *more: str) -> tuple[int, dict[str, Any]]:
+    done = run(str(new), "--state", str(home.state), "-o", "json", *more, cwd=home.config)
     assert done.stderr == ""
     return done.returncode, json.loads(done.stdout)
 
@@ -58,6 +58,8 @@ def test_what_is_told_is_what_happens(home: Home, tmp_path: Path) -> None:
     home.put("pool", new.read_text())
     home.until(lambda held: held == {name: addresses for name, addresses in after.items() if addresses})
     assert told(home, new)[0] == ExitStatus.OK, "now it is in force"
+    status, asked = told(home, new, "--socket", str(home.socket))
+    assert (status, asked["owners"]) == (ExitStatus.OK, "asked")
 
 
 def test_an_edit_of_a_protected_pool_is_told_and_held_back(home: Home, tmp_path: Path) -> None:
