@@ -54,7 +54,7 @@ _lbctl() {
             "lbctl ledger check --state") skip=1 ;;
             "lbctl status --via"|"lbctl status --socket"|"lbctl status -o"|"lbctl status --output") skip=1 ;;
             "lbctl validate -o"|"lbctl validate --output") skip=1 ;;
-            "lbctl diff --against"|"lbctl diff --state"|"lbctl diff --lb-class"|"lbctl diff -o"|"lbctl diff --output") skip=1 ;;
+            "lbctl diff --against"|"lbctl diff --state"|"lbctl diff --socket"|"lbctl diff --lb-class"|"lbctl diff -o"|"lbctl diff --output") skip=1 ;;
             "lbctl convert -n"|"lbctl convert --namespace") skip=1 ;;
             "lbctl explain -o"|"lbctl explain --output") skip=1 ;;
             "lbctl lab up --name"|"lbctl lab up --nodes"|"lbctl lab up -o"|"lbctl lab up --output") skip=1 ;;
@@ -140,6 +140,7 @@ _lbctl() {
         "lbctl validate -o"|"lbctl validate --output") COMPREPLY=($(compgen -W "human concise json sarif github" -- "$cur")); return ;;
         "lbctl diff --against") compopt -o filenames; COMPREPLY=($(compgen -f -- "$cur")); return ;;
         "lbctl diff --state") compopt -o filenames; COMPREPLY=($(compgen -d -- "$cur")); return ;;
+        "lbctl diff --socket") compopt -o filenames; COMPREPLY=($(compgen -f -- "$cur")); return ;;
         "lbctl diff --lb-class") return ;;
         "lbctl diff -o"|"lbctl diff --output") COMPREPLY=($(compgen -W "human json" -- "$cur")); return ;;
         "lbctl convert -n"|"lbctl convert --namespace") return ;;
@@ -216,7 +217,7 @@ _lbctl() {
             else compopt -o filenames; COMPREPLY=($(compgen -f -- "$cur"))
             fi ;;
         "lbctl diff")
-            if [[ $cur == -* ]]; then COMPREPLY=($(compgen -W "--against --state --patch --lb-class -o --output -h --help" -- "$cur"))
+            if [[ $cur == -* ]]; then COMPREPLY=($(compgen -W "--against --state --patch --socket --lb-class -o --output -h --help" -- "$cur"))
             fi ;;
         "lbctl convert")
             if [[ $cur == -* ]]; then COMPREPLY=($(compgen -W "-n --namespace -h --help" -- "$cur"))

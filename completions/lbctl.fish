@@ -130,6 +130,7 @@ complete -c lbctl -n '__lbctl_at validate' -s h -l help -d 'Show this message an
 complete -c lbctl -n '__lbctl_at diff' -l against -r -F -d 'The configuration in force: a file or folder; may be given more than once'
 complete -c lbctl -n '__lbctl_at diff' -l state -x -a '(__fish_complete_directories)' -d 'The controller\'s folder: who holds which address, and without --against the configuration too'
 complete -c lbctl -n '__lbctl_at diff' -l patch -d 'NEW is put over what is in force; what it does not name stays'
+complete -c lbctl -n '__lbctl_at diff' -l socket -r -F -d 'Ask the daemon at this status socket who announces what now'
 complete -c lbctl -n '__lbctl_at diff' -l lb-class -x -d 'The loadBalancerClass that the controller was started with'
 complete -c lbctl -n '__lbctl_at diff' -s o -l output -x -a 'human json' -d 'Form of the answer'
 complete -c lbctl -n '__lbctl_at diff' -s h -l help -d 'Show this message and exit'

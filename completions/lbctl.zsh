@@ -175,6 +175,7 @@ _lbctl_diff() {
         '*'--against'[The configuration in force\: a file or folder; may be given more than once]:PATH:_files' \
         '--state[The controllers folder\: who holds which address, and without --against the configuration too]:DIR:_files -/' \
         '--patch[NEW is put over what is in force; what it does not name stays]' \
+        '--socket[Ask the daemon at this status socket who announces what now]:PATH:_files' \
         '--lb-class[The loadBalancerClass that the controller was started with]:CLASS: ' \
         '(-o --output)'{-o,--output}'[Form of the answer]:human|json:(human json)' \
         '(-h --help)'{-h,--help}'[Show this message and exit]' \
