@@ -1,6 +1,6 @@
 """What one change costs a controller that has N services: its pure step, from a new World to what is to be published.
 
-    python -m bench.step [--services N ...] [--rounds R]
+    python -m bench.step [--services N ...] [--pools N] [--rounds R]
 
 Each row is one kind of change, the worst and the median of some in milliseconds of processor time (and the worst by the
 clock, which only says something on a quiet machine). Commit and publication are not in it: bench/controller.py has
@@ -53,19 +53,34 @@ def endpoint_slice(number: int, *, ready: bool = True) -> EndpointSlice:
     )
 
 
-def pool(first: str, last: str) -> Pool:
-    text = f"{first}-{last}"
-    return Pool(name="bench", ranges=(AddressRange(IPv4Address(first), IPv4Address(last), text),))
+RANGES = 10
+"""So many ranges does each pool have."""
+
+
+def pools(count: int) -> dict[str, Pool]:
+    """Pools of ten ranges each, side by side; together they hold 256,000 addresses."""
+    size = 256_000 // count // RANGES
+    ranges = [IPv4Address(0x0A000000 + size * number) for number in range(count * RANGES)]
+    made = (
+        Pool(
+            name=f"pool-{number:05}",
+            ranges=tuple(
+                AddressRange(first, first + size - 1, f"{first}-{first + size - 1}")
+                for first in ranges[number * RANGES : (number + 1) * RANGES]
+            ),
+        )
+        for number in range(count)
+    )
+    return {each.name: each for each in made}
 
 
 class Running:
     """A controller without its shell: source, ledger and published World as values."""
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, pool_count: int = 1) -> None:
         services = {made.key: made for made in map(service, range(count))}
         slices = {made.key: made for made in map(endpoint_slice, range(count))}
-        pools = {"bench": pool("10.0.0.0", "10.3.255.255")}
-        self.world = evolve(World(), made_unix=0.0, services=services, slices=slices, pools=pools)
+        self.world = evolve(World(), made_unix=0.0, services=services, slices=slices, pools=pools(pool_count))
         self.state = LedgerState(ledger="bench")
         self.memo = StepMemo()
         self.published: World | None = None
@@ -133,11 +148,14 @@ def changes(running: Running, count: int) -> dict[str, Callable[[int], None]]:
     }
 
 
-def measure(count: int, rounds: int) -> dict[str, list[Took]]:
+def measure(count: int, rounds: int, pool_count: int = 1) -> dict[str, list[Took]]:
     gc.set_threshold(*COLLECTOR)  # as the controller does
     began = time.process_time()
-    running = Running(count)
-    print(f"{count:,} services: filled in {time.process_time() - began:.2f} s of processor time", flush=True)
+    running = Running(count, pool_count)
+    print(
+        f"{count:,} services, {pool_count:,} pools: filled in {time.process_time() - began:.2f} s of processor time",
+        flush=True,
+    )
     gc.collect()
     gc.freeze()  # as the controller does once it is ready
     found: dict[str, list[Took]] = {}
@@ -161,11 +179,12 @@ def measure(count: int, rounds: int) -> dict[str, list[Took]]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--services", type=int, nargs="+", default=[1_000, 10_000, 50_000])
+    parser.add_argument("--pools", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=9)
     options = parser.parse_args()
     missed = False
     for count in options.services:
-        found = measure(count, options.rounds)
+        found = measure(count, options.rounds, options.pools)
         print(f"  {'one change':36}{'worst ms':>10}{'median ms':>11}{'worst wall':>12}")
         for name, took in found.items():
             cpu = [each.cpu * 1000 for each in took]

@@ -510,6 +510,9 @@ def _serve(memo: AllocationMemo, wish: Wish, draft: _Draft) -> Found | tuple[Ref
     if found is None:
         found = from_choice(memo, wish, choice, lost)
     if alike and not isinstance(found, Found):
+        before = memo.pending.get(wish.key)
+        if before == found:
+            found = before  # the very same, so that nobody has to compare it for each of the others
         draft.hopeless[_kind(wish, choice)] = found
     return found
 

@@ -238,17 +238,17 @@ def _from_pools(
 ) -> Found | tuple[Refusal, ...]:
     """The first pool of the list that has what is wanted: all families, or one of them where that will do."""
     families, space = wish.family.families, memo.space
-    refusals: list[Refusal] = []
-    found = _whole(memo, wish, names, cause, own, refusals)
+    lacking: list[tuple[str, Family]] = []
+    found = _whole(memo, wish, names, cause, own, lacking)
     if found is not None:
         return found
     if not wish.family.partial:
-        return tuple(refusals)
+        return tuple(no_address(memo, name, family) for name, family in lacking)
     for code in own:
         home = next((name for name in names if _may_return(memo, wish, name, code)), None)
         if home is not None and family_of_code(code) in families:
             return _as_returned(Found((code,), (home,), cause), own)
-    refusals.clear()
+    refusals: list[Refusal] = []
     for family in families:
         for name in names:
             code_found = space.first(name, family, wish.terms)
@@ -259,15 +259,20 @@ def _from_pools(
 
 
 def _whole(
-    memo: AllocationMemo, wish: Wish, names: Names, cause: GrantCause, own: Codes, refusals: list[Refusal]
+    memo: AllocationMemo, wish: Wish, names: Names, cause: GrantCause, own: Codes, lacking: list[tuple[str, Family]]
 ) -> Found | None:
-    """The first pool of the list that has an address of every family."""
+    """The first pool of the list that has an address of every family; what the others lack."""
     families, space = wish.family.families, memo.space
+    may_be_full = len(families) == 1 and wish.terms.sharing is None and not own
     for name in names:
+        # Of very many pools most are full, and passed for every service.
+        if may_be_full and space.full(name, families[0]):
+            lacking.append((name, families[0]))
+            continue
         there = space.families(name)
-        lacking = next((family for family in families if family not in there), None)
-        if lacking is not None:
-            refusals.append(no_address(memo, name, lacking))
+        absent = next((family for family in families if family not in there), None)
+        if absent is not None:
+            lacking.append((name, absent))
             continue
         picked: Picked = {}
         for family in families:
@@ -275,7 +280,7 @@ def _whole(
             if code is None:
                 code = space.first(name, family, wish.terms)
             if code is None:
-                refusals.append(no_address(memo, name, family))
+                lacking.append((name, family))
                 break
             picked[family] = (code, name)
         else:

@@ -34,7 +34,18 @@ class FamilySpace:
     the time they were freed. Entries of both heaps that no longer hold are dropped when they come to the top.
     """
 
-    __slots__ = ("_age", "_ages", "_at", "_code", "_holes", "_in_holes", "_skip_buggy", "ageing_time", "positions")
+    __slots__ = (
+        "_age",
+        "_ages",
+        "_at",
+        "_code",
+        "_holes",
+        "_in_holes",
+        "_skip_buggy",
+        "ageing_time",
+        "full",
+        "positions",
+    )
 
     def __init__(self, positions: Positions, *, skip_buggy: bool, ageing_time: float) -> None:
         self.positions = positions
@@ -47,6 +58,8 @@ class FamilySpace:
         self._age: dict[int, float] = {}
         """When those that age were freed, by code."""
         self._ages: list[tuple[float, int]] = []
+        self.full = False
+        """Whether it was found to have no address for a service that shares with nobody, and none returned since."""
 
     def has(self, code: int) -> bool:
         """Whether the pool may give the address at all."""
@@ -95,6 +108,7 @@ class FamilySpace:
         position = self.positions.position(code)
         if position is None or (self._skip_buggy and is_buggy(code)):
             return
+        self.full = False
         at_unix = self._age.get(code)
         if at_unix is not None:
             self._wait(at_unix, position)
@@ -201,6 +215,11 @@ class AddressSpace:
     def families(self, pool: str) -> Collection[Family]:
         return self._families[pool].keys()
 
+    def full(self, pool: str, family: Family) -> bool:
+        """Whether it is known that no service has an address of the pool to itself. False says nothing."""
+        space = self._families[pool].get(family)
+        return space is not None and space.full
+
     def size(self, pool: str, family: Family) -> int:
         """How many addresses the pool can give."""
         space = self._families[pool].get(family)
@@ -256,6 +275,7 @@ class AddressSpace:
         best = free if shared is None or (free is not None and free < shared) else shared
         if best is None:
             best = space.longest_freed(self._users, self._closed)
+            space.full = space.full or (best is None and terms.sharing is None)
         return None if best is None else space.positions.code(best)
 
     def gives(self, pool: str, code: int) -> bool:
