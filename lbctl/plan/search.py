@@ -210,8 +210,8 @@ def from_choice(memo: AllocationMemo, wish: Wish, choice: PoolChoice, lost: Code
     own = _own(memo, wish, lost)
     if own:
         homes = {name for code in own for name in memo.space.homes(code)}
-        for cause, names in choice.tiers:
-            found = _whole(memo, wish, tuple(name for name in names if name in homes), cause, own, [])
+        for cause, name in ((cause, name) for cause, names in choice.tiers for name in names if name in homes):
+            found = _whole(memo, wish, (name,), cause, own, [])
             if found is not None and not set(own).isdisjoint(found.codes):
                 return found
     refusals: list[Refusal] = []

@@ -132,6 +132,16 @@ put x
 x has 192.0.2.1
 x by returned
 
+== cooling: also when it gave up another one since, in a pool that is tried before
+pool a 192.0.2.0/30 2001:db8::/126 cooling=0
+pool b 198.51.100.0/30 cooling=60
+put w pool=b
+put x pool=b
+put x pool=a v6
+put x
+x has 198.51.100.1 from b
+x by returned
+
 == cooling: and not after the time is over
 pool a 192.0.2.0/30 cooling=60
 put w
