@@ -177,7 +177,7 @@ def main() -> None:
             gc.freeze()
             took = best(rounds, lambda controller=controller, family=family: one_more(controller, family))  # type: ignore[misc]
             rows.append((f"a plan for one more beside {count}, {name}", took * 1e6, "us, caches cold"))
-            took = min(some_more(controller, family) for _ in range(3))
+            took = min(some_more(controller, family) for _ in range(2 + 2 * rounds))
             rows.append((f"one more of 1000 beside {count}, {name}", took * 1e6, "us"))
     small = linear(2_000, four.ranges[0])
     rows.append(("linear: fill 10.0.0.0/16, 2000 services", small, "s"))
