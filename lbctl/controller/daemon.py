@@ -272,6 +272,7 @@ class Controller:
             unread=self._unread or ALL_READ,
             state=state,
             members=view.members if view is not None else {},
+            claims=view.claims if view is not None else {},
             published=self._world,
             pools_before=self._pools_before,
             load_balancer_class=self._settings.load_balancer_class,

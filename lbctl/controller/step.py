@@ -17,6 +17,7 @@ from lbctl.controller.conflicts import quarantine_changes
 from lbctl.controller.events import Event, allocation_events, held_back_events, kept_events, node_events, overlap_events
 from lbctl.controller.records import Batch, LedgerState
 from lbctl.model.address import IPAddress
+from lbctl.model.claim import Claim
 from lbctl.model.frozen_map import changed_keys, frozen
 from lbctl.model.member import Liveness, Member, Role
 from lbctl.model.node import Node
@@ -46,6 +47,7 @@ class Inputs:
     unread: Unread = ALL_READ
     state: LedgerState
     members: Mapping[str, Member] = field(default_factory=dict)
+    claims: Mapping[str, Mapping[IPAddress, Claim]] = field(default_factory=dict)
     published: World | None = None
     pools_before: Mapping[str, Pool] = field(default_factory=dict)
     pending: Mapping[ServiceKey, tuple[Refusal, ...]] = field(default_factory=dict)
@@ -141,7 +143,7 @@ def step(inputs: Inputs, memo: StepMemo | None = None) -> tuple[Decision, StepMe
     memo = memo or StepMemo()
     state, now = inputs.state, inputs.now_unix
     seen, forgotten = memo.untimed.differences(inputs)
-    kept = quarantine_changes(state, inputs.members, now)
+    kept = quarantine_changes(state, inputs.members, now, inputs.claims)
     noted = state.after(Batch(at_unix=now, first_grant=state.next_grant, seen=seen, forgotten=forgotten, kept=kept))
     pools, held_back = _pools_in_force(inputs)
     world = replace(inputs.world, allocations=state.allocations, pools=pools)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from ipaddress import ip_address
 
+from lbctl.controller.conflicts import quarantine_changes
 from lbctl.controller.kept import ClearCause
 from lbctl.controller.records import LedgerState
 from lbctl.controller.recover import recover, without_ours
+from lbctl.model.claim import Claim
 from lbctl.model.member import Conflict, Liveness, Member, Role
 from lbctl.model.pool import OnConflict, PoolOptions
 from lbctl.sources.published_document import Published
@@ -68,6 +70,15 @@ def test_one_who_sees_it_wins_over_those_who_do_not() -> None:
     one.step()
     assert one.state.remembered.quarantined[ADDRESS].node == "n2"
     assert not one.step().batch.kept
+
+
+def test_an_address_that_a_living_speaker_announces_is_not_quarantined_for_what_another_sees() -> None:
+    one = life()
+    one.members = {"n1": prober("n1", ("192.0.2.0", FOREIGN)), "n2": prober("n2")}
+    claim = Claim(address=ADDRESS, node="n2", incarnation=1, epoch=1, quorate=True, since_unix=0.0, cause="started")
+    assert not quarantine_changes(one.state, one.members, 1.0, {"n2": {ADDRESS: claim}}).quarantined
+    gone = one.members | {"n2": prober("n2", state=Liveness.GONE)}
+    assert quarantine_changes(one.state, gone, 1.0, {"n2": {ADDRESS: claim}}).quarantined
 
 
 def test_another_machine_that_answers_as_well_changes_nothing() -> None:
