@@ -16,11 +16,7 @@ takes it from nobody.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
-from lbctl.model.allocation import Allocation
-from lbctl.model.pool import OnConflict
-from lbctl.model.service import ServiceKey, ServiceType
+from lbctl.model.service import ServiceKey
 from lbctl.model.snapshot import World
 from lbctl.plan.allocation import (
     ALL_READ,
@@ -35,21 +31,19 @@ from lbctl.plan.allocation_memo import (
     AllocationMemo,
     Codes,
     Expected,
-    Held,
     Names,
     Rank,
     Wish,
     catch_up,
     codes_of,
-    pools_of,
-    wish_of,
 )
+from lbctl.plan.draft import Draft, free, grant, hold, in_no_pool, let_go, release, requests_changed, supersede, wait
+from lbctl.plan.keep import keep_holders
 from lbctl.plan.pools import PoolChoice
-from lbctl.plan.positions import address_of_code, code_of, family_of_code, is_buggy
+from lbctl.plan.positions import code_of
 from lbctl.plan.reason import GrantCause, Reason, Refusal
 from lbctl.plan.search import (
     Found,
-    fits,
     from_asked_pools,
     from_choice,
     from_reservation,
@@ -58,7 +52,6 @@ from lbctl.plan.search import (
     texts_of,
     whole,
 )
-from lbctl.plan.sharing import terms_from
 from lbctl.plan.space import told_of
 
 __all__ = [
@@ -74,22 +67,6 @@ __all__ = [
 ]
 
 _NOTHING = Expected((), (), "")
-
-
-@dataclass(slots=True)
-class _Draft:
-    """A plan in the making. `lost`: addresses that a service held and may be given again. `hopeless`: kinds of service
-    for which there is nothing. `asking`: holders who ask for other addresses than they have. `cut`: the addresses in no
-    pool any more, of holders of which half is left."""
-
-    grants: list[Grant] = field(default_factory=list)
-    releases: list[Release] = field(default_factory=list)
-    amendments: list[Amendment] = field(default_factory=list)
-    pending: dict[ServiceKey, tuple[Refusal, ...]] = field(default_factory=dict)
-    asking: list[Wish] = field(default_factory=list)
-    cut: dict[ServiceKey, Codes] = field(default_factory=dict)
-    lost: dict[ServiceKey, Codes] = field(default_factory=dict)
-    hopeless: dict[object, tuple[Refusal, ...]] = field(default_factory=dict)
 
 
 def allocate(
@@ -114,8 +91,8 @@ def allocate(
     dirty = catch_up(memo, world, remembered, now_unix, (load_balancer_class, unread or ALL_READ))
     if memo.settled:
         return AllocationPlan(pending=memo.pending), memo
-    draft = _Draft()
-    _keep_holders(memo, dirty, draft)
+    draft = Draft()
+    keep_holders(memo, dirty, draft)
     _follow_requests(memo, draft)
     _add_second_families(memo, draft)
     _leave_quarantine(memo, draft)
@@ -132,321 +109,93 @@ def allocate(
     return plan, memo
 
 
-# Those who hold addresses --------------------------------------------------------------------------------------------
-
-
-def _keep_holders(memo: AllocationMemo, dirty: set[ServiceKey], draft: _Draft) -> None:
-    services, allocations = memo.world.services, memo.world.allocations
-    for key in dirty:
-        held = memo.held.pop(key, None)
-        for code in held.codes if held else ():
-            memo.space.give_back(code, key)
-        memo.half.pop(key, None)
-        memo.moving.pop(key, None)
-        memo.waiting.pop(key, None)
-        memo.wishes.pop(key, None)
-        service = services.get(key)
-        if service is not None and service.type is ServiceType.LOAD_BALANCER:
-            memo.wishes[key] = wish_of(memo, service)
-    for key in sorted((key for key in dirty if key in allocations), key=lambda key: _holder_order(memo, key)):
-        refusal = _keep(memo, allocations[key], draft)
-        if refusal is not None:
-            _release(memo, allocations[key], refusal, draft)
-    for key in dirty:
-        if key in memo.wishes and key not in memo.held:
-            _wait(memo, memo.wishes[key])
-
-
-def _holder_order(memo: AllocationMemo, key: ServiceKey) -> tuple[bool, Rank]:
-    wish = memo.wishes.get(key)
-    if wish is None:
-        return (False, (0.0, *key))
-    return (wish.terms.text != memo.remembered.terms.get(key, ""), wish.rank)
-
-
-def _wait(memo: AllocationMemo, wish: Wish) -> None:
-    memo.waiting[wish.key] = wish.rank
-    memo.queue.append((wish.rank, wish.key))
-
-
-def _release(memo: AllocationMemo, allocation: Allocation, why: tuple[Reason, str], draft: _Draft) -> None:
-    reason, detail = why
-    draft.releases.append(Release(allocation=allocation, reason=reason, detail=detail))
-    draft.lost[allocation.service] = codes_of(allocation)
-    _free(memo, allocation.service, codes_of(allocation))
-
-
-def _free(memo: AllocationMemo, key: ServiceKey, codes: Codes) -> None:
-    """Those of the addresses that nobody else uses cool from now on, as the ledger will say."""
-    for code in codes:
-        if not memo.space.users(code):
-            memo.space.freed(code, memo.now_unix, key)
-            memo.freed.add(code)
-
-
-def _keep(memo: AllocationMemo, allocation: Allocation, draft: _Draft) -> tuple[Reason, str] | None:
-    """Lets the holder keep its addresses, or says why it cannot. The order of the questions is MetalLB's (3.1)."""
-    key = allocation.service
-    wish = memo.wishes.get(key)
-    if wish is None:
-        there = memo.world.services.get(key)
-        if there is None and key in memo.unread.services:
-            return _keep_unseen(memo, allocation)
-        return (Reason.SERVICE_DELETED, "") if there is None else (Reason.NOT_LOAD_BALANCER, f"type {there.type.value}")
-    if wish.refusal is not None:
-        return wish.refusal.reason, wish.refusal.detail
-    codes = codes_of(allocation)
-    pools = _homes(memo, allocation, codes)
-    homeless = tuple(code for code, name in zip(codes, pools, strict=True) if not name)
-    if homeless:
-        unread = memo.unread.pools
-        if allocation.pool in unread or (allocation.second_pool and allocation.second_pool in unread):
-            return _keep_unseen(memo, allocation)
-        if wish.requested or len(homeless) == len(codes):
-            return _in_no_pool(homeless)
-        # What is left of two is not given away before it is known whether half will do.
-        codes, pools = tuple(code for code in codes if code not in homeless), tuple(filter(None, pools))
-    refused = _pools_refuse(memo, wish, codes, pools)
-    if refused is not None:
-        return refused
-    if wish.requested and set(wish.requested) != set(codes):
-        return _keep_requested(memo, wish, codes, pools, draft)
-    kept = tuple(code for code in codes if family_of_code(code) in wish.family.families)
-    if not kept or (wish.requested and not fits(wish, codes)):
-        return Reason.FAMILIES_CHANGED, f"it wants {' and '.join(wish.family.families)}"
-    for code in kept:
-        refused = memo.space.conflict(code, wish.terms)
-        if refused is not None:
-            return refused
-    kept_pools = tuple(pools[codes.index(code)] for code in kept)
-    _hold(memo, wish, kept, kept_pools)
-    if _in_quarantine(memo, wish, kept, kept_pools):
-        memo.moving[key] = wish.rank
-    if homeless and key in memo.half:
-        draft.cut[key] = homeless
-    elif len(kept) < len(allocation.addresses):
-        draft.releases.append(Release(allocation=allocation, reason=Reason.SUPERSEDED, detail=Reason.FAMILIES_CHANGED))
-        _grant(wish, kept, kept_pools, GrantCause.FAMILY_DROPPED, draft)
-        _free(memo, key, tuple(code for code in codes_of(allocation) if code not in kept))
-    elif pools != pools_of(allocation) or wish.terms.text != memo.remembered.terms.get(key, ""):
-        pool, second_pool = _written(pools)
-        draft.amendments.append(
-            Amendment(allocation=allocation, pool=pool, second_pool=second_pool, terms=wish.terms.text)
-        )
-    return None
-
-
-def _keep_requested(
-    memo: AllocationMemo, wish: Wish, codes: Codes, pools: Names, draft: _Draft
-) -> tuple[Reason, str] | None:
-    """It asks for other addresses now. Those that it has and asks for still are not given away meanwhile."""
-    kept = {code: name for code, name in zip(codes, pools, strict=True) if code in wish.requested}
-    if not kept:
-        return _requests_changed(codes, wish)
-    for code in kept:
-        refused = memo.space.conflict(code, wish.terms)
-        if refused is not None:
-            return refused
-    _hold(memo, wish, tuple(kept), tuple(kept.values()))
-    draft.asking.append(wish)
-    return None
-
-
-def _requests_changed(codes: Codes, wish: Wish) -> tuple[Reason, str]:
-    return Reason.REQUESTED_ADDRESS_CHANGED, f"from {texts_of(codes)} to {texts_of(wish.requested)}"
-
-
-def _in_no_pool(codes: Codes) -> tuple[Reason, str]:
-    return Reason.ADDRESS_IN_NO_POOL, f"no pool has {texts_of(codes)}"
-
-
-def _homes(memo: AllocationMemo, allocation: Allocation, codes: Codes) -> Names:
-    """The pool of each address: as the ledger has it, else one that has them all, else one each; "" where it is in
-    none."""
-    recorded = pools_of(allocation)
-    homes = [memo.space.homes(code) for code in codes]
-    if all(name in names for name, names in zip(recorded, homes, strict=True)):
-        return recorded
-    common = memo.space.pools_of(codes)
-    if common:
-        return (allocation.pool if allocation.pool in common else common[0],) * len(codes)
-    return tuple(name if name in names else next(iter(names), "") for name, names in zip(recorded, homes, strict=True))
-
-
-def _pools_refuse(memo: AllocationMemo, wish: Wish, codes: Codes, pools: Names) -> tuple[Reason, str] | None:
-    """Why the pools, or what the service says of pools, do not let it keep the addresses."""
-    asked = wish.service.load_balancer
-    for name in dict.fromkeys(pools):
-        if not memo.matcher.compatible(memo.world.pools[name], wish.service):
-            return Reason.POOL_NOT_COMPATIBLE, name
-    avoided = [
-        (code, name)
-        for code, name in zip(codes, pools, strict=True)
-        if is_buggy(code) and memo.world.pools[name].avoid_buggy_ips
-    ]
-    if avoided:
-        return Reason.ADDRESS_BUGGY, f"pool {avoided[0][1]} avoids {texts_of(tuple(code for code, _ in avoided))}"
-    wanted = asked.pools_by_family or ((asked.requested_pool,) if asked.requested_pool is not None else ())
-    if wanted and any(name not in wanted for name in pools):
-        return Reason.REQUESTED_POOL_CHANGED, f"from {' and '.join(dict.fromkeys(pools))} to {' and '.join(wanted)}"
-    return None
-
-
-def _in_quarantine(memo: AllocationMemo, wish: Wish, codes: Codes, pools: Names) -> bool:
-    """Whether it holds an address in quarantine and would rather have another. Who asked for this very address, or has
-    it reserved, keeps it."""
-    asked = wish.service.load_balancer
-    if wish.requested or wish.key in memo.remembered.reserved:
-        return False
-    return any(
-        memo.space.quarantine(code) is not None
-        and (asked.on_conflict or memo.world.pools[name].options.on_conflict) is OnConflict.REALLOCATE
-        for code, name in zip(codes, pools, strict=True)
-    )
-
-
-def _keep_unseen(memo: AllocationMemo, allocation: Allocation) -> tuple[Reason, str] | None:
-    """Keeps an allocation whose service or pool may be in what could not be read, on the terms it was made."""
-    key, codes = allocation.service, codes_of(allocation)
-    terms = terms_from(memo.remembered.terms.get(key, ""))
-    for code in codes:
-        refused = memo.space.conflict(code, terms)
-        if refused is not None:
-            return refused
-    for code in codes:
-        memo.space.take(code, key, terms)
-    memo.held[key] = Held(codes, pools_of(allocation))
-    return None
-
-
-def _hold(memo: AllocationMemo, wish: Wish, codes: Codes, pools: Names) -> None:
-    for code in codes:
-        memo.space.take(code, wish.key, wish.terms)
-    memo.held[wish.key] = Held(codes, pools)
-    if len(codes) < len(wish.family.families) and not wish.requested:
-        memo.half[wish.key] = wish.rank
-
-
-def _let_go(memo: AllocationMemo, key: ServiceKey) -> Held:
-    held = memo.held.pop(key)
-    memo.half.pop(key, None)
-    for code in held.codes:
-        memo.space.give_back(code, key)
-    return held
-
-
-def _grant(wish: Wish, codes: Codes, pools: Names, cause: GrantCause, draft: _Draft) -> None:
-    pool, second_pool = _written(pools)
-    draft.grants.append(
-        Grant(
-            service=wish.key,
-            addresses=tuple(map(address_of_code, codes)),
-            pool=pool,
-            cause=cause,
-            terms=wish.terms.text,
-            second_pool=second_pool,
-        )
-    )
-
-
-def _written(pools: Names) -> tuple[str, str]:
-    """(pool, second pool), as a ledger has them."""
-    return pools[0], pools[1] if len(pools) > 1 and pools[1] != pools[0] else ""
-
-
 # A second family for those with one ----------------------------------------------------------------------------------
 
 
-def _add_second_families(memo: AllocationMemo, draft: _Draft) -> None:
+def _add_second_families(memo: AllocationMemo, draft: Draft) -> None:
     for key in sorted(memo.half, key=memo.half.__getitem__):
         wish, held = memo.wishes[key], memo.held[key]
         found = second_address(memo, wish, held)
         allocation = memo.world.allocations[key]
         homeless = draft.cut.get(key, ())
         if isinstance(found, Found):
-            _let_go(memo, key)
-            _hold(memo, wish, found.codes, found.pools)
-            _supersede(allocation, _in_no_pool(homeless) if homeless else (Reason.SUPERSEDED, ""), draft)
-            _grant(wish, found.codes, found.pools, found.cause, draft)
-            _free(memo, key, homeless)
+            let_go(memo, key)
+            hold(memo, wish, found.codes, found.pools)
+            supersede(allocation, in_no_pool(homeless) if homeless else (Reason.SUPERSEDED, ""), draft)
+            grant(wish, found.codes, found.pools, found.cause, draft)
+            free(memo, key, homeless)
         elif wish.family.partial and homeless:
             _settle_for_half(memo, wish, found, homeless, draft)
         elif wish.family.partial:
             draft.pending[key] = found
         else:
             # Both or nothing (RequireDualStack): another pool may have both.
-            _let_go(memo, key)
+            let_go(memo, key)
             memo.moving.pop(key, None)
             draft.amendments[:] = [item for item in draft.amendments if item.allocation is not allocation]
             changed = (Reason.FAMILIES_CHANGED, "; ".join(map(str, found)))
-            _release(memo, allocation, _in_no_pool(homeless) if homeless else changed, draft)
-            _wait(memo, wish)
+            release(memo, allocation, in_no_pool(homeless) if homeless else changed, draft)
+            wait(memo, wish)
 
 
 def _settle_for_half(
-    memo: AllocationMemo, wish: Wish, lacking: tuple[Refusal, ...], homeless: Codes, draft: _Draft
+    memo: AllocationMemo, wish: Wish, lacking: tuple[Refusal, ...], homeless: Codes, draft: Draft
 ) -> None:
     """Half of what it had is in no pool any more: another pool that has both families, or else what is left."""
-    allocation, held = memo.world.allocations[wish.key], _let_go(memo, wish.key)
+    allocation, held = memo.world.allocations[wish.key], let_go(memo, wish.key)
     found = whole(memo, wish, memo.matcher.choice(wish.service))
     if found is None:
         found = Found(held.codes, held.pools, GrantCause.FAMILY_DROPPED)
         draft.pending[wish.key] = lacking
-    _hold(memo, wish, found.codes, found.pools)
-    _supersede(allocation, _in_no_pool(homeless), draft)
-    _grant(wish, found.codes, found.pools, found.cause, draft)
-    _free(memo, wish.key, tuple(code for code in codes_of(allocation) if code not in found.codes))
-
-
-def _supersede(allocation: Allocation, why: tuple[Reason, str], draft: _Draft) -> None:
-    """A grant in this plan takes the place of the allocation, whatever else was to become of it."""
-    draft.amendments[:] = [item for item in draft.amendments if item.allocation is not allocation]
-    draft.releases.append(Release(allocation=allocation, reason=why[0], detail=why[1]))
+    hold(memo, wish, found.codes, found.pools)
+    supersede(allocation, in_no_pool(homeless), draft)
+    grant(wish, found.codes, found.pools, found.cause, draft)
+    free(memo, wish.key, tuple(code for code in codes_of(allocation) if code not in found.codes))
 
 
 # Other addresses for those who ask for others -------------------------------------------------------------------------
 
 
-def _follow_requests(memo: AllocationMemo, draft: _Draft) -> None:
+def _follow_requests(memo: AllocationMemo, draft: Draft) -> None:
     for wish in sorted(draft.asking, key=lambda wish: wish.rank):
         allocation = memo.world.allocations[wish.key]
         codes = codes_of(allocation)
-        _let_go(memo, wish.key)
+        let_go(memo, wish.key)
         found = requested(memo, wish)
         if isinstance(found, Found):
-            _hold(memo, wish, found.codes, found.pools)
-            _supersede(allocation, _requests_changed(codes, wish), draft)
-            _grant(wish, found.codes, found.pools, found.cause, draft)
-            _free(memo, wish.key, tuple(code for code in codes if code not in found.codes))
+            hold(memo, wish, found.codes, found.pools)
+            supersede(allocation, requests_changed(codes, wish), draft)
+            grant(wish, found.codes, found.pools, found.cause, draft)
+            free(memo, wish.key, tuple(code for code in codes if code not in found.codes))
         else:
-            _release(memo, allocation, _requests_changed(codes, wish), draft)
-            _wait(memo, wish)
+            release(memo, allocation, requests_changed(codes, wish), draft)
+            wait(memo, wish)
 
 
 # Other addresses for those whose own some other machine answers for --------------------------------------------------
 
 
-def _leave_quarantine(memo: AllocationMemo, draft: _Draft) -> None:
+def _leave_quarantine(memo: AllocationMemo, draft: Draft) -> None:
     """They keep what they have until there is something else."""
-    changed = {release.allocation.service for release in draft.releases}
+    changed = {ended.allocation.service for ended in draft.releases}
     for key in sorted(memo.moving.keys() - changed, key=memo.moving.__getitem__):
         wish, allocation = memo.wishes[key], memo.world.allocations[key]
-        held = _let_go(memo, key)
+        held = let_go(memo, key)
         draft.lost[key] = held.codes
         found = _serve(memo, wish, draft)
         del draft.lost[key]
         named = [(code, where) for code in held.codes if (where := memo.space.quarantine(code)) is not None]
         if isinstance(found, Found) and len(found.codes) >= len(held.codes):
             del memo.moving[key]
-            _hold(memo, wish, found.codes, found.pools)
+            hold(memo, wish, found.codes, found.pools)
             told = "; ".join(f"{texts_of((code,))}: {told_of(where)}" for code, where in named)
-            _supersede(allocation, (Reason.ADDRESS_CONFLICT, told), draft)
-            _grant(wish, found.codes, found.pools, found.cause, draft)
-            _free(memo, key, tuple(code for code in held.codes if code not in found.codes))
+            supersede(allocation, (Reason.ADDRESS_CONFLICT, told), draft)
+            grant(wish, found.codes, found.pools, found.cause, draft)
+            free(memo, key, tuple(code for code in held.codes if code not in found.codes))
             draft.pending.pop(key, None)
             _tell_half(memo, wish, draft)
         else:
-            _hold(memo, wish, held.codes, held.pools)
+            hold(memo, wish, held.codes, held.pools)
             draft.pending[key] = (
                 *(Refusal(texts_of((code,)), Reason.QUARANTINED, told_of(where)) for code, where in named),
                 *(() if isinstance(found, Found) else found),
@@ -456,7 +205,7 @@ def _leave_quarantine(memo: AllocationMemo, draft: _Draft) -> None:
 # Those who wait ------------------------------------------------------------------------------------------------------
 
 
-def _serve_waiting(memo: AllocationMemo, draft: _Draft) -> None:
+def _serve_waiting(memo: AllocationMemo, draft: Draft) -> None:
     # Mostly in order already, which sorting makes use of.
     memo.queue.sort()
     left: list[tuple[Rank, ServiceKey]] = []
@@ -468,8 +217,8 @@ def _serve_waiting(memo: AllocationMemo, draft: _Draft) -> None:
         found = _serve(memo, wish, draft)
         if isinstance(found, Found):
             del memo.waiting[key]
-            _hold(memo, wish, found.codes, found.pools)
-            _grant(wish, found.codes, found.pools, found.cause, draft)
+            hold(memo, wish, found.codes, found.pools)
+            grant(wish, found.codes, found.pools, found.cause, draft)
             _tell_half(memo, wish, draft)
         else:
             draft.pending[key] = found
@@ -477,7 +226,7 @@ def _serve_waiting(memo: AllocationMemo, draft: _Draft) -> None:
     memo.queue = left
 
 
-def _tell_half(memo: AllocationMemo, wish: Wish, draft: _Draft) -> None:
+def _tell_half(memo: AllocationMemo, wish: Wish, draft: Draft) -> None:
     """Who was just given one family and wants two is told why there is no second."""
     if wish.key in memo.half:
         lacking = second_address(memo, wish, memo.held[wish.key])
@@ -485,7 +234,7 @@ def _tell_half(memo: AllocationMemo, wish: Wish, draft: _Draft) -> None:
             draft.pending[wish.key] = lacking
 
 
-def _serve(memo: AllocationMemo, wish: Wish, draft: _Draft) -> Found | tuple[Refusal, ...]:
+def _serve(memo: AllocationMemo, wish: Wish, draft: Draft) -> Found | tuple[Refusal, ...]:
     if wish.refusal is not None:
         return (wish.refusal,)
     if not memo.world.pools:
@@ -523,17 +272,17 @@ def _kind(wish: Wish, choice: PoolChoice) -> object:
     return (asked.pools_by_family, asked.requested_pool, id(choice), wish.family)
 
 
-def _remember_expected(memo: AllocationMemo, draft: _Draft) -> None:
-    for release in draft.releases:
-        memo.expected[release.allocation.service] = _NOTHING
+def _remember_expected(memo: AllocationMemo, draft: Draft) -> None:
+    for ended in draft.releases:
+        memo.expected[ended.allocation.service] = _NOTHING
     for amendment in draft.amendments:
         codes = codes_of(amendment.allocation)
         pools = _each(len(codes), amendment.pool, amendment.second_pool)
         memo.expected[amendment.allocation.service] = Expected(codes, pools, amendment.terms)
-    for grant in draft.grants:
-        codes = tuple(map(code_of, grant.addresses))
-        pools = _each(len(codes), grant.pool, grant.second_pool)
-        memo.expected[grant.service] = Expected(codes, pools, grant.terms)
+    for made in draft.grants:
+        codes = tuple(map(code_of, made.addresses))
+        pools = _each(len(codes), made.pool, made.second_pool)
+        memo.expected[made.service] = Expected(codes, pools, made.terms)
 
 
 def _each(count: int, pool: str, second_pool: str) -> Names:
