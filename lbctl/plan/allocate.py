@@ -16,7 +16,6 @@ takes it from nobody.
 
 from __future__ import annotations
 
-from lbctl.model.service import ServiceKey
 from lbctl.model.snapshot import World
 from lbctl.plan.allocation import (
     ALL_READ,
@@ -31,15 +30,27 @@ from lbctl.plan.allocation_memo import (
     AllocationMemo,
     Codes,
     Expected,
+    Held,
     Names,
-    Rank,
     Wish,
     catch_up,
     codes_of,
 )
-from lbctl.plan.draft import Draft, free, grant, hold, in_no_pool, let_go, release, requests_changed, supersede, wait
+from lbctl.plan.draft import (
+    Draft,
+    free,
+    grant,
+    hold,
+    in_no_pool,
+    let_go,
+    refuse,
+    release,
+    requests_changed,
+    supersede,
+    tell,
+    wait,
+)
 from lbctl.plan.keep import keep_holders
-from lbctl.plan.pools import PoolChoice
 from lbctl.plan.positions import code_of
 from lbctl.plan.reason import GrantCause, Reason, Refusal
 from lbctl.plan.search import (
@@ -91,14 +102,14 @@ def allocate(
     dirty = catch_up(memo, world, remembered, now_unix, (load_balancer_class, unread or ALL_READ))
     if memo.settled:
         return AllocationPlan(pending=memo.pending), memo
-    draft = Draft()
+    draft = Draft(silent=set(dirty))
     keep_holders(memo, dirty, draft)
     _follow_requests(memo, draft)
     _add_second_families(memo, draft)
     _leave_quarantine(memo, draft)
     _serve_waiting(memo, draft)
     _remember_expected(memo, draft)
-    memo.pending = memo.pending.become(draft.pending)
+    memo.pending = memo.pending.having(draft.told, draft.silent)
     plan = AllocationPlan(
         grants=tuple(draft.grants),
         releases=tuple(draft.releases),
@@ -113,21 +124,20 @@ def allocate(
 
 
 def _add_second_families(memo: AllocationMemo, draft: Draft) -> None:
-    for key in sorted(memo.half, key=memo.half.__getitem__):
+    for key, kind in memo.half.round():
         wish, held = memo.wishes[key], memo.held[key]
         found = second_address(memo, wish, held)
         allocation = memo.world.allocations[key]
         homeless = draft.cut.get(key, ())
         if isinstance(found, Found):
-            let_go(memo, key)
-            hold(memo, wish, found.codes, found.pools)
+            _hold_both(memo, wish, held, found)
             supersede(allocation, in_no_pool(homeless) if homeless else (Reason.SUPERSEDED, ""), draft)
             grant(wish, found.codes, found.pools, found.cause, draft)
             free(memo, key, homeless)
         elif wish.family.partial and homeless:
             _settle_for_half(memo, wish, found, homeless, draft)
         elif wish.family.partial:
-            draft.pending[key] = found
+            refuse(memo, key, kind, found, draft)
         else:
             # Both or nothing (RequireDualStack): another pool may have both.
             let_go(memo, key)
@@ -135,7 +145,15 @@ def _add_second_families(memo: AllocationMemo, draft: Draft) -> None:
             draft.amendments[:] = [item for item in draft.amendments if item.allocation is not allocation]
             changed = (Reason.FAMILIES_CHANGED, "; ".join(map(str, found)))
             release(memo, allocation, in_no_pool(homeless) if homeless else changed, draft)
-            wait(memo, wish)
+            wait(memo, wish, draft)
+
+
+def _hold_both(memo: AllocationMemo, wish: Wish, held: Held, found: Found) -> None:
+    memo.half.leave(wish.key)
+    for code in found.codes:
+        if code not in held.codes:
+            memo.space.take(code, wish.key, wish.terms)
+    memo.held[wish.key] = Held(found.codes, found.pools)
 
 
 def _settle_for_half(
@@ -144,12 +162,14 @@ def _settle_for_half(
     """Half of what it had is in no pool any more: another pool that has both families, or else what is left."""
     allocation, held = memo.world.allocations[wish.key], let_go(memo, wish.key)
     found = whole(memo, wish, memo.matcher.choice(wish.service))
+    both = found is not None
     if found is None:
         found = Found(held.codes, held.pools, GrantCause.FAMILY_DROPPED)
-        draft.pending[wish.key] = lacking
     hold(memo, wish, found.codes, found.pools)
     supersede(allocation, in_no_pool(homeless), draft)
     grant(wish, found.codes, found.pools, found.cause, draft)
+    if not both:
+        tell(memo, wish.key, lacking, draft)
     free(memo, wish.key, tuple(code for code in codes_of(allocation) if code not in found.codes))
 
 
@@ -169,7 +189,7 @@ def _follow_requests(memo: AllocationMemo, draft: Draft) -> None:
             free(memo, wish.key, tuple(code for code in codes if code not in found.codes))
         else:
             release(memo, allocation, requests_changed(codes, wish), draft)
-            wait(memo, wish)
+            wait(memo, wish, draft)
 
 
 # Other addresses for those whose own some other machine answers for --------------------------------------------------
@@ -192,38 +212,27 @@ def _leave_quarantine(memo: AllocationMemo, draft: Draft) -> None:
             supersede(allocation, (Reason.ADDRESS_CONFLICT, told), draft)
             grant(wish, found.codes, found.pools, found.cause, draft)
             free(memo, key, tuple(code for code in held.codes if code not in found.codes))
-            draft.pending.pop(key, None)
             _tell_half(memo, wish, draft)
         else:
             hold(memo, wish, held.codes, held.pools)
-            draft.pending[key] = (
-                *(Refusal(texts_of((code,)), Reason.QUARANTINED, told_of(where)) for code, where in named),
-                *(() if isinstance(found, Found) else found),
-            )
+            why = [Refusal(texts_of((code,)), Reason.QUARANTINED, told_of(where)) for code, where in named]
+            tell(memo, key, (*why, *(() if isinstance(found, Found) else found)), draft)
 
 
 # Those who wait ------------------------------------------------------------------------------------------------------
 
 
 def _serve_waiting(memo: AllocationMemo, draft: Draft) -> None:
-    # Mostly in order already, which sorting makes use of.
-    memo.queue.sort()
-    left: list[tuple[Rank, ServiceKey]] = []
-    for entry in memo.queue:
-        rank, key = entry
-        if memo.waiting.get(key) is not rank:
-            continue
+    for key, kind in memo.waiting.round():
         wish = memo.wishes[key]
         found = _serve(memo, wish, draft)
         if isinstance(found, Found):
-            del memo.waiting[key]
+            memo.waiting.leave(key)
             hold(memo, wish, found.codes, found.pools)
             grant(wish, found.codes, found.pools, found.cause, draft)
             _tell_half(memo, wish, draft)
         else:
-            draft.pending[key] = found
-            left.append(entry)
-    memo.queue = left
+            refuse(memo, key, kind, found, draft)
 
 
 def _tell_half(memo: AllocationMemo, wish: Wish, draft: Draft) -> None:
@@ -231,14 +240,10 @@ def _tell_half(memo: AllocationMemo, wish: Wish, draft: Draft) -> None:
     if wish.key in memo.half:
         lacking = second_address(memo, wish, memo.held[wish.key])
         if not isinstance(lacking, Found):
-            draft.pending[wish.key] = lacking
+            tell(memo, wish.key, lacking, draft)
 
 
 def _serve(memo: AllocationMemo, wish: Wish, draft: Draft) -> Found | tuple[Refusal, ...]:
-    if wish.refusal is not None:
-        return (wish.refusal,)
-    if not memo.world.pools:
-        return (Refusal(str(wish.key), Reason.NO_POOLS),)
     if wish.requested:
         return requested(memo, wish)
     reservation = memo.remembered.reserved.get(wish.key)
@@ -246,30 +251,9 @@ def _serve(memo: AllocationMemo, wish: Wish, draft: Draft) -> Found | tuple[Refu
         kept = from_reservation(memo, wish, reservation)
         if kept is not None:
             return kept
-    choice = memo.matcher.choice(wish.service)
-    # Nothing is freed from here on, so where one service found nothing the next of its kind finds nothing either;
-    # unless it may share, or may return to what it had.
-    alike = wish.terms.sharing is None and wish.key not in draft.lost
-    if alike and draft.hopeless:
-        known = draft.hopeless.get(_kind(wish, choice))
-        if known is not None:
-            return known
     lost = draft.lost.get(wish.key, ())
     found = from_asked_pools(memo, wish, lost)
-    if found is None:
-        found = from_choice(memo, wish, choice, lost)
-    if alike and not isinstance(found, Found):
-        before = memo.pending.get(wish.key)
-        if before == found:
-            found = before  # the very same, so that nobody has to compare it for each of the others
-        draft.hopeless[_kind(wish, choice)] = found
-    return found
-
-
-def _kind(wish: Wish, choice: PoolChoice) -> object:
-    """Services of one kind may have the same addresses."""
-    asked = wish.service.load_balancer
-    return (asked.pools_by_family, asked.requested_pool, id(choice), wish.family)
+    return found if found is not None else from_choice(memo, wish, memo.matcher.choice(wish.service), lost)
 
 
 def _remember_expected(memo: AllocationMemo, draft: Draft) -> None:

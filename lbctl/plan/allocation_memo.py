@@ -15,8 +15,8 @@ from lbctl.plan.positions import address_of_code, code_of
 from lbctl.plan.reason import Reason, Refusal
 from lbctl.plan.sharing import Terms, terms_of
 from lbctl.plan.space import AddressSpace
+from lbctl.plan.waiting import Line, Rank
 
-Rank = tuple[float, str, str]
 Codes = tuple[int, ...]
 Names = tuple[str, ...]
 
@@ -64,13 +64,12 @@ class AllocationMemo:
         self.space = AddressSpace({})
         self.wishes: dict[ServiceKey, Wish] = {}
         self.held: dict[ServiceKey, Held] = {}
-        self.half: dict[ServiceKey, Rank] = {}
+        self.half = Line()
         """Services that hold one family and want two."""
         self.moving: dict[ServiceKey, Rank] = {}
         """Services that are to leave an address in quarantine."""
-        self.waiting: dict[ServiceKey, Rank] = {}
-        self.queue: list[tuple[Rank, ServiceKey]] = []
-        """Those of `waiting` in order, and some that no longer wait."""
+        self.waiting = Line()
+        """Services that hold nothing, but for those that can have nothing whatever happens."""
         self.expected: dict[ServiceKey, Expected] = {}
         self.freed: set[int] = set()
         """Addresses that the last plan freed, whatever the ledger says of that now."""
@@ -97,14 +96,14 @@ def catch_up(
     memo.load_balancer_class, memo.unread = options
     if afresh:
         memo.matcher = PoolMatcher(world.pools, world.namespaces)
-        memo.space = AddressSpace(world.pools)
-        for index in (memo.wishes, memo.held, memo.half, memo.moving, memo.waiting, memo.expected):
+        memo.half, memo.waiting = Line(), Line()
+        memo.space = AddressSpace(world.pools, (memo.half, memo.waiting))
+        for index in (memo.wishes, memo.held, memo.moving, memo.expected):
             index.clear()
-        memo.queue.clear()
         memo.freed.clear()
         memo.settled = False
         _read_kept(memo, Remembered())
-        return {*world.services, *world.allocations}
+        return {*world.services, *world.allocations, *memo.pending}
     dirty = _read_kept(memo, before_remembered) | changed_keys(before.services, world.services)
     dirty |= changed_keys(before_remembered.first_seen, remembered.first_seen)
     dirty |= {
@@ -121,12 +120,14 @@ def catch_up(
 
 
 def _read_kept(memo: AllocationMemo, before: Remembered) -> set[ServiceKey]:
-    """Takes over what is kept of addresses; returns the holders of those that came into quarantine or out of it."""
+    """Takes over what is kept of addresses; returns the holders of those that came into quarantine or out of it, and
+    the services for which something else is reserved now."""
     space, after = memo.space, memo.remembered
     space.at(memo.now_unix)
     quarantine = {code_of(address) for address in changed_keys(before.quarantined, after.quarantined)}
     closed = set(quarantine)
-    for key in changed_keys(before.reserved, after.reserved):
+    reserved_for = changed_keys(before.reserved, after.reserved)
+    for key in reserved_for:
         for reservation in (before.reserved.get(key), after.reserved.get(key)):
             closed.update(map(code_of, reservation.addresses) if reservation is not None else ())
     if closed:
@@ -146,7 +147,7 @@ def _read_kept(memo: AllocationMemo, before: Remembered) -> set[ServiceKey]:
             space.never_freed(code)
         else:
             space.freed(code, last.at_unix, last.service)
-    return {user for code in quarantine for user in space.users(code)}
+    return {*reserved_for, *(user for code in quarantine for user in space.users(code))}
 
 
 def _as_expected(memo: AllocationMemo, key: ServiceKey) -> bool:

@@ -2,31 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from lbctl.model.allocation import Allocation
 from lbctl.model.service import ServiceKey
 from lbctl.plan.allocation import Amendment, Grant, Release
 from lbctl.plan.allocation_memo import AllocationMemo, Codes, Held, Names, Wish, codes_of
-from lbctl.plan.positions import address_of_code
+from lbctl.plan.positions import address_of_code, family_of_code
 from lbctl.plan.reason import GrantCause, Reason, Refusal
-from lbctl.plan.search import texts_of
+from lbctl.plan.search import asked_pools, texts_of
+from lbctl.plan.waiting import Kind, Thing, opened
 
 
 @dataclass(slots=True)
 class Draft:
-    """A plan in the making. `lost`: addresses that a service held and may be given again. `hopeless`: kinds of service
-    for which there is nothing. `asking`: holders who ask for other addresses than they have. `cut`: the addresses in no
-    pool any more, of holders of which half is left."""
+    """A plan in the making. `told` and `silent`: those of whom something else is pending than before, or nothing any
+    more. `lost`: addresses that a service held and may be given again. `asking`: holders who ask for other addresses
+    than they have. `cut`: the addresses in no pool any more, of holders of which half is left."""
 
     grants: list[Grant] = field(default_factory=list)
     releases: list[Release] = field(default_factory=list)
     amendments: list[Amendment] = field(default_factory=list)
-    pending: dict[ServiceKey, tuple[Refusal, ...]] = field(default_factory=dict)
+    told: dict[ServiceKey, tuple[Refusal, ...]] = field(default_factory=dict)
+    silent: set[ServiceKey] = field(default_factory=set)
     asking: list[Wish] = field(default_factory=list)
     cut: dict[ServiceKey, Codes] = field(default_factory=dict)
     lost: dict[ServiceKey, Codes] = field(default_factory=dict)
-    hopeless: dict[object, tuple[Refusal, ...]] = field(default_factory=dict)
 
 
 def hold(memo: AllocationMemo, wish: Wish, codes: Codes, pools: Names) -> None:
@@ -34,24 +36,75 @@ def hold(memo: AllocationMemo, wish: Wish, codes: Codes, pools: Names) -> None:
         memo.space.take(code, wish.key, wish.terms)
     memo.held[wish.key] = Held(codes, pools)
     if len(codes) < len(wish.family.families) and not wish.requested:
-        memo.half[wish.key] = wish.rank
+        _want_second(memo, wish, codes, pools)
+
+
+def _want_second(memo: AllocationMemo, wish: Wish, codes: Codes, pools: Names) -> None:
+    """One who needs both is asked in any case, since it has either both or nothing afterwards."""
+    if not wish.family.partial or wish.key in memo.remembered.reserved:
+        memo.half.join_alone(wish.key, wish.rank)
+        return
+    asked = wish.service.load_balancer.pools_by_family
+    names = asked or pools[:1]
+    lacking = [family for family in wish.family.families if family not in map(family_of_code, codes)]
+    what = (names, _open_to(memo, wish, asked), *lacking, wish.terms)
+    memo.half.join(wish.key, wish.rank, what, frozenset(names), _again(wish, names))
+
+
+def _open_to(memo: AllocationMemo, wish: Wish, names: Names) -> tuple[bool, ...]:
+    pools = memo.world.pools
+    return tuple(name in pools and memo.matcher.compatible(pools[name], wish.service) for name in names)
+
+
+def _again(wish: Wish, names: Iterable[str]) -> frozenset[Thing]:
+    sharing = wish.terms.sharing
+    return frozenset((*map(opened, names), *((sharing,) if sharing is not None else ())))
 
 
 def let_go(memo: AllocationMemo, key: ServiceKey) -> Held:
     held = memo.held.pop(key)
-    memo.half.pop(key, None)
+    memo.half.leave(key)
     for code in held.codes:
         memo.space.give_back(code, key)
     return held
 
 
-def wait(memo: AllocationMemo, wish: Wish) -> None:
-    memo.waiting[wish.key] = wish.rank
-    memo.queue.append((wish.rank, wish.key))
+def wait(memo: AllocationMemo, wish: Wish, draft: Draft) -> None:
+    """It takes its place among those of its kind; or is told for good why it can have nothing."""
+    key, asked = wish.key, wish.service.load_balancer
+    if wish.refusal is not None:
+        draft.told[key] = (wish.refusal,)
+    elif not memo.world.pools:
+        draft.told[key] = (Refusal(str(key), Reason.NO_POOLS),)
+    elif wish.requested:
+        memo.waiting.join(key, wish.rank, key, frozenset(wish.requested))
+    elif key in memo.remembered.reserved:
+        memo.waiting.join_alone(key, wish.rank)
+    else:
+        names = asked_pools(wish)
+        what: object = (bool(asked.pools_by_family), names, _open_to(memo, wish, names))
+        if not names:
+            choice = memo.matcher.choice(wish.service)
+            what, names = id(choice), tuple(name for _, tier in choice.tiers for name in tier)
+        memo.waiting.join(key, wish.rank, (what, wish.family, wish.terms), frozenset(names), _again(wish, names))
+
+
+def tell(memo: AllocationMemo, key: ServiceKey, found: tuple[Refusal, ...], draft: Draft) -> None:
+    """Something is pending. What was before stays the very same, so that nobody has to compare it again."""
+    before = memo.pending.get(key)
+    draft.told[key] = before if before is not None and before == found else found
+
+
+def refuse(memo: AllocationMemo, key: ServiceKey, kind: Kind | None, found: tuple[Refusal, ...], draft: Draft) -> None:
+    """There is nothing for the service whose turn it is, nor for the others of its kind."""
+    for one in kind.refuse(found) if kind is not None else (key,):
+        tell(memo, one, found, draft)
 
 
 def grant(wish: Wish, codes: Codes, pools: Names, cause: GrantCause, draft: Draft) -> None:
     pool, second_pool = written(pools)
+    draft.told.pop(wish.key, None)
+    draft.silent.add(wish.key)
     draft.grants.append(
         Grant(
             service=wish.key,

@@ -6,12 +6,13 @@ from lbctl.model.allocation import Allocation
 from lbctl.model.pool import OnConflict
 from lbctl.model.service import ServiceKey, ServiceType
 from lbctl.plan.allocation import Amendment, Release
-from lbctl.plan.allocation_memo import AllocationMemo, Codes, Held, Names, Rank, Wish, codes_of, pools_of, wish_of
+from lbctl.plan.allocation_memo import AllocationMemo, Codes, Held, Names, Wish, codes_of, pools_of, wish_of
 from lbctl.plan.draft import Draft, free, grant, hold, in_no_pool, release, requests_changed, wait, written
 from lbctl.plan.positions import family_of_code, is_buggy
 from lbctl.plan.reason import GrantCause, Reason
 from lbctl.plan.search import fits, texts_of
 from lbctl.plan.sharing import terms_from
+from lbctl.plan.waiting import Rank
 
 
 def keep_holders(memo: AllocationMemo, dirty: set[ServiceKey], draft: Draft) -> None:
@@ -20,9 +21,9 @@ def keep_holders(memo: AllocationMemo, dirty: set[ServiceKey], draft: Draft) -> 
         held = memo.held.pop(key, None)
         for code in held.codes if held else ():
             memo.space.give_back(code, key)
-        memo.half.pop(key, None)
+        memo.half.leave(key)
         memo.moving.pop(key, None)
-        memo.waiting.pop(key, None)
+        memo.waiting.leave(key)
         memo.wishes.pop(key, None)
         service = services.get(key)
         if service is not None and service.type is ServiceType.LOAD_BALANCER:
@@ -33,7 +34,7 @@ def keep_holders(memo: AllocationMemo, dirty: set[ServiceKey], draft: Draft) -> 
             release(memo, allocations[key], refusal, draft)
     for key in dirty:
         if key in memo.wishes and key not in memo.held:
-            wait(memo, memo.wishes[key])
+            wait(memo, memo.wishes[key], draft)
 
 
 def _holder_order(memo: AllocationMemo, key: ServiceKey) -> tuple[bool, Rank]:
@@ -82,6 +83,7 @@ def _keep(memo: AllocationMemo, allocation: Allocation, draft: Draft) -> tuple[R
     if _in_quarantine(memo, wish, kept, kept_pools):
         memo.moving[key] = wish.rank
     if homeless and key in memo.half:
+        memo.half.join_alone(key, wish.rank)
         draft.cut[key] = homeless
     elif len(kept) < len(allocation.addresses):
         draft.releases.append(Release(allocation=allocation, reason=Reason.SUPERSEDED, detail=Reason.FAMILIES_CHANGED))

@@ -30,6 +30,7 @@ class PoolMatcher:
         self._namespaces = namespaces
         self._allowed: dict[tuple[str, str], bool] = {}
         self._choices: dict[object, PoolChoice] = {}
+        self._alike: dict[PoolChoice, PoolChoice] = {}
         pinned = [pool.service_allocation for pool in pools.values() if pool.service_allocation is not None]
         self._labels_matter = any(item.service_selectors for item in pinned)
         self.reads_namespaces = any(item.namespace_selectors for item in pinned)
@@ -63,11 +64,13 @@ class PoolMatcher:
         return known
 
     def choice(self, service: Service) -> PoolChoice:
-        """Pinned pools by priority (1 first, 0 last), then the open ones; names decide between equals."""
+        """Pinned pools by priority (1 first, 0 last), then the open ones; names decide between equals. The very same
+        object for all who have the same choice."""
         kind = (service.key.namespace, service.labels) if self._labels_matter else service.key.namespace
         found = self._choices.get(kind)
         if found is None:
-            found = self._choices[kind] = self._choose(service)
+            found = self._choose(service)
+            found = self._choices[kind] = self._alike.setdefault(found, found)
         return found
 
     def _choose(self, service: Service) -> PoolChoice:

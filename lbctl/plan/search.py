@@ -114,7 +114,7 @@ def from_reservation(memo: AllocationMemo, wish: Wish, reservation: Reservation)
     homeless = [code for code in codes if not memo.space.homes(code)]
     if homeless:
         return tuple(Refusal(texts_of((code,)), Reason.ADDRESS_IN_NO_POOL, "reserved") for code in homeless)
-    asked = _asked_pools(wish)
+    asked = asked_pools(wish)
     homes = [(code, _home(memo, code, reservation.pool)) for code in codes]
     homes = [(code, name) for code, name in homes if not asked or name in asked]
     if not homes:
@@ -138,7 +138,8 @@ def _home(memo: AllocationMemo, code: int, recorded: str) -> str:
     return recorded if recorded in homes else homes[0]
 
 
-def _asked_pools(wish: Wish) -> Names:
+def asked_pools(wish: Wish) -> Names:
+    """The pools that the service names."""
     asked = wish.service.load_balancer
     if asked.pools_by_family:
         return asked.pools_by_family
@@ -150,7 +151,7 @@ def _asked_pools(wish: Wish) -> Names:
 
 def from_asked_pools(memo: AllocationMemo, wish: Wish, lost: Codes) -> Found | tuple[Refusal, ...] | None:
     """From the pool, or the pools family by family, that the service names; None where it names none."""
-    names = _asked_pools(wish)
+    names = asked_pools(wish)
     if not names:
         return None
     usable, refusals = _usable(memo, wish, names)
@@ -227,7 +228,7 @@ def whole(memo: AllocationMemo, wish: Wish, choice: PoolChoice) -> Found | None:
     """Every family, from one of the pools that the service may have them from."""
     if wish.service.load_balancer.pools_by_family:
         return None
-    asked = _asked_pools(wish)
+    asked = asked_pools(wish)
     tiers = ((GrantCause.REQUESTED_POOL, _usable(memo, wish, asked)[0]),) if asked else choice.tiers
     tried = (_whole(memo, wish, names, cause, (), []) for cause, names in tiers)
     return next((found for found in tried if found is not None), None)

@@ -21,6 +21,7 @@ from lbctl.model.service import ServiceKey
 from lbctl.plan.positions import Positions, code_of, family_of_code, is_buggy
 from lbctl.plan.reason import Reason
 from lbctl.plan.sharing import SharingIndex, Terms, refusal_between
+from lbctl.plan.waiting import Line, opened
 
 _NO_TERMS: Mapping[ServiceKey, Terms] = {}
 
@@ -185,8 +186,10 @@ class AddressSpace:
     `closed` addresses (reserved or quarantined) are given to nobody by itself.
     """
 
-    def __init__(self, pools: Mapping[str, Pool]) -> None:
+    def __init__(self, pools: Mapping[str, Pool], lines: Iterable[Line] = ()) -> None:
+        """`lines` are told of everything that may change what an address space says to those who wait."""
         self._pools = pools
+        self._lines = tuple(lines)
         self._families: dict[str, dict[Family, FamilySpace]] = {name: spaces_of(pool) for name, pool in pools.items()}
         self._users: dict[int, dict[ServiceKey, Terms]] = {}
         self._sharing = SharingIndex()
@@ -309,6 +312,7 @@ class AddressSpace:
     def take(self, code: int, key: ServiceKey, terms: Terms) -> None:
         self._users.setdefault(code, {})[key] = terms
         self._sharing.add(code, terms)
+        self._touch(code, terms)
 
     def give_back(self, code: int, key: ServiceKey) -> None:
         users = self._users[code]
@@ -317,6 +321,17 @@ class AddressSpace:
         if not users:
             del self._users[code]
             self._returned(code)
+        self._touch(code, terms)
+        for line in self._lines:
+            line.touched.update(map(opened, self.homes(code)))
+
+    def _touch(self, code: int, terms: Terms | None = None) -> None:
+        homes = self.homes(code)
+        for line in self._lines:
+            line.touched.add(code)
+            line.touched.update(homes)
+            if terms is not None and terms.sharing is not None:
+                line.touched.add(terms.sharing)
 
     def _returned(self, code: int) -> None:
         if code not in self._closed and code not in self._users:
@@ -344,6 +359,7 @@ class AddressSpace:
             self._closed.discard(code)
             self._sharing.open(code)
             self._returned(code)
+        self._touch(code)
 
     def freed(self, code: int, at_unix: float, key: ServiceKey) -> None:
         """The address lost its last user."""

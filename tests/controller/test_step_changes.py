@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.step import Running, changes
+from bench.step import Running, changes, changes_among_waiting
 from lbctl.controller.step import Decision, Inputs, StepMemo, step
 from lbctl.model.frozen_map import changed_keys, frozen
 from lbctl.model.node import Node
@@ -81,9 +81,9 @@ def indexes(memo: StepMemo) -> dict[str, Any]:
     return {
         "wishes": made.wishes,
         "held": made.held,
-        "half": made.half,
+        "half": made.half.ranks(),
         "moving": made.moving,
-        "waiting": made.waiting,
+        "waiting": made.waiting.ranks(),
         "users": {code: dict(made.space.users(code)) for held in made.held.values() for code in held.codes},
         "quarantined": {code: made.space.quarantine(code) for held in made.held.values() for code in held.codes},
         "unnoted": memo.untimed._unnoted,
@@ -133,10 +133,9 @@ def small() -> Running:
     return Running(_FEW)
 
 
-def _cost(running: Running, count: int, name: str) -> float:
+def _cost(running: Running, change: Callable[[int], None]) -> float:
     """Seconds of processor time of a step after one change: the least of some, for others use the machine too."""
     took = []
-    change = changes(running, count)[name]
     for number in range(_ROUNDS):
         change(number)
         gc.collect(0)
@@ -150,5 +149,27 @@ def _cost(running: Running, count: int, name: str) -> float:
 @pytest.mark.parametrize("name", ["service added", "service edited", "service removed", "slice changed"])
 def test_a_step_after_one_change_costs_little_among_many(large: Running, small: Running, name: str) -> None:
     """What remains of 10,000 others is a copy of some tables; to look at each of them took up to 16 ms."""
-    many, few = _cost(large, _MANY, name), _cost(small, _FEW, name)
+    many, few = _cost(large, changes(large, _MANY)[name]), _cost(small, changes(small, _FEW)[name])
+    assert many < 4 * few + 0.003, f"{many * 1000:.1f} ms, and {few * 1000:.1f} ms among {_FEW}"
+
+
+@pytest.fixture(scope="module")
+def large_waiting() -> Running:
+    return Running(_MANY, waiting=_MANY - 500)
+
+
+@pytest.fixture(scope="module")
+def small_waiting() -> Running:
+    return Running(_FEW, waiting=_FEW - 500)
+
+
+@pytest.mark.parametrize("at", range(5))
+def test_a_step_costs_little_where_very_many_wait(large_waiting: Running, small_waiting: Running, at: int) -> None:
+    """To ask everybody who waits again took 30 ms of 9,500."""
+
+    def change(running: Running, count: int) -> Callable[[int], None]:
+        return list(changes_among_waiting(running, count, count - 500).values())[at]
+
+    many = _cost(large_waiting, change(large_waiting, _MANY))
+    few = _cost(small_waiting, change(small_waiting, _FEW))
     assert many < 4 * few + 0.003, f"{many * 1000:.1f} ms, and {few * 1000:.1f} ms among {_FEW}"
