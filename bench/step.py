@@ -143,7 +143,7 @@ def changes(running: Running, count: int) -> dict[str, Callable[[int], None]]:
     return {
         "service added": lambda n: running.change("services", service(count + n).key, service(count + n)),
         "service edited": lambda n: running.change("services", service(at(n)).key, service(at(n), port=81 + n)),
-        "service removed": lambda n: running.change("services", service(count + n).key, None),
+        "service removed": lambda n: running.change("services", service(at(n) + 1).key, None),
         "slice changed": lambda n: running.change(
             "slices", endpoint_slice(at(n)).key, endpoint_slice(at(n), ready=False)
         ),

@@ -46,6 +46,7 @@ from lbctl.plan.draft import (
     refuse,
     release,
     requests_changed,
+    see_stuck,
     supersede,
     tell,
     wait,
@@ -132,7 +133,7 @@ def _add_second_families(memo: AllocationMemo, draft: Draft) -> None:
         if isinstance(found, Found):
             _hold_both(memo, wish, held, found)
             supersede(allocation, in_no_pool(homeless) if homeless else (Reason.SUPERSEDED, ""), draft)
-            grant(wish, found.codes, found.pools, found.cause, draft)
+            grant(memo, wish, found.codes, found.pools, found.cause, draft)
             free(memo, key, homeless)
         elif wish.family.partial and homeless:
             _settle_for_half(memo, wish, found, homeless, draft)
@@ -154,6 +155,7 @@ def _hold_both(memo: AllocationMemo, wish: Wish, held: Held, found: Found) -> No
         if code not in held.codes:
             memo.space.take(code, wish.key, wish.terms)
     memo.held[wish.key] = Held(found.codes, found.pools)
+    see_stuck(memo, wish)
 
 
 def _settle_for_half(
@@ -167,7 +169,7 @@ def _settle_for_half(
         found = Found(held.codes, held.pools, GrantCause.FAMILY_DROPPED)
     hold(memo, wish, found.codes, found.pools)
     supersede(allocation, in_no_pool(homeless), draft)
-    grant(wish, found.codes, found.pools, found.cause, draft)
+    grant(memo, wish, found.codes, found.pools, found.cause, draft)
     if not both:
         tell(memo, wish.key, lacking, draft)
     free(memo, wish.key, tuple(code for code in codes_of(allocation) if code not in found.codes))
@@ -185,7 +187,7 @@ def _follow_requests(memo: AllocationMemo, draft: Draft) -> None:
         if isinstance(found, Found):
             hold(memo, wish, found.codes, found.pools)
             supersede(allocation, requests_changed(codes, wish), draft)
-            grant(wish, found.codes, found.pools, found.cause, draft)
+            grant(memo, wish, found.codes, found.pools, found.cause, draft)
             free(memo, wish.key, tuple(code for code in codes if code not in found.codes))
         else:
             release(memo, allocation, requests_changed(codes, wish), draft)
@@ -210,12 +212,14 @@ def _leave_quarantine(memo: AllocationMemo, draft: Draft) -> None:
             hold(memo, wish, found.codes, found.pools)
             told = "; ".join(f"{texts_of((code,))}: {told_of(where)}" for code, where in named)
             supersede(allocation, (Reason.ADDRESS_CONFLICT, told), draft)
-            grant(wish, found.codes, found.pools, found.cause, draft)
+            grant(memo, wish, found.codes, found.pools, found.cause, draft)
             free(memo, key, tuple(code for code in held.codes if code not in found.codes))
             _tell_half(memo, wish, draft)
         else:
             hold(memo, wish, held.codes, held.pools)
             why = [Refusal(texts_of((code,)), Reason.QUARANTINED, told_of(where)) for code, where in named]
+            said = {refusal.subject for refusal in memo.stuck.get(key, ())}
+            why = [refusal for refusal in why if refusal.subject not in said]
             tell(memo, key, (*why, *(() if isinstance(found, Found) else found)), draft)
 
 
@@ -229,7 +233,7 @@ def _serve_waiting(memo: AllocationMemo, draft: Draft) -> None:
         if isinstance(found, Found):
             memo.waiting.leave(key)
             hold(memo, wish, found.codes, found.pools)
-            grant(wish, found.codes, found.pools, found.cause, draft)
+            grant(memo, wish, found.codes, found.pools, found.cause, draft)
             _tell_half(memo, wish, draft)
         else:
             refuse(memo, key, kind, found, draft)

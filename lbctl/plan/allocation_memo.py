@@ -68,6 +68,8 @@ class AllocationMemo:
         """Services that hold one family and want two."""
         self.moving: dict[ServiceKey, Rank] = {}
         """Services that are to leave an address in quarantine."""
+        self.stuck: dict[ServiceKey, tuple[Refusal, ...]] = {}
+        """Services that would leave one, if the machine there did not answer for several; and what is said of that."""
         self.waiting = Line()
         """Services that hold nothing, but for those that can have nothing whatever happens."""
         self.expected: dict[ServiceKey, Expected] = {}
@@ -98,7 +100,7 @@ def catch_up(
         memo.matcher = PoolMatcher(world.pools, world.namespaces)
         memo.half, memo.waiting = Line(), Line()
         memo.space = AddressSpace(world.pools, (memo.half, memo.waiting))
-        for index in (memo.wishes, memo.held, memo.moving, memo.expected):
+        for index in (memo.wishes, memo.held, memo.moving, memo.stuck, memo.expected):
             index.clear()
         memo.freed.clear()
         memo.settled = False
@@ -124,7 +126,10 @@ def _read_kept(memo: AllocationMemo, before: Remembered) -> set[ServiceKey]:
     the services for which something else is reserved now."""
     space, after = memo.space, memo.remembered
     space.at(memo.now_unix)
-    quarantine = {code_of(address) for address in changed_keys(before.quarantined, after.quarantined)}
+    changed = changed_keys(before.quarantined, after.quarantined)
+    quarantine = {code_of(address) for address in changed}
+    macs = {found.mac for each in (before, after) for address in changed if (found := each.quarantined.get(address))}
+    several = set(filter(space.answers_for_several, macs))
     closed = set(quarantine)
     reserved_for = changed_keys(before.reserved, after.reserved)
     for key in reserved_for:
@@ -139,6 +144,9 @@ def _read_kept(memo: AllocationMemo, before: Remembered) -> set[ServiceKey]:
         for code in closed:
             found = after.quarantined.get(address_of_code(code))
             space.close(code, reserved=reserved.get(code), quarantined=found)
+    for mac in macs:
+        if space.answers_for_several(mac) is not (mac in several):
+            quarantine |= space.answered_by(mac)
     freed = {code_of(address) for address in changed_keys(before.freed, after.freed)} | memo.freed
     memo.freed.clear()
     for code in freed:

@@ -6,13 +6,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from lbctl.model.allocation import Allocation
+from lbctl.model.pool import OnConflict
 from lbctl.model.service import ServiceKey
 from lbctl.plan.allocation import Amendment, Grant, Release
 from lbctl.plan.allocation_memo import AllocationMemo, Codes, Held, Names, Wish, codes_of
 from lbctl.plan.positions import address_of_code, family_of_code
 from lbctl.plan.reason import GrantCause, Reason, Refusal
 from lbctl.plan.search import asked_pools, texts_of
+from lbctl.plan.space import told_of
 from lbctl.plan.waiting import Kind, Thing, opened
+
+_PROXY_ARP = 'so the service stays; lbctl.io/probe: "false" on the pool turns probing off'
 
 
 @dataclass(slots=True)
@@ -35,8 +39,34 @@ def hold(memo: AllocationMemo, wish: Wish, codes: Codes, pools: Names) -> None:
     for code in codes:
         memo.space.take(code, wish.key, wish.terms)
     memo.held[wish.key] = Held(codes, pools)
+    see_stuck(memo, wish)
     if len(codes) < len(wish.family.families) and not wish.requested:
         _want_second(memo, wish, codes, pools)
+
+
+def would_leave(memo: AllocationMemo, wish: Wish, code: int, pool: str) -> bool:
+    """Whether the address is in quarantine and the service would rather have another, if another is any better. Who
+    asked for this very address, or has it reserved, keeps it."""
+    if memo.space.quarantine(code) is None or wish.requested or wish.key in memo.remembered.reserved:
+        return False
+    asked = wish.service.load_balancer
+    return (asked.on_conflict or memo.world.pools[pool].options.on_conflict) is OnConflict.REALLOCATE
+
+
+def see_stuck(memo: AllocationMemo, wish: Wish) -> None:
+    """Notes whether it stays on an address in quarantine because the next one would be no better."""
+    held = memo.held[wish.key]
+    refusals = tuple(
+        Refusal(texts_of((code,)), Reason.PROXY_ARP, f"{told_of(found)}, and for several more; {_PROXY_ARP}")
+        for code, name in zip(held.codes, held.pools, strict=True)
+        if (found := memo.space.quarantine(code)) is not None
+        and memo.space.answers_for_several(found.mac)
+        and would_leave(memo, wish, code, name)
+    )
+    if refusals:
+        memo.stuck[wish.key] = refusals
+    else:
+        memo.stuck.pop(wish.key, None)
 
 
 def _want_second(memo: AllocationMemo, wish: Wish, codes: Codes, pools: Names) -> None:
@@ -64,6 +94,7 @@ def _again(wish: Wish, names: Iterable[str]) -> frozenset[Thing]:
 def let_go(memo: AllocationMemo, key: ServiceKey) -> Held:
     held = memo.held.pop(key)
     memo.half.leave(key)
+    memo.stuck.pop(key, None)
     for code in held.codes:
         memo.space.give_back(code, key)
     return held
@@ -91,6 +122,7 @@ def wait(memo: AllocationMemo, wish: Wish, draft: Draft) -> None:
 
 def tell(memo: AllocationMemo, key: ServiceKey, found: tuple[Refusal, ...], draft: Draft) -> None:
     """Something is pending. What was before stays the very same, so that nobody has to compare it again."""
+    found = (*memo.stuck.get(key, ()), *found)
     before = memo.pending.get(key)
     draft.told[key] = before if before is not None and before == found else found
 
@@ -101,10 +133,12 @@ def refuse(memo: AllocationMemo, key: ServiceKey, kind: Kind | None, found: tupl
         tell(memo, one, found, draft)
 
 
-def grant(wish: Wish, codes: Codes, pools: Names, cause: GrantCause, draft: Draft) -> None:
+def grant(memo: AllocationMemo, wish: Wish, codes: Codes, pools: Names, cause: GrantCause, draft: Draft) -> None:
     pool, second_pool = written(pools)
     draft.told.pop(wish.key, None)
     draft.silent.add(wish.key)
+    if wish.key in memo.stuck:
+        tell(memo, wish.key, (), draft)
     draft.grants.append(
         Grant(
             service=wish.key,

@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 from lbctl.model.allocation import Allocation
-from lbctl.model.pool import OnConflict
 from lbctl.model.service import ServiceKey, ServiceType
 from lbctl.plan.allocation import Amendment, Release
 from lbctl.plan.allocation_memo import AllocationMemo, Codes, Held, Names, Wish, codes_of, pools_of, wish_of
-from lbctl.plan.draft import Draft, free, grant, hold, in_no_pool, release, requests_changed, wait, written
+from lbctl.plan.draft import (
+    Draft,
+    free,
+    grant,
+    hold,
+    in_no_pool,
+    release,
+    requests_changed,
+    tell,
+    wait,
+    would_leave,
+    written,
+)
 from lbctl.plan.positions import family_of_code, is_buggy
 from lbctl.plan.reason import GrantCause, Reason
 from lbctl.plan.search import fits, texts_of
@@ -23,6 +34,7 @@ def keep_holders(memo: AllocationMemo, dirty: set[ServiceKey], draft: Draft) -> 
             memo.space.give_back(code, key)
         memo.half.leave(key)
         memo.moving.pop(key, None)
+        memo.stuck.pop(key, None)
         memo.waiting.leave(key)
         memo.wishes.pop(key, None)
         service = services.get(key)
@@ -80,14 +92,18 @@ def _keep(memo: AllocationMemo, allocation: Allocation, draft: Draft) -> tuple[R
             return refused
     kept_pools = tuple(pools[codes.index(code)] for code in kept)
     hold(memo, wish, kept, kept_pools)
-    if _in_quarantine(memo, wish, kept, kept_pools):
-        memo.moving[key] = wish.rank
+    stuck = {refusal.subject for refusal in memo.stuck.get(key, ())}
+    if stuck:
+        tell(memo, key, (), draft)
+    for code, name in zip(kept, kept_pools, strict=True):
+        if would_leave(memo, wish, code, name) and texts_of((code,)) not in stuck:
+            memo.moving[key] = wish.rank
     if homeless and key in memo.half:
         memo.half.join_alone(key, wish.rank)
         draft.cut[key] = homeless
     elif len(kept) < len(allocation.addresses):
         draft.releases.append(Release(allocation=allocation, reason=Reason.SUPERSEDED, detail=Reason.FAMILIES_CHANGED))
-        grant(wish, kept, kept_pools, GrantCause.FAMILY_DROPPED, draft)
+        grant(memo, wish, kept, kept_pools, GrantCause.FAMILY_DROPPED, draft)
         free(memo, key, tuple(code for code in codes_of(allocation) if code not in kept))
     elif pools != pools_of(allocation) or wish.terms.text != memo.remembered.terms.get(key, ""):
         pool, second_pool = written(pools)
@@ -143,19 +159,6 @@ def _pools_refuse(memo: AllocationMemo, wish: Wish, codes: Codes, pools: Names) 
     if wanted and any(name not in wanted for name in pools):
         return Reason.REQUESTED_POOL_CHANGED, f"from {' and '.join(dict.fromkeys(pools))} to {' and '.join(wanted)}"
     return None
-
-
-def _in_quarantine(memo: AllocationMemo, wish: Wish, codes: Codes, pools: Names) -> bool:
-    """Whether it holds an address in quarantine and would rather have another. Who asked for this very address, or has
-    it reserved, keeps it."""
-    asked = wish.service.load_balancer
-    if wish.requested or wish.key in memo.remembered.reserved:
-        return False
-    return any(
-        memo.space.quarantine(code) is not None
-        and (asked.on_conflict or memo.world.pools[name].options.on_conflict) is OnConflict.REALLOCATE
-        for code, name in zip(codes, pools, strict=True)
-    )
 
 
 def _keep_unseen(memo: AllocationMemo, allocation: Allocation) -> tuple[Reason, str] | None:

@@ -19,9 +19,10 @@ from lbctl.model.snapshot import Snapshot, World
 from lbctl.plan.elect import Assignment, Candidate, ElectMemo, candidates, elect
 from lbctl.plan.eligible import OwnInterfaces
 from lbctl.plan.quarantine import refusal_of
-from lbctl.plan.reason import Reason
+from lbctl.plan.reason import Reason, Refusal
 
 SCHEMA = "lbctl.io/where/v1"
+_REASONS_SHOWN = 10
 
 
 class NotFound(StrEnum):
@@ -60,15 +61,20 @@ class Located:
 
 
 def locate(
-    snapshot: Snapshot, target: str, memo: ElectMemo | None = None, *, own: OwnInterfaces | None = None
+    snapshot: Snapshot,
+    target: str,
+    memo: ElectMemo | None = None,
+    *,
+    own: OwnInterfaces | None = None,
+    pending: Mapping[ServiceKey, tuple[Refusal, ...]] | None = None,
 ) -> tuple[Located, ElectMemo]:
     """Finds `target`: an address, `namespace/name`, or a name in the namespace `default`.
 
-    Without a view the candidates are named and their owner is not.
+    Without a view the candidates are named and their owner is not. `pending`: why services wait, where that is known.
     """
     assignments, memo = elect(snapshot, memo, own=own)
     groups = memo.eligible.groups.groups
-    wanted = _addresses(snapshot.world, target)
+    wanted = _addresses(snapshot.world, target, pending or {})
     if isinstance(wanted, Located):
         return wanted, memo
     vips: list[LocatedVIP] = []
@@ -93,7 +99,9 @@ def locate(
     return Located(target=target, services=tuple(sorted(services)), vips=tuple(vips)), memo
 
 
-def _addresses(world: World, target: str) -> tuple[IPAddress, ...] | Located:
+def _addresses(
+    world: World, target: str, pending: Mapping[ServiceKey, tuple[Refusal, ...]]
+) -> tuple[IPAddress, ...] | Located:
     try:
         return (ip_address(target),)
     except ValueError:
@@ -121,8 +129,18 @@ def _addresses(world: World, target: str) -> tuple[IPAddress, ...] | Located:
         target=target,
         services=(key,),
         error=NotFound.PENDING,
-        message=f"service {key} has no address yet; `lbctl services` says why",
+        message=_why_pending(key, pending.get(key, ())),
     )
+
+
+def _why_pending(key: ServiceKey, refusals: tuple[Refusal, ...]) -> str:
+    if not refusals:
+        return f"service {key} has no address yet; `lbctl services` says why"
+    if all(refusal.reason is Reason.OTHER_CLASS for refusal in refusals):
+        return f"service {key} is of another class ({refusals[0].detail}): whoever looks after that gives it an address"
+    shown = [(str(each) if each.subject != str(key) else str(each).removeprefix(f"{key}: ")) for each in refusals]
+    more = f"; and {len(shown) - _REASONS_SHOWN} more" if len(shown) > _REASONS_SHOWN else ""
+    return f"service {key} has no address yet: {'; '.join(shown[:_REASONS_SHOWN])}{more}"
 
 
 def _not_allocated(world: World, target: str, address: IPAddress) -> Located:

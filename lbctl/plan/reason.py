@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+
+from lbctl.model.service import ServiceKey
 
 
 class Reason(StrEnum):
@@ -33,6 +36,7 @@ class Reason(StrEnum):
     EXCLUDED = "excluded"
     RESERVED = "reserved_for_another"
     QUARANTINED = "quarantined"
+    PROXY_ARP = "looks_like_proxy_arp"
     POOL_PROTECTED = "pool_protected"
     # allocation: why a service lost what it had
     SERVICE_DELETED = "service_deleted"
@@ -58,6 +62,7 @@ class Reason(StrEnum):
     NOT_ALLOCATED = "not_allocated"
     CONFLICTING_ADVERTISEMENTS = "conflicting_advertisements"
     NO_PEER = "no_peer"
+    NOT_CLAIMED = "not_claimed"
     # election: why a candidate is not the owner
     NOT_INCUMBENT = "not_incumbent"
     LOWER_PREFERENCE = "lower_preference"
@@ -105,3 +110,8 @@ class Refusal:
 
     def __str__(self) -> str:
         return f"{self.subject}: {self.reason.value}" + (f" ({self.detail})" if self.detail else "")
+
+
+def waiting(pending: Mapping[ServiceKey, tuple[Refusal, ...]]) -> int:
+    """How many wait for an address. Those of another class do not: they are somebody else's."""
+    return sum(any(refusal.reason is not Reason.OTHER_CLASS for refusal in refusals) for refusals in pending.values())

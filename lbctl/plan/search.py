@@ -122,7 +122,8 @@ def from_reservation(memo: AllocationMemo, wish: Wish, reservation: Reservation)
     codes, pools = tuple(code for code, _ in homes), tuple(name for _, name in homes)
     why = refused(memo, wish, codes, pools)
     if why:
-        return why
+        # Who asked for nothing would wonder why this very address is spoken of.
+        return tuple(replace(each, detail=f"reserved for it; {each.detail}".removesuffix("; ")) for each in why)
     picked: Picked = {family_of_code(code): (code, name) for code, name in zip(codes, pools, strict=True)}
     names, refusals = _usable(memo, wish, asked) if asked else (pools, [])
     for family in wish.family.families:

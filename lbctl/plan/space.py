@@ -23,6 +23,11 @@ from lbctl.plan.reason import Reason
 from lbctl.plan.sharing import SharingIndex, Terms, refusal_between
 from lbctl.plan.waiting import Line, opened
 
+SEVERAL = 3
+"""A machine that answers for so many addresses in quarantine is taken for one that answers for every address (a router
+with proxy ARP), and no service moves out of its way: it would find the same machine at the next address, and the next,
+until the pool is used up. Two are a coincidence, or one machine with two addresses; the third one is kept."""
+
 _NO_TERMS: Mapping[ServiceKey, Terms] = {}
 
 
@@ -195,6 +200,7 @@ class AddressSpace:
         self._sharing = SharingIndex()
         self._reserved: dict[int, ServiceKey] = {}
         self._quarantined: dict[int, Quarantine] = {}
+        self._answered_by: dict[str, set[int]] = {}
         self._closed: set[int] = set()
         self._freed: dict[int, tuple[float, ServiceKey]] = {}
         self._freed_by: dict[ServiceKey, set[int]] = {}
@@ -244,6 +250,13 @@ class AddressSpace:
 
     def quarantine(self, code: int) -> Quarantine | None:
         return self._quarantined.get(code)
+
+    def answered_by(self, mac: str) -> frozenset[int]:
+        """The addresses in quarantine that this machine answers for."""
+        return frozenset(self._answered_by.get(mac, ()))
+
+    def answers_for_several(self, mac: str) -> bool:
+        return len(self._answered_by.get(mac, ())) >= SEVERAL
 
     def conflict(self, code: int, terms: Terms) -> tuple[Reason, str] | None:
         """Who among its users keeps these terms from the address, and why."""
@@ -347,11 +360,16 @@ class AddressSpace:
     def close(self, code: int, *, reserved: ServiceKey | None, quarantined: Quarantine | None) -> None:
         """Keeps the address back for that service, or for all; or for nobody any more."""
         self._reserved.pop(code, None)
-        self._quarantined.pop(code, None)
+        before = self._quarantined.pop(code, None)
+        if before is not None:
+            self._answered_by[before.mac].discard(code)
+            if not self._answered_by[before.mac]:
+                del self._answered_by[before.mac]
         if reserved is not None:
             self._reserved[code] = reserved
         if quarantined is not None:
             self._quarantined[code] = quarantined
+            self._answered_by.setdefault(quarantined.mac, set()).add(code)
         if reserved is not None or quarantined is not None:
             self._closed.add(code)
             self._sharing.close(code)

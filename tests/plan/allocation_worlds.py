@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from ipaddress import ip_address, ip_network
+from itertools import cycle
 from typing import Any
 
 from lbctl.controller.records import Batch, LedgerState
@@ -225,11 +226,11 @@ def reserve(cluster: Cluster, name: str, *addresses: str, home: str = "a") -> Cl
     return cluster
 
 
-def quarantine(cluster: Cluster, *addresses: str) -> Cluster:
-    """Makes the ledger say that a foreign machine answers for just these addresses."""
+def quarantine(cluster: Cluster, *addresses: str, macs: tuple[str, ...] = ("02:00:00:00:00:66",)) -> Cluster:
+    """Makes the ledger say that foreign machines answer for just these addresses, one `macs` after the other."""
     found = {
-        address: Quarantine(address=address, mac="02:00:00:00:00:66", node="n1", interface="eth1", since_unix=0.0)
-        for address in map(ip_address, addresses)
+        address: Quarantine(address=address, mac=mac, node="n1", interface="eth1", since_unix=0.0)
+        for address, mac in zip(map(ip_address, addresses), cycle(macs), strict=False)
     }
     cluster.state = replace(cluster.state, remembered=replace(cluster.state.remembered, quarantined=found))
     return cluster

@@ -233,20 +233,38 @@ class Dumb:
             self.out.lost[key] = Reason.FAMILIES_CHANGED
             self.give_back(key, held.addresses)
 
+    def unwelcome(self, service: Service, held: Held) -> tuple[list[IPAddress], list[IPAddress]]:
+        """Of what it has, what is in quarantine and it would rather leave; and what it would leave if the machine there
+        did not answer for several addresses."""
+        away: list[IPAddress] = []
+        stuck: list[IPAddress] = []
+        if service.load_balancer.requested or service.key in self.remembered.reserved:
+            return away, stuck
+        macs = [each.mac for each in self.remembered.quarantined.values()]
+        for address, name in zip(held.addresses, held.pools, strict=True):
+            rule = service.load_balancer.on_conflict or self.pools[name].options.on_conflict
+            if address in self.remembered.quarantined and rule is OnConflict.REALLOCATE:
+                several = macs.count(self.remembered.quarantined[address].mac) >= 3
+                (stuck if several else away).append(address)
+        return away, stuck
+
     def leave_quarantine(self, service: Service) -> None:
+        self.move_away(service)
+        held = self.out.held.get(service.key)
+        for address in self.unwelcome(service, held)[1] if held is not None else ():
+            self.out.pending.setdefault(service.key, set()).add((str(address), Reason.PROXY_ARP))
+
+    def move_away(self, service: Service) -> None:
         """Who would rather have another address than one that some other machine answers for gets one, if there is."""
         key, held = service.key, self.out.held.get(service.key)
-        if held is None or service.load_balancer.requested or key in self.remembered.reserved:
+        if held is None:
             return
         if held.addresses != self.before[key].addresses:
             return  # it changed in this very plan; the next one looks again
-        bad = [address for address in held.addresses if address in self.remembered.quarantined]
-        moving = False
-        for address, name in zip(held.addresses, held.pools, strict=True):
-            rule = service.load_balancer.on_conflict or self.pools[name].options.on_conflict
-            moving = moving or (address in bad and rule is OnConflict.REALLOCATE)
-        if not moving:
+        away, stuck = self.unwelcome(service, held)
+        if not away:
             return
+        bad = [each for each in held.addresses if each in self.remembered.quarantined and each not in stuck]
         del self.out.held[key]
         self.out.pending.pop(key, None)
         self.serve(service, held.addresses)

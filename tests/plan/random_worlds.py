@@ -226,7 +226,8 @@ def _an_order(chance: Random) -> Change:
                 reserved={name: item for name, item in cluster.state.remembered.reserved.items() if name != of},
             )
         case 2 | 3:
-            seen = Quarantine(address=address, mac="02:00:00:00:00:99", node="n", interface="eth0", since_unix=0.0)
+            mac = chance.choice(("02:00:00:00:00:98", "02:00:00:00:00:99", "02:00:00:00:00:99"))
+            seen = Quarantine(address=address, mac=mac, node="n", interface="eth0", since_unix=0.0)
             return lambda cluster: _remember(
                 cluster, quarantined={**cluster.state.remembered.quarantined, address: seen}
             )

@@ -122,8 +122,9 @@ def changes(draw: st.DrawFn) -> _Change:
     """What may happen next: mostly to services, sometimes to pools, namespaces or what is kept of addresses."""
     match draw(st.integers(0, 12)):
         case 10:
-            bad = draw(st.lists(st.sampled_from(_SOME), max_size=2, unique=True))
-            return lambda cluster: quarantine(cluster, *bad)
+            bad = draw(st.lists(st.sampled_from(_SOME), max_size=5, unique=True))
+            macs = draw(st.sampled_from([("02:00:00:00:00:66",), ("02:00:00:00:00:66", "02:00:00:00:00:67")]))
+            return lambda cluster: quarantine(cluster, *bad, macs=macs)
         case 11:
             whose = f"{draw(st.sampled_from(_NAMESPACES))}/s{draw(st.integers(0, 5))}"
             kept = draw(st.lists(st.sampled_from(_SOME), min_size=1, max_size=2, unique_by=lambda text: ":" in text))

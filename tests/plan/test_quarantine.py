@@ -107,3 +107,63 @@ def test_a_service_that_has_one_family_and_wants_two_moves_first_and_gets_the_ot
     cluster = Cluster(pool("p", "192.0.2.0/30", on_conflict=MOVE)).put(service("x", stack=PREFER))
     quarantine(cluster, "192.0.2.0").become(pools=[pool("p", "192.0.2.0/30", "2001:db8::/126", on_conflict=MOVE)])
     assert cluster.settle().addresses("x") == "192.0.2.1 2001:db8::"
+
+
+# A machine that answers for every address
+
+
+ROUTER, PRINTER = "02:00:00:00:00:01", "02:00:00:00:00:02"
+WIDE = pool("a", "192.0.2.0/28", on_conflict=MOVE)
+
+
+def test_who_answers_for_every_address_does_not_drive_a_service_through_the_pool() -> None:
+    """Each address that it is given is quarantined as soon as it is probed, as behind a router with proxy ARP."""
+    cluster, bad = Cluster(WIDE).put(service("x")), dict[str, None]()
+    for _ in range(16):
+        bad[cluster.addresses("x")] = None
+        quarantine(cluster, *bad).settle()
+    assert list(bad) == ["192.0.2.0", "192.0.2.1", "192.0.2.2"]
+    assert cluster.text("x") == (
+        "192.0.2.2: looks_like_proxy_arp (02:00:00:00:00:66 answers for it, seen by n1 eth1, and for several more; "
+        'so the service stays; lbctl.io/probe: "false" on the pool turns probing off)'
+    )
+    assert quarantine(cluster, "192.0.2.0", "192.0.2.1").settle().text("x") == ""
+
+
+@pytest.mark.parametrize("macs", [(ROUTER,), (ROUTER, PRINTER)], ids=["one machine", "two machines"])
+def test_those_who_wanted_to_move_want_to_no_more_and_then_again(macs: tuple[str, ...]) -> None:
+    """Also those on whose own address nothing new was found."""
+    cluster = Cluster(pool("a", "192.0.2.0/31", on_conflict=MOVE), pool("b", "198.51.100.0/30", auto=False))
+    cluster.put(service("x"), service("y"))
+    both = ("192.0.2.0", "192.0.2.1")
+    quarantine(cluster, *both, macs=macs).settle()
+    assert Reason.PROXY_ARP not in {*cluster.why("x").values(), *cluster.why("y").values()}
+    quarantine(cluster, *both, "198.51.100.0", macs=macs).settle()
+    stuck = Reason.PROXY_ARP if len(macs) == 1 else Reason.QUARANTINED
+    assert (cluster.why("x")["192.0.2.0"], cluster.why("y")["192.0.2.1"]) == (stuck, stuck)
+    quarantine(cluster, *both, macs=macs).become(
+        pools=[pool("a", "192.0.2.0/30", on_conflict=MOVE), pool("b", "198.51.100.0/30", auto=False)]
+    ).settle()
+    assert (cluster.addresses("x"), cluster.addresses("y")) == ("192.0.2.2", "192.0.2.3")
+
+
+def test_another_machine_still_drives_it_away() -> None:
+    cluster = Cluster(WIDE).put(service("x"))
+    macs = (PRINTER, ROUTER, ROUTER, ROUTER)
+    quarantine(cluster, "192.0.2.0", "192.0.2.1", "192.0.2.2", "192.0.2.3", macs=macs).settle()
+    assert cluster.addresses("x") == "192.0.2.4"
+
+
+def test_who_does_not_want_to_move_is_told_nothing() -> None:
+    cluster = Cluster(WIDE).put(service("x", on_conflict=STAY), service("y", ip="192.0.2.1"))
+    quarantine(cluster, "192.0.2.0", "192.0.2.1", "192.0.2.2").settle()
+    assert not cluster.plan.pending
+
+
+def test_who_stays_and_lacks_a_family_is_told_both_and_still_gets_it() -> None:
+    cluster = Cluster(pool("a", "192.0.2.0/28", on_conflict=MOVE)).put(service("x", stack=PREFER))
+    quarantine(cluster, "192.0.2.0", "192.0.2.1", "192.0.2.2").settle()
+    assert cluster.why("x") == {"192.0.2.0": Reason.PROXY_ARP, "a": Reason.POOL_LACKS_FAMILY}
+    cluster.become(pools=[pool("a", "192.0.2.0/28", "2001:db8::/126", on_conflict=MOVE)]).settle()
+    assert cluster.addresses("x") == "192.0.2.0 2001:db8::"
+    assert cluster.why("x") == {"192.0.2.0": Reason.PROXY_ARP}
