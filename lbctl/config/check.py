@@ -33,7 +33,7 @@ from lbctl.config.checks.pools import pools_are_announced, pools_are_for_somebod
 from lbctl.config.checks.selectors import selectors_match_something
 from lbctl.config.checks.services import requests_can_be_met
 
-__all__ = ["RULES", "Finding", "Place", "Rule", "Secrets"]
+__all__ = ["RULES", "SURE", "Finding", "Place", "Rule", "Secrets"]
 
 RULES: tuple[Rule, ...] = (
     pools_are_announced,
@@ -65,4 +65,28 @@ RULES: tuple[Rule, ...] = (
 
 First whether what is named exists, so that nobody is told that an object is missing which is only refused; then the
 errors, then what looks at the rest.
+"""
+
+SURE = frozenset(
+    (
+        "LB0205",
+        "LB0211",
+        "LB0212",
+        "LB0214",
+        "LB0301",
+        "LB0302",
+        "LB0305",
+        "LB0306",
+        "LB0310",
+        "LB0407",
+        "LB0408",
+        "LB0409",
+        "LB0506",
+        "LB0507",
+        "LB0605",
+    )
+)
+"""Findings that follow from one value which is there and right, whatever else is wrong with the object.
+
+The others compare objects as a whole, or rest on what is not given, and that may be just what is misspelt.
 """

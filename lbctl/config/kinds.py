@@ -69,6 +69,9 @@ STATUS_KINDS = ("ServiceL2Status", "ServiceBGPStatus", "ConfigurationState")
 """Kinds that MetalLB writes for people to read."""
 
 
+OPERATOR_KIND = "MetalLB"
+"""The kind by which the operator of MetalLB is told what to install."""
+
 _OTHERS = ("BGPPeer", "Community")
 """Kinds whose names other groups have as well (Calico)."""
 
@@ -77,6 +80,9 @@ def unread(api_version: str, kind: str, value: Mapping[str, Value] | None = None
     """What to say of an object that is of none of the kinds; None for what may be passed over in silence."""
     group, _, version = api_version.rpartition("/")
     if group == _GROUP:
+        if kind == OPERATOR_KIND:
+            message = "MetalLB is the operator's own object, which says how to install MetalLB; it is passed over"
+            return Problem("LB0104", ("kind",), message)
         return None if kind in STATUS_KINDS else _unknown_in_metallb(version, kind)
     if kind == "ConfigMap" and not group and value is not None and _is_old_configuration(value):
         message = "this is MetalLB's old configuration, which is passed over"
@@ -84,7 +90,10 @@ def unread(api_version: str, kind: str, value: Mapping[str, Value] | None = None
     passed_over = Problem("LB0104", ("kind",), f"{kind} of {api_version} is not read, and passed over")
     versions = [known for known, name in KINDS if name == kind]
     if not versions:
-        return passed_over
+        if (meant := _misspelt(api_version, kind)) is None:
+            return passed_over
+        message = f'{api_version} has no kind "{kind}"; this object is passed over'
+        return Problem("LB0122", ("kind",), message, f'did you mean "{meant}"?')
     groups = {known.rpartition("/")[0] for known in versions}
     ours = _GROUP in groups
     if (
@@ -100,6 +109,42 @@ def unread(api_version: str, kind: str, value: Mapping[str, Value] | None = None
             f'did you mean "{max(versions)}"?',
         )
     return passed_over
+
+
+def _misspelt(api_version: str, kind: str) -> str | None:
+    """The kind of this version that was probably meant: the same in other letters, or one not far from it."""
+    if kind in _BESIDE.get(api_version, ()):
+        return None
+    return nearest(kind, [name for known, name in KINDS if known == api_version], likeness=0.7)
+
+
+_BESIDE = {
+    "v1": [
+        "Binding",
+        "ComponentStatus",
+        "ConfigMap",
+        "Endpoints",
+        "Event",
+        "LimitRange",
+        "List",
+        "NamespaceList",
+        "NodeList",
+        "PersistentVolume",
+        "PersistentVolumeClaim",
+        "Pod",
+        "PodTemplate",
+        "ReplicationController",
+        "ResourceQuota",
+        "SecretList",
+        "ServiceAccount",
+        "ServiceList",
+        "EndpointsList",
+        "Status",
+        "APIService",
+    ],
+    "discovery.k8s.io/v1": ["EndpointSliceList"],
+}
+"""The other kinds of those versions: they are nobody's misspelling."""
 
 
 def _meant_ours(group: str, kind: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Hashable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from lbctl.config.allow import Allow, Allows, allows_in, divide, of_no_use
 from lbctl.config.block import BlockParser, NotSimple, Value
@@ -25,12 +25,34 @@ _SECRET = re.compile(r"""^[ -]*["']?kind["']?[ ]*:[ ]*["']?Secret\b""", re.MULTI
 _PASSWORD_LINE = re.compile(r"""password["' ]*:""", re.IGNORECASE)
 
 
+class Draft(NamedTuple):
+    """An object that has an error: without what is wrong, for further checks of the rest alone, never for use.
+
+    `path` is its place in the document, `dropped` are the paths of list items, within the object, that are not in it.
+    """
+
+    made: Object
+    path: Path
+    dropped: tuple[Path, ...] = ()
+
+    def path_of(self, path: Path) -> Path:
+        """Where something of the object stands in the document."""
+        out: Path = ()
+        for step in path:
+            if isinstance(step, int):
+                for lost in sorted(lost for *there, lost in self.dropped if tuple(there) == out):
+                    assert isinstance(lost, int)
+                    step += lost <= step
+            out += (step,)
+        return (*self.path, *out)
+
+
 @dataclass(frozen=True, slots=True)
 class Parsed:
     """What one document holds. `paths` has each object's place within the document, where it is not the whole.
 
     `allowed` are the findings that comments silence; they are not among `diagnostics`. `refused` are the objects that
-    have an error, by map and key, as far as they say who they are.
+    have an error, by map and key, as far as they say who they are; `drafts` what could be made of them all the same.
     """
 
     raw: bytes
@@ -40,6 +62,7 @@ class Parsed:
     allows: tuple[Allow, ...] = ()
     allowed: tuple[Diagnostic, ...] = ()
     refused: tuple[tuple[str, Hashable], ...] = ()
+    drafts: tuple[Draft, ...] = ()
 
     @property
     def failed(self) -> bool:
@@ -48,13 +71,17 @@ class Parsed:
 
     def span(self, index: int, path: Path) -> Span:
         """Where something within the object number `index` stands, relative to the document."""
+        return self.span_at((*(self.paths[index] if self.paths else ()), *path))
+
+    def span_at(self, path: Path) -> Span:
+        """Where something stands, by its path within the document, relative to the document."""
         text = decode(self.raw)
         if isinstance(text, BadText):
             return Span("", 1, 1, 1, 2)
         from lbctl.config.compose import compose
         from lbctl.config.locate import span_of
 
-        return span_of(compose(text).root, (*(self.paths[index] if self.paths else ()), *path))
+        return span_of(compose(text).root, path)
 
 
 def parse(raw: bytes, parser: BlockParser) -> Parsed:
@@ -116,6 +143,7 @@ def _check(raw: bytes, value: Value, text: str, root: Node | None) -> Parsed:
         tuple(collector.paths) if any(collector.paths) else (),
         diagnostics,
         refused=tuple(collector.refused),
+        drafts=tuple(collector.drafts),
     )
 
 
@@ -127,6 +155,7 @@ class _Collector:
         self.paths: list[Path] = []
         self.problems: list[Problem] = []
         self.refused: list[tuple[str, Hashable]] = []
+        self.drafts: list[Draft] = []
 
     def document(self, value: Value) -> None:
         if value is None:
@@ -172,8 +201,12 @@ class _Collector:
         if made is not None and not any(CODES[p.code].severity is Severity.ERROR for p in walk.problems):
             self.objects.append(made)
             self.paths.append(path)
-        elif (place := place_of(name, value)) is not None:
+            return
+        if (place := place_of(name, value)) is not None:
             self.refused.append(place)
+        if made is not None:
+            at = len(path)
+            self.drafts.append(Draft(made, path, tuple(lost[at:] for lost in walk.dropped)))
 
 
 def _bad_text(bad: BadText) -> Diagnostic:

@@ -16,6 +16,7 @@ from lbctl.config.schema import (
     Fields,
     Integer,
     JsonSchema,
+    OrNothing,
     Problem,
     Record,
     Refer,
@@ -147,7 +148,7 @@ def _reachable(fields: Fields) -> Iterator[Problem]:
             other=(("peerAddress",), "the peer"),
         )
     for field in ("interface", "vrf"):
-        found = interface_name_problem(fields.get(field, ""))
+        found = interface_name_problem(fields.get(field) or "")
         if found is not None:
             yield Problem("LB0314", (field,), *found)
 
@@ -174,12 +175,20 @@ def _secret_is_beside_the_peer(fields: Fields) -> Iterator[Problem]:
         )
 
 
+def _secret_has_a_name(fields: Fields) -> Iterator[Problem]:
+    if fields.get("namespace") and not fields.given("name"):
+        yield Problem("LB0110", (), 'passwordSecret needs the field "name"', "add name: to it")
+
+
 _SECRET = Record(
     "passwordSecret",
-    {"name": Text(empty=False), "namespace": Text()},
-    required=("name",),
-    build=lambda fields: SecretReference(name=fields["name"], namespace=fields.get("namespace", "")),
+    {"name": Text(), "namespace": Text()},
+    rules=(_secret_has_a_name,),
+    build=lambda fields: (
+        SecretReference(name=fields["name"], namespace=fields.get("namespace", "")) if fields.get("name") else None
+    ),
 )
+"""Without a name it is as good as not there: MetalLB's own objects, read back, say `passwordSecret: {}`."""
 
 _RULES = (
     _own_asn,
@@ -196,11 +205,11 @@ _V1BETA1: dict[str, Type] = {
     "myASN": Integer(0, _MOST_ASN),
     "peerASN": Integer(0, _MOST_ASN),
     "peerAddress": Address(),
-    "sourceAddress": Address(),
+    "sourceAddress": OrNothing(Address()),
     "peerPort": Integer(0, 16384),
     "holdTime": Duration(),
     "keepaliveTime": Duration(),
-    "routerID": RouterId(),
+    "routerID": OrNothing(RouterId()),
     "nodeSelectors": SELECTORS,
     "password": Text(),
     "bfdProfile": Text(),
@@ -208,10 +217,11 @@ _V1BETA1: dict[str, Type] = {
 }
 _V1BETA2: dict[str, Type] = {
     **_V1BETA1,
+    "peerAddress": OrNothing(Address()),
     "peerPort": Integer(1, 16384),
     "dynamicASN": Text(("internal", "external")),
     "localASN": Integer(1, _MOST_ASN),
-    "interface": Text(empty=False),
+    "interface": OrNothing(Text()),
     "connectTime": Duration(whole=True),
     "passwordSecret": _SECRET,
     "enableGracefulRestart": Boolean(),

@@ -72,13 +72,17 @@ class Spoiled(Wrong):
 
 
 class Walk:
-    """One pass over one object: where it is, and what it found. `strict`: unknown fields are errors."""
+    """One pass over one object: where it is, and what it found. `strict`: unknown fields are errors.
 
-    __slots__ = ("path", "problems", "secret", "strict")
+    `dropped` are the list items that are wrong, and so not in the value.
+    """
+
+    __slots__ = ("dropped", "path", "problems", "secret", "strict")
 
     def __init__(self, strict: bool) -> None:
         self.path: list[str | int] = []
         self.problems: list[Problem] = []
+        self.dropped: list[Path] = []
         self.strict = strict
         self.secret = False
 
@@ -197,6 +201,19 @@ class Integer:
         return {"type": "integer", "minimum": self.low, "maximum": self.high}
 
 
+class OrNothing:
+    """Another type, or empty text for "not given": what Go writes of a field without omitempty."""
+
+    def __init__(self, given: Type) -> None:
+        self._given = given
+
+    def read(self, value: Value, walk: Walk) -> Any:
+        return None if value == "" else self._given.read(value, walk)
+
+    def schema(self, refer: Refer) -> JsonSchema:
+        return {"anyOf": [{"const": ""}, self._given.schema(refer)]}
+
+
 ADDRESS_PATTERN = "[0-9A-Fa-f:.]+"
 """Looser than an address is: an expression that is exact cannot be read."""
 
@@ -302,6 +319,7 @@ class Many:
                 places.append(index)
             except Wrong as wrong:
                 walk.wrong(wrong)
+                walk.dropped.append(tuple(path))
             path.pop()
         if self._unique and len(out) > 1:
             self._check_unique(out, places, walk)

@@ -11,7 +11,6 @@ from lbctl.config.block import Value
 from lbctl.config.kind import Kind, Object, kind
 from lbctl.config.metadata import OLD_PREFIX, OWN_PREFIX, PREFIX, Metadata
 from lbctl.config.schema import (
-    ADDRESS_PATTERN,
     Address,
     AnyValue,
     Boolean,
@@ -20,6 +19,7 @@ from lbctl.config.schema import (
     Integer,
     JsonSchema,
     Many,
+    OrNothing,
     Problem,
     Record,
     Refer,
@@ -66,16 +66,6 @@ class TargetPort:
     def schema(self, refer: Refer) -> JsonSchema:
         number = {"type": "integer", "minimum": 1, "maximum": 65535}
         return {"anyOf": [number, {"type": "string", "pattern": "[^0-9]"}]}
-
-
-class RequestedAddress(Address):
-    """spec.loadBalancerIP; empty text asks for nothing."""
-
-    def read(self, value: Value, walk: Walk) -> IPAddress | None:  # type: ignore[override]
-        return None if value == "" else super().read(value, walk)
-
-    def schema(self, refer: Refer) -> JsonSchema:
-        return {"type": "string", "pattern": f"^({ADDRESS_PATTERN})?$"}
 
 
 @lru_cache(maxsize=1024)
@@ -149,7 +139,7 @@ _SPEC = Record(
         "clusterIPs": Many(Text()),
         "ipFamilies": Many(Text(Family)),
         "ipFamilyPolicy": Text(FamilyPolicy),
-        "loadBalancerIP": RequestedAddress(),
+        "loadBalancerIP": OrNothing(Address()),
         "loadBalancerClass": Text(),
         "loadBalancerSourceRanges": Many(Cidr()),
         "allocateLoadBalancerNodePorts": Boolean(),
@@ -214,7 +204,7 @@ def _one_way_to_name_pools(fields: Fields) -> Iterator[Problem]:
 def _request_is_clear(fields: Fields) -> Iterator[Problem]:
     metadata: Metadata | None = fields.get("metadata")
     found = metadata.annotation(_REQUESTED) if metadata and metadata.annotations else None
-    if found is None:
+    if found is None or not found[1]:
         return
     key, text = found
     path = ("metadata", "annotations", key)

@@ -13,7 +13,7 @@ from tests.config.manifests import Found, findings, obj, read
 @pytest.mark.parametrize(
     ("kind", "spec", "expected"),
     [
-        ("L2Advertisement", "  ipAddressPools: [p, p]", [("LB0114", "p"), ("LB0301", "p"), ("LB0301", "p")][:1]),
+        ("L2Advertisement", "  ipAddressPools: [p, p]", [("LB0301", "p"), ("LB0114", "p")]),
         ("L2Advertisement", "  ipAddressPools: p", [("LB0107", "p")]),
         ("L2Advertisement", "  interfaces: [eth0, 5]", [("LB0107", "5")]),
         ("L2Advertisement", "  nodeSelectors: [{matchLabel: {}}]", [("LB0105", "matchLabel")]),
@@ -21,7 +21,7 @@ from tests.config.manifests import Found, findings, obj, read
         ("L2Advertisement", "  preferredNodeSelectors: [{weight: 101, preference: {}}]", [("LB0108", "101")]),
         ("L2Advertisement", "  preferredNodeSelectors: [{preference: {}}]", [("LB0110", "preference")]),
         ("BGPAdvertisement", "  communities: ['1:2', '1:2']", [("LB0114", "'1:2'")]),
-        ("BGPAdvertisement", "  peers: [a, a]", [("LB0114", "a")]),
+        ("BGPAdvertisement", "  peers: [a, a]", [("LB0302", "a"), ("LB0114", "a")]),
         ("BGPAdvertisement", "  aggregationLength: 33", [("LB0108", "33")]),
         ("BGPAdvertisement", "  aggregationLength: 0", [("LB0108", "0")]),
         ("BGPAdvertisement", "  aggregationLengthV6: 129", [("LB0108", "129")]),

@@ -141,3 +141,29 @@ def test_what_is_said_of_other_kinds(api_version: str, kind: str, code: str, hel
     assert problem is not None
     assert problem.code == code
     assert problem.help.startswith(help)
+
+
+@pytest.mark.parametrize(
+    ("version", "kind", "meant"),
+    [
+        ("v1", "service", "Service"),
+        ("v1", "Sercive", "Service"),
+        ("v1", "namespace", "Namespace"),
+        ("v1", "Nodes", "Node"),
+        ("v1", "SECRET", "Secret"),
+        ("discovery.k8s.io/v1", "Endpointslice", "EndpointSlice"),
+    ],
+)
+def test_a_misspelt_kind_of_kubernetes(version: str, kind: str, meant: str) -> None:
+    (found,) = read(f"apiVersion: {version}\nkind: {kind}\nmetadata: {{name: x}}\n").diagnostics
+    assert (found.code, found.severity) == ("LB0122", "warning")
+    assert found.help == f'did you mean "{meant}"?'
+
+
+@pytest.mark.parametrize("kind", ["Pod", "Endpoints", "ServiceAccount", "ServiceList", "ConfigMap", "PodTemplate"])
+def test_other_kinds_are_nobodys_misspelling(kind: str) -> None:
+    assert findings(f"apiVersion: v1\nkind: {kind}\nmetadata: {{name: x}}\n") == [("LB0104", kind)]
+
+
+def test_the_object_of_the_operator_is_passed_over() -> None:
+    assert findings("apiVersion: metallb.io/v1beta1\nkind: MetalLB\nmetadata: {name: x}\n") == [("LB0104", "MetalLB")]

@@ -54,7 +54,7 @@ def without(*fields: str) -> str:
         (GOOD + "  peerPort: 0", [("LB0108", "0")]),
         (GOOD + "  peerPort: 16385", [("LB0108", "16385")]),
         (GOOD + "  localASN: 0", [("LB0108", "0")]),
-        (GOOD + "  password: a\n  passwordSecret: {name: s}", [("LB0406", "passwordSecret")]),
+        (GOOD + "  password: a\n  passwordSecret: {name: s}", [("LB0406", "passwordSecret"), ("LB0408", "s")]),
         (GOOD + "  passwordSecret: {namespace: s}", [("LB0110", "passwordSecret")]),
         (GOOD + "  nodeSelectors: [{}, {}]", [("LB0114", "{}")]),
         (GOOD + "  peerAdress: 10.0.0.2", [("LB0105", "peerAdress")]),

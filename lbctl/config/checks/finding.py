@@ -50,8 +50,10 @@ def missing_names(
     code: str, map: str, known: Mapping[str, object], subject: Place, field: str, names: Iterable[str], noun: str
 ) -> Iterator[Finding]:
     """A finding for each of the `names` in a list of the spec that nothing has."""
+    seen: set[str] = set()
     for index, name in enumerate(names):
-        if name not in known:
+        if name not in known and name not in seen:
+            seen.add(name)
             yield Finding(
                 code=code,
                 subject=subject._replace(path=("spec", field, index)),

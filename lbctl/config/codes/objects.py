@@ -200,4 +200,13 @@ OBJECTS: tuple[Code, ...] = (
         "  config: |\n    address-pools:\n    - name: first\n      protocol: layer2\n      addresses: [192.0.2.0/24]\n",
         fix=together(pool(), COVER),
     ),
+    Code(
+        "LB0122",
+        WARNING,
+        "kind looks misspelt",
+        "This version of Kubernetes' API has no such kind, and one that lbctl reads has a name almost like it. The "
+        "object is passed over. Kinds are written exactly so: Service, EndpointSlice, Node, Namespace, Secret.",
+        example=service().replace("kind: Service", "kind: service"),
+        fix=service(),
+    ),
 )

@@ -67,8 +67,11 @@ PEERS: tuple[Code, ...] = (
         "two passwords",
         "The password stands in the peer or in a Secret that passwordSecret names, not in both.",
         "R9",
-        example=peer(
-            "myASN: 64512\npeerASN: 64513\npeerAddress: 192.0.2.1\npassword: example\npasswordSecret: {name: bgp}"
+        example=together(
+            peer(
+                "myASN: 64512\npeerASN: 64513\npeerAddress: 192.0.2.1\npassword: example\npasswordSecret: {name: bgp}"
+            ),
+            _secret("metallb-system"),
         ),
         fix=together(
             peer("myASN: 64512\npeerASN: 64513\npeerAddress: 192.0.2.1\npasswordSecret: {name: bgp}"),
