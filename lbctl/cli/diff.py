@@ -76,7 +76,8 @@ def diff(
     written anywhere, and no daemon is asked but with --socket.
 
     \b
-    Exit status: 0 nothing would change; 1 something would; 2 cannot tell.
+    Exit status: 0 nothing would change; 1 something would; 2 cannot tell,
+    as when NEW has errors and nothing else would change.
 
     \b
     Examples:
@@ -87,9 +88,10 @@ def diff(
     """
     import gc
     import time
+    from dataclasses import replace
 
     from lbctl.cli.diff_document import document
-    from lbctl.cli.diff_inputs import CannotTell, gather
+    from lbctl.cli.diff_inputs import CannotTell, gather, supposed
     from lbctl.cli.diff_report import human
     from lbctl.cli.render import as_json, terminal_width
     from lbctl.plan.diff import diff as compare
@@ -111,7 +113,12 @@ def diff(
         owners=inputs.owners,
         load_balancer_class=lb_class or None,
     )
-    status = ExitStatus.FOUND if told else ExitStatus.OK
+    inputs = replace(inputs, notes=(*inputs.notes, *supposed(told)))
+    if told:
+        status = ExitStatus.FOUND
+    else:
+        # What is wrong in NEW is left out of the comparison, so that "nothing" cannot be said of it.
+        status = ExitStatus.UNAVAILABLE if inputs.manifests.errors else ExitStatus.OK
     if output is Form.JSON:
         print(as_json(document(told, inputs, status)))
     else:

@@ -7,6 +7,7 @@ from typing import Any
 from lbctl.cli.diff_inputs import Inputs
 from lbctl.config.diagnostic import Span
 from lbctl.plan.diff import Diff
+from lbctl.plan.diff_objects import Value
 from lbctl.plan.diff_services import ServiceChange
 from lbctl.plan.reason import Refusal
 from lbctl.plan.routes import RouteAttributes
@@ -88,6 +89,19 @@ def document(told: Diff, inputs: Inputs, status: int) -> dict[str, Any]:
             }
             for item in told.routes
         ],
+        "objects": [
+            {
+                "kind": item.kind,
+                "name": item.name,
+                "event": item.event.value,
+                "consequence": item.consequence.value if item.consequence is not None else None,
+                "fields": [
+                    {"field": edit.field, "before": _value(edit.before), "after": _value(edit.after)}
+                    for edit in item.edits
+                ],
+            }
+            for item in told.objects
+        ],
         "pending": [
             {
                 "service": str(item.service),
@@ -126,6 +140,10 @@ def _service(item: ServiceChange) -> dict[str, object]:
         "cause": item.cause.value if item.cause is not None else None,
         "pending": [_refusal(refusal) for refusal in item.pending],
     }
+
+
+def _value(value: Value) -> str | list[str]:
+    return value if isinstance(value, str) else list(value)
 
 
 def _refusal(refusal: Refusal) -> dict[str, str]:

@@ -20,6 +20,7 @@ from lbctl.config.reader import Reader
 from lbctl.model.address import IPAddress
 from lbctl.model.snapshot import SOURCE_MAPS, World
 from lbctl.plan.allocate import Remembered
+from lbctl.plan.diff import Diff
 from lbctl.plan.sharing import terms_of
 
 STDIN = "-"
@@ -44,6 +45,7 @@ class Basis(StrEnum):
     NO_LEDGER = "ledger_not_read"
     NO_NODES = "no_nodes"
     NO_ENDPOINTS = "no_endpoints"
+    MAYBE_A_PART = "did_you_mean_patch"
     NO_PASSWORDS = "passwords_not_known"
 
 
@@ -150,6 +152,8 @@ def gather(
         current = published
     if in_force is None and remembered is None:
         raise AssertionError("either manifests or a state folder")
+    if not patch:
+        _maybe_a_part(manifests, current, notes)
     wanted, held_back = _with_what_stays(manifests, current, notes, patch=patch)
     if not current.nodes and wanted.nodes:
         current = replace(current, nodes=wanted.nodes)
@@ -163,7 +167,6 @@ def gather(
     secrets = _secrets(manifests, in_force, current, wanted, notes)
     if secrets is None:
         current, wanted = _without_passwords(current), _without_passwords(wanted)
-    _what_is_missing(current, wanted, notes)
     return Inputs(
         current=current,
         new=wanted,
@@ -373,10 +376,43 @@ def _without_passwords(world: World) -> World:
     return replace(world, bgp_peers=MappingProxyType(peers))
 
 
-def _what_is_missing(current: World, new: World, notes: _Notes) -> None:
-    if not current.nodes and not new.nodes:
-        notes.add(
-            Basis.NO_NODES, "no Node is known: owners are not told, and sessions and prefixes for no node by name"
+def _maybe_a_part(manifests: Manifests, current: World, notes: _Notes) -> None:
+    """Says so where NEW looks like a part of a configuration, which without --patch takes the rest away."""
+    world = manifests.reading.world
+    gone = [key for key in current.services if key not in world.services] if world.services else []
+    if current.pools and not world.pools:
+        what = f"{manifests.named} has no IPAddressPool, and {_many(len(current.pools), 'pool')} in force would go"
+    elif len(gone) > 1 and 2 * len(gone) >= len(current.services):
+        what = f"{len(gone):,} of the {len(current.services):,} services in force are not in {manifests.named}"
+    else:
+        return
+    notes.add(
+        Basis.MAYBE_A_PART,
+        f"{what}, which is taken for all that is to be in force; did you mean --patch?",
+    )
+
+
+def supposed(told: Diff) -> tuple[Note, ...]:
+    """What a comparison supposed, where that may have mattered."""
+    found: list[Note] = []
+    if told.supposed.node:
+        found.append(
+            Note(
+                Basis.NO_NODES,
+                "no Node is known: it is told what some node would announce, as if every nodeSelector matched it",
+            )
         )
-    elif (current.services or new.services) and not current.slices and not new.slices:
-        notes.add(Basis.NO_ENDPOINTS, "no EndpointSlice is known: nothing is announced on either side")
+    if told.supposed.services:
+        services = told.supposed.services
+        named = ", ".join(map(str, services[:3])) + (f" and {len(services) - 3:,} more" if len(services) > 3 else "")
+        found.append(
+            Note(
+                Basis.NO_ENDPOINTS,
+                f"no EndpointSlice is known of {named}: on both sides ready endpoints on every node are supposed",
+            )
+        )
+    return tuple(found)
+
+
+def _many(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

@@ -8,8 +8,9 @@ from typing import Any, TypeVar
 from lbctl.cli.diff_inputs import Inputs
 from lbctl.cli.render import WIDTH, Style, paint, wrap
 from lbctl.plan.diff import Diff
+from lbctl.plan.diff_objects import Consequence, Edit, ObjectChange, ObjectEvent, Value, shown_part
 from lbctl.plan.diff_owners import VIPChange, VIPEvent
-from lbctl.plan.diff_routes import RouteChange, RouteEvent
+from lbctl.plan.diff_routes import RouteChange, RouteEvent, RouteReason
 from lbctl.plan.diff_services import PendingService, ServiceChange, ServiceEvent, Stranded
 from lbctl.plan.diff_sessions import FieldChange, SessionChange, SessionEvent
 from lbctl.plan.reason import Refusal
@@ -43,6 +44,17 @@ _ROUTE_SIGNS = {
     RouteEvent.CHANGED: ("~", _OTHER),
     RouteEvent.ANNOUNCED: ("+", _NEW),
 }
+_OBJECT_SIGNS = {
+    ObjectEvent.REMOVED: ("-", _GONE),
+    ObjectEvent.CHANGED: ("~", _OTHER),
+    ObjectEvent.ADDED: ("+", _NEW),
+}
+_CONSEQUENCES = {
+    Consequence.SESSION_STAYS: "the session stays",
+    Consequence.INTERFACES_UNKNOWN: (
+        "what it does depends on the interfaces of the nodes, which manifests do not have"
+    ),
+}
 _VIP_HEADS = {
     VIPEvent.STOPS: "announced by nobody any more",
     VIPEvent.SILENT: "given, and announced by nobody",
@@ -69,8 +81,9 @@ def human(told: Diff, inputs: Inputs, *, width: int | None) -> str:
     _vips(page, told.vips, planned=inputs.owners is None)
     _sessions(page, told.sessions)
     _routes(page, told.routes)
+    _objects(page, told.objects)
     _pending(page, told.pending)
-    page.text("", indent=0, mark=summary(told), style=Style.STRONG)
+    page.text("", indent=2, mark=summary(told, errors=len(inputs.manifests.errors)), style=Style.STRONG)
     return "\n".join(page.lines)
 
 
@@ -107,9 +120,26 @@ class _Page:
             if len(cells) + 6 <= self._width:
                 self.line("      " + cells)
             else:
-                self.text("  ".join(cell for cell in row if cell), indent=10, at=6)
+                self._broken([cell for cell in row if cell])
         if len(rows) > _MOST:
             self.line(f"      and {len(rows) - _MOST:,} more (-o json has them all)")
+
+    def _broken(self, cells: Sequence[str]) -> None:
+        """A row that is too long for one line: as many cells as fit on each, and the gap between them stays."""
+        line, at = cells[0], 6
+        for cell in cells[1:]:
+            if at + len(line) + 2 + len(cell) <= self._width:
+                line = f"{line}  {cell}"
+                continue
+            self._wrapped(line, at)
+            line, at = cell, 10
+        self._wrapped(line, at)
+
+    def _wrapped(self, line: str, at: int) -> None:
+        if at + len(line) <= self._width:
+            self.line(" " * at + line)
+        else:
+            self.text(line, indent=at + 2, at=at)
 
     def gap(self) -> None:
         self.line("")
@@ -233,7 +263,8 @@ def _sessions(page: _Page, changes: Sequence[SessionChange]) -> None:
 def _change_of(part: FieldChange) -> str:
     if part.before == part.after:
         return "another one"
-    return f"{part.before or 'none'} -> {part.after or 'none'}"
+    before, after = shown_part(part.field, part.before), shown_part(part.field, part.after)
+    return f"{before or 'none'} -> {after or 'none'}"
 
 
 def _routes(page: _Page, changes: Sequence[RouteChange]) -> None:
@@ -245,11 +276,16 @@ def _routes(page: _Page, changes: Sequence[RouteChange]) -> None:
         for (peer, found, reason, refused, nodes), items in groups.items():
             if found is not event:
                 continue
-            on = f" from {_few(nodes)}" if nodes else ""
-            why = f"{reason.value} ({refused.value})" if refused is not None else reason.value
-            head = f"{_count(len(items), 'prefix', 'prefixes')} {event.value} to {peer}{on}: {why}"
+            on = f" by {_few(nodes)}" if nodes else ""
+            why = reason.value
+            if refused is not None:
+                why = f"no longer {refused.value}" if reason is RouteReason.FIT else refused.value
+            head = f"{_count(len(items), 'prefix', 'prefixes')} {event.value} {_TOWARDS[event]} {peer}{on}: {why}"
             page.group(sign, head, [_route_row(item) for item in items])
     page.gap()
+
+
+_TOWARDS = {RouteEvent.WITHDRAWN: "from", RouteEvent.CHANGED: "for", RouteEvent.ANNOUNCED: "to"}
 
 
 def _route_row(item: RouteChange) -> list[str]:
@@ -271,6 +307,50 @@ def _attributes(attributes: RouteAttributes) -> str:
 
 def _few(names: Sequence[str]) -> str:
     return _joined(names) if len(names) <= 6 else f"{_joined(names[:5])} and {len(names) - 5} more"
+
+
+def _objects(page: _Page, changes: Sequence[ObjectChange]) -> None:
+    """A line for each edit that is said nothing else of would do; all are listed, since none is without effect."""
+    if not changes:
+        return
+    page.head("Configuration")
+    groups = _grouped(changes, lambda item: (item.event, item.kind))
+    for event, sign in _OBJECT_SIGNS.items():
+        for (found, kind), items in groups.items():
+            if found is not event:
+                continue
+            if event is not ObjectEvent.CHANGED:
+                page.group(sign, f"{kind} {_few([item.name for item in items])} {event.value}", [])
+                continue
+            for item in items[:_MOST]:
+                page.group(sign, _object(item), [])
+            if len(items) > _MOST:
+                page.group(sign, f"and {_count(len(items) - _MOST, kind)} more (-o json has them all)", [])
+    page.gap()
+
+
+def _object(item: ObjectChange) -> str:
+    told = "; ".join(f"{edit.field} {_edit(edit)}" for edit in item.edits)
+    more = f"; {_CONSEQUENCES[item.consequence]}" if item.consequence is not None else ""
+    return f"{item.kind} {item.name}: {told}{more}"
+
+
+def _edit(edit: Edit) -> str:
+    before, after = edit.before, edit.after
+    if isinstance(before, str) or isinstance(after, str):
+        return f"{_shown(before)} -> {_shown(after)}" if before != after else "another one"
+    if set(before) == set(after):
+        return "in another order"
+    if len(before) + len(after) <= 4:
+        return f"{_shown(before)} -> {_shown(after)}"
+    gone, new = [each for each in before if each not in after], [each for each in after if each not in before]
+    parts = [f"without {_few(gone)}"] if gone else []
+    parts += [f"with {_few(new)}"] if new else []
+    return " and ".join(parts)
+
+
+def _shown(value: Value) -> str:
+    return (value or "none") if isinstance(value, str) else f"[{_joined(value)}]"
 
 
 def _pending(page: _Page, waiting: Sequence[PendingService]) -> None:
@@ -296,8 +376,8 @@ def _count(number: int, noun: str, nouns: str = "") -> str:
     return f"{number:,} {noun if number == 1 else nouns or noun + 's'}"
 
 
-def summary(told: Diff) -> str:
-    """One line: how many of each."""
+def summary(told: Diff, *, errors: int = 0) -> str:
+    """One line: how many of each. With errors in NEW it is never said that nothing would change."""
     parts = [
         *_numbers(told.services, ("service", "services"), _WORDS_SERVICE),
         *_numbers(told.vips, ("VIP", "VIPs"), _WORDS_VIP),
@@ -306,7 +386,12 @@ def summary(told: Diff) -> str:
     ]
     if told.refused:
         parts.insert(0, f"{_count(len(told.refused), 'edit')} of pools would be held back")
-    return "; ".join(parts) if told else "Nothing would change."
+    parts += _numbers(told.objects, ("config object", "config objects"), _WORDS_OBJECT)
+    if errors:
+        parts.insert(0, f"{_count(errors, 'error')} in NEW")
+    if told:
+        return "; ".join(parts)
+    return f"Cannot tell: {parts[0]}, and beside it nothing would change." if errors else "Nothing would change."
 
 
 _WORDS_SERVICE = {
@@ -331,6 +416,12 @@ _WORDS_ROUTE = {
     RouteEvent.WITHDRAWN: ("withdrawn", "withdrawn"),
     RouteEvent.CHANGED: ("changed", "changed"),
     RouteEvent.ANNOUNCED: ("announced", "announced"),
+}
+
+_WORDS_OBJECT = {
+    ObjectEvent.REMOVED: ("removed", "removed"),
+    ObjectEvent.CHANGED: ("changed", "changed"),
+    ObjectEvent.ADDED: ("added", "added"),
 }
 
 

@@ -17,6 +17,7 @@ from lbctl.model.address import IPAddress
 from lbctl.model.service import ServiceKey
 from lbctl.model.snapshot import SOURCE_MAPS, World
 from lbctl.plan.allocate import Remembered
+from lbctl.plan.diff_objects import ObjectChange, changed_objects
 from lbctl.plan.diff_owners import VIPChange, changed_owners
 from lbctl.plan.diff_routes import RouteChange, changed_routes
 from lbctl.plan.diff_services import (
@@ -28,6 +29,7 @@ from lbctl.plan.diff_services import (
     stranded,
 )
 from lbctl.plan.diff_sessions import SessionChange, changed_sessions
+from lbctl.plan.diff_suppose import NOTHING_SUPPOSED, Supposed, suppose_endpoints
 from lbctl.plan.protect import pools_in_force
 from lbctl.plan.reason import Refusal
 from lbctl.plan.routes import RoutePlanner
@@ -43,7 +45,8 @@ class Diff:
     """All that would change, and beside it who would go on waiting for an address.
 
     `before` and `after` are the two sides at rest. `refused` are edits of pools that would be held back, because they
-    take addresses in use from a protected pool; `after` is without them.
+    take addresses in use from a protected pool; `after` is without them. `objects` are the edits themselves, and
+    `supposed` is what VIPs and routes were judged by beside what is known.
     """
 
     before: Settled
@@ -54,16 +57,15 @@ class Diff:
     vips: tuple[VIPChange, ...] = ()
     sessions: tuple[SessionChange, ...] = ()
     routes: tuple[RouteChange, ...] = ()
+    objects: tuple[ObjectChange, ...] = ()
     pending: tuple[PendingService, ...] = ()
+    supposed: Supposed = NOTHING_SUPPOSED
 
     def __bool__(self) -> bool:
         """Whether anything would change. Who waits now and goes on waiting is no change."""
-        return bool(self.refused or self.services or self.stranded or self.vips or self.sessions or self.routes)
-
-    @property
-    def knows_nodes(self) -> bool:
-        """Whether there is a node at all; else nobody can be named as the owner of anything."""
-        return bool(self.before.world.nodes or self.after.world.nodes)
+        return bool(
+            self.refused or self.services or self.stranded or self.vips or self.sessions or self.routes or self.objects
+        )
 
 
 def diff(
@@ -96,19 +98,23 @@ def diff(
     passwords = secrets or ({}, {})
     if not after.world.changes_since(before.world) and passwords[0] == passwords[1]:
         return Diff(before=before, after=after, refused=refused, pending=still_pending(before, after))
-    planner = RoutePlanner(before.world)
-    planners = planner, RoutePlanner(after.world, planner)
-    pairs = paired(before.world.bgp_peers, after.world.bgp_peers, passwords)
+    was, shall, supposed = suppose_endpoints(before.world, after.world)
+    planner = RoutePlanner(was)
+    planners = planner, RoutePlanner(shall, planner)
+    pairs = paired(was.bgp_peers, shall.bgp_peers, passwords)
+    sessions = changed_sessions(was, shall, pairs, passwords)
     return Diff(
         before=before,
         after=after,
         refused=refused,
         services=changed_services(before, after),
         stranded=stranded(before, after),
-        vips=changed_owners(before.world, after.world, planners[1], owners or {}),
-        sessions=changed_sessions(before.world, after.world, pairs, passwords),
-        routes=changed_routes(before.world, after.world, planners, pairs),
+        vips=changed_owners(was, shall, planners[1], owners or {}),
+        sessions=sessions,
+        routes=changed_routes(was, shall, planners, pairs),
+        objects=changed_objects(was, shall, sessions, pairs, passwords),
         pending=still_pending(before, after),
+        supposed=supposed,
     )
 
 
@@ -130,6 +136,7 @@ def _alike(new: World, current: World) -> World:
 
 __all__ = [
     "Diff",
+    "ObjectChange",
     "PendingService",
     "RouteChange",
     "Secrets",
@@ -137,6 +144,7 @@ __all__ = [
     "ServiceKey",
     "SessionChange",
     "Stranded",
+    "Supposed",
     "VIPChange",
     "diff",
 ]

@@ -12,6 +12,7 @@ from lbctl.model.claim import Claim
 from lbctl.model.member import Liveness, Member
 from lbctl.model.service import ServiceKey
 from lbctl.model.snapshot import Snapshot, View, World
+from lbctl.plan.diff_suppose import anywhere
 from lbctl.plan.elect import Assignment, ElectMemo, candidates, elect
 from lbctl.plan.reason import Reason, Refusal
 from lbctl.plan.routes import RoutePlanner
@@ -29,7 +30,10 @@ class VIPEvent(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VIPChange:
-    """One address. `refusals` say why the old owner may not keep it, or why nobody may have it."""
+    """One address. `refusals` say why the old owner may not keep it, or why nobody may have it.
+
+    `before` and `after` are None where nobody announces it, and where no node is known by name.
+    """
 
     address: IPAddress
     event: VIPEvent
@@ -43,12 +47,12 @@ class VIPChange:
 def changed_owners(
     before: World, after: World, routes: RoutePlanner, owners: Mapping[IPAddress, str]
 ) -> tuple[VIPChange, ...]:
-    """In the order of the addresses. Without a single node nothing can be said of owners.
+    """In the order of the addresses. Without a single node one is supposed that may announce all that any node may.
 
     `owners` are those that speakers say they are; every node that a world lists counts as alive in it.
     """
     if not before.nodes and not after.nodes:
-        return ()
+        before, after, owners = anywhere(before), anywhere(after), {}
     was, before_memo = _elect(before, _Owners(owners))
     owned = _Owners(_owners_of(was))
     shall, after_memo = _elect(after, owned, before_memo)
@@ -83,8 +87,8 @@ def changed_owners(
                 address=address,
                 event=event,
                 services=services,
-                before=old,
-                after=new,
+                before=old or None,
+                after=new or None,
                 reason=assignment.why_none if new is None else refusals[0].reason if refusals else None,
                 refusals=refusals,
             )
@@ -153,5 +157,5 @@ def _advertised(world: World, routes: RoutePlanner) -> set[IPAddress]:
         address
         for key, allocation in world.allocations.items()
         for address in allocation.addresses
-        if any(routes.why_not(node, key, address) is None for node in world.nodes)
+        if any(routes.why_not(node or None, key, address) is None for node in world.nodes)
     }

@@ -119,7 +119,10 @@ def test_the_whole_of_what_is_printed(folder: Path) -> None:
         "  - pool p (new/all.yaml:4:8): address_in_no_pool\n"
         "      192.0.2.0  default/web\n"
         "\n"
-        "1 service changes address\n"
+        "Configuration\n"
+        "  ~ IPAddressPool p: addresses [192.0.2.0/29] -> [192.0.2.4/30]\n"
+        "\n"
+        "1 service changes address; 1 config object changed\n"
     )
 
 
@@ -179,7 +182,9 @@ def test_patch_leaves_all_that_it_does_not_name(folder: Path) -> None:
     (folder / "one.yaml").write_text(text.pool("q", "198.51.100.0/30"))
     whole = document("one.yaml", "--state", "state", cwd=folder)
     assert [item["event"] for item in whole["services"]] == ["changes"]
-    document("one.yaml", "--patch", "--state", "state", cwd=folder, status=ExitStatus.OK)
+    patched = document("one.yaml", "--patch", "--state", "state", cwd=folder)
+    assert [(item["name"], item["event"]) for item in patched["objects"]] == [("q", "added")]
+    assert not patched["services"]
     (folder / "one.yaml").write_text(text.pool("p", "198.51.100.0/30"))
     found = document("one.yaml", "--patch", "--state", "state", cwd=folder)
     assert [item["after"] for item in found["services"]] == [["198.51.100.0"]]
@@ -281,8 +286,17 @@ def test_errors_in_new_are_named_and_what_is_in_force_of_them_stays(folder: Path
 def test_a_conflict_in_new(folder: Path) -> None:
     (folder / "new" / "all.yaml").write_text(OLD)
     (folder / "new" / "z.yaml").write_text(text.pool("q", "192.0.2.2/31"))
-    found = document("new", "--against", "old", cwd=folder, status=ExitStatus.OK)
+    found = document("new", "--against", "old", cwd=folder, status=ExitStatus.UNAVAILABLE)
     assert [error["code"] for error in found["errors"]] == ["LB0205"]
+
+
+def test_errors_in_new_are_never_nothing(folder: Path) -> None:
+    """What is wrong is left out of the comparison: what it would have done cannot be told."""
+    (folder / "new" / "all.yaml").write_text(OLD.replace("192.0.2.0/29", "192.0.2.0/99"))
+    done = run("new", "--against", "old", cwd=folder)
+    assert done.returncode == ExitStatus.UNAVAILABLE
+    assert "Nothing would change" not in done.stdout
+    assert done.stdout.endswith("\nCannot tell: 1 error in NEW, and beside it nothing would change.\n")
 
 
 @pytest.mark.parametrize(
