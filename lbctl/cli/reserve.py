@@ -111,7 +111,7 @@ def _list(document: Mapping[str, Any], output: Output) -> int:
         [
             f"{row['namespace']}/{row['name']}",
             ",".join(row["addresses"]),
-            row["pool"],
+            " ".join(filter(None, (row["pool"], row["second_pool"]))),
             _use(row),
             row["by"] or "-",
             age(now - row["since_unix"]),

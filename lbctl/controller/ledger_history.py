@@ -198,10 +198,12 @@ def _amendments(connection: Connection, asked: _Asked) -> Iterator[Entry]:
 
 
 def _reservations(connection: Connection, asked: _Asked) -> Iterator[Entry]:
-    columns = "b.id, b.namespace, b.name, b.addresses, b.pool"
+    columns = "b.id, b.namespace, b.name, b.addresses, b.pool, b.second_pool"
     joined = "FROM reservations AS b LEFT JOIN reservation_ends AS e ON e.reservation_id = b.id"
     select = f"SELECT {columns}, b.by_whom, b.at_unix, b.batch, e.at_unix {joined}"
-    for identity, namespace, name, addresses, pool, by, at, batch, until in asked.rows(connection, select, "b", "b"):
+    for identity, namespace, name, addresses, pool, second, by, at, batch, until in asked.rows(
+        connection, select, "b", "b"
+    ):
         yield Entry(
             happening=Happening.RESERVED,
             at_unix=at,
@@ -209,13 +211,13 @@ def _reservations(connection: Connection, asked: _Asked) -> Iterator[Entry]:
             batch=batch,
             service=ServiceKey(namespace, name),
             addresses=split(addresses),
-            pools=(pool,),
+            pools=_pools(pool, second),
             by=by,
             until_unix=until,
             ended_by="" if until is None else "operator",
         )
     select = f"SELECT {columns}, e.by_whom, e.at_unix, e.batch {joined.replace('LEFT JOIN', 'JOIN')}"
-    for identity, namespace, name, addresses, pool, by, at, batch in asked.rows(connection, select, "e", "b"):
+    for identity, namespace, name, addresses, pool, second, by, at, batch in asked.rows(connection, select, "e", "b"):
         yield Entry(
             happening=Happening.UNRESERVED,
             at_unix=at,
@@ -223,7 +225,7 @@ def _reservations(connection: Connection, asked: _Asked) -> Iterator[Entry]:
             batch=batch,
             service=ServiceKey(namespace, name),
             addresses=split(addresses),
-            pools=(pool,),
+            pools=_pools(pool, second),
             by=by,
         )
 

@@ -138,7 +138,10 @@ _QUERIES = (
         "SELECT batch, 2, id, namespace, name, addresses, pool, second_pool, terms, at_unix FROM grants "
         f"WHERE batch > 0 OR id NOT IN {_ENDED_BEFORE_BATCHES}",
     ),
-    ("reservation", "SELECT batch, 2, id, namespace, name, addresses, pool, by_whom, at_unix FROM reservations"),
+    (
+        "reservation",
+        "SELECT batch, 2, id, namespace, name, addresses, pool, second_pool, by_whom, at_unix FROM reservations",
+    ),
     ("quarantine", "SELECT batch, 2, id, address, mac, node, interface, at_unix FROM quarantines"),
 )
 
@@ -235,7 +238,10 @@ def _differences(connection: Connection, replayed: Replayed) -> list[str]:
             for key, item in state.allocations.items()
         },
         "reservation": {
-            tuple(key): (" ".join(map(str, item.addresses)), item.pool, item.by, item.since_unix)
+            tuple(key): (
+                *(" ".join(map(str, item.addresses)), item.pool, item.second_pool),
+                *(item.by, item.since_unix),
+            )
             for key, item in remembered.reserved.items()
         },
         "quarantine": {

@@ -26,7 +26,7 @@ _LIVE = f"""
     WHERE r.grant_id IS NULL
     ORDER BY g.id"""
 _RESERVED = """
-    SELECT b.namespace, b.name, b.addresses, b.pool, b.by_whom, b.at_unix FROM reservations AS b
+    SELECT b.namespace, b.name, b.addresses, b.pool, b.second_pool, b.by_whom, b.at_unix FROM reservations AS b
     LEFT JOIN reservation_ends AS e ON e.reservation_id = b.id WHERE e.reservation_id IS NULL ORDER BY b.id"""
 _QUARANTINED = """
     SELECT b.address, b.mac, b.node, b.interface, b.at_unix FROM quarantines AS b
@@ -102,12 +102,12 @@ def _write_kept(connection: Connection, kept: AddressChanges, at: float, number:
         )
     if kept.reserved:
         reserved = [
-            (*item.service, joined(item.addresses), item.pool, item.by, item.since_unix, number)
+            (*item.service, joined(item.addresses), item.pool, item.second_pool, item.by, item.since_unix, number)
             for item in kept.reserved
         ]
         many(
-            "INSERT INTO reservations (namespace, name, addresses, pool, by_whom, at_unix, batch) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO reservations (namespace, name, addresses, pool, second_pool, by_whom, at_unix, batch) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             reserved,
         )
     if kept.cleared:
@@ -174,9 +174,14 @@ def _read_remembered(connection: Connection, terms: Mapping[ServiceKey, str]) ->
     }
     reserved = [
         Reservation(
-            service=ServiceKey(namespace, name), addresses=split(addresses), pool=pool, since_unix=at_unix, by=by
+            service=ServiceKey(namespace, name),
+            addresses=split(addresses),
+            pool=pool,
+            second_pool=second_pool,
+            since_unix=at_unix,
+            by=by,
         )
-        for namespace, name, addresses, pool, by, at_unix in connection.execute(_RESERVED)
+        for namespace, name, addresses, pool, second_pool, by, at_unix in connection.execute(_RESERVED)
     ]
     quarantined = [
         Quarantine(address=address_of(address), mac=mac, node=node, interface=interface, since_unix=at_unix)

@@ -25,7 +25,8 @@ class Connection(Protocol):
 _OF_ADDRESSES = (
     """CREATE TABLE reservations (
         id INTEGER PRIMARY KEY, namespace TEXT NOT NULL, name TEXT NOT NULL, addresses TEXT NOT NULL,
-        pool TEXT NOT NULL, by_whom TEXT NOT NULL, at_unix REAL NOT NULL, batch INTEGER NOT NULL)""",
+        pool TEXT NOT NULL, second_pool TEXT NOT NULL, by_whom TEXT NOT NULL, at_unix REAL NOT NULL,
+        batch INTEGER NOT NULL)""",
     """CREATE TABLE reservation_ends (
         reservation_id INTEGER PRIMARY KEY REFERENCES reservations, by_whom TEXT NOT NULL, at_unix REAL NOT NULL,
         batch INTEGER NOT NULL)""",

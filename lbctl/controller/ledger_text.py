@@ -51,6 +51,7 @@ COLUMNS: dict[str, tuple[tuple[str, type], ...]] = {
         ("name", str),
         ("addresses", str),
         ("pool", str),
+        ("second_pool", str),
         ("by_whom", str),
         ("at_unix", float),
         ("batch", int),

@@ -95,7 +95,7 @@ def reserve(
         return Outcome(
             result=Result.REFUSED, before=before, refusals=found, message=f"nothing was reserved for {service}"
         )
-    if before is not None and (before.addresses, before.pool) == (found.addresses, found.pool):
+    if before is not None and (before.addresses, before.pools) == (found.addresses, found.pools):
         return _unchanged(before)
     ended = () if before is None else (Unreserved(reservation=before, by=by),)
     instead = "" if before is None else f", instead of {_texts(before)}"
@@ -104,7 +104,7 @@ def reserve(
         reservation=found,
         before=before,
         changes=AddressChanges(unreserved=ended, reserved=(found,)),
-        message=f"{_texts(found)} reserved for {service}, from pool {found.pool}{instead}",
+        message=f"{_texts(found)} reserved for {service}, from {_pools(found)}{instead}",
     )
 
 
@@ -113,7 +113,7 @@ def _is_that(
 ) -> bool:
     return (
         (not addresses or set(addresses) == set(found.addresses))
-        and pool in (None, found.pool)
+        and pool in (None, *found.pools)
         and (not families or set(families) == {family_of(address) for address in found.addresses})
     )
 
@@ -123,7 +123,7 @@ def _unchanged(found: Reservation) -> Outcome:
         result=Result.UNCHANGED,
         reservation=found,
         before=found,
-        message=f"{_texts(found)} was reserved for {found.service} already, from pool {found.pool}",
+        message=f"{_texts(found)} was reserved for {found.service} already, from {_pools(found)}",
     )
 
 
@@ -151,6 +151,10 @@ def clear(state: LedgerState, address: IPAddress, *, by: str) -> Outcome:
         changes=AddressChanges(cleared=(Cleared(quarantine=found, cause=ClearCause.OPERATOR, by=by),)),
         message=f"{address} is out of quarantine",
     )
+
+
+def _pools(reservation: Reservation) -> str:
+    return f"pool{'s' if reservation.second_pool else ''} {' and '.join(reservation.pools)}"
 
 
 def _texts(reservation: Reservation) -> str:
@@ -189,6 +193,7 @@ def reservation_document(item: Reservation) -> dict[str, object]:
         "name": item.service.name,
         "addresses": [str(address) for address in item.addresses],
         "pool": item.pool,
+        "second_pool": item.second_pool or None,
         "since_unix": item.since_unix,
         "by": item.by,
     }

@@ -15,7 +15,8 @@ from lbctl.model.service import ServiceKey
 class Reservation:
     """Addresses that only this service may be given, before it exists and after it is gone, until it is taken back.
 
-    `addresses` holds one, or one of each family, IPv4 first. `by` says who asked (a user's name, for the history).
+    `addresses` holds one, or one of each family, IPv4 first. `second_pool`: the pool of the second address where it is
+    not that of the first. `by` says who asked (a user's name, for the history).
     """
 
     service: ServiceKey
@@ -23,6 +24,16 @@ class Reservation:
     pool: str
     since_unix: float
     by: str = ""
+    second_pool: str = ""
+
+    @property
+    def pools(self) -> tuple[str, ...]:
+        """The pools that the addresses come from, each once."""
+        return (self.pool, self.second_pool) if self.second_pool else (self.pool,)
+
+    def pool_of(self, address: IPAddress) -> str:
+        """The pool that one of the addresses comes from."""
+        return self.second_pool if self.second_pool and address != self.addresses[0] else self.pool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,6 +12,7 @@ from lbctl.model.snapshot import World
 from lbctl.plan.allocate import allocate
 from lbctl.plan.allocation import Remembered, Unread
 from lbctl.plan.allocation_memo import AllocationMemo, Codes, Names, Wish, wish_of
+from lbctl.plan.draft import written
 from lbctl.plan.pools import PoolMatcher
 from lbctl.plan.positions import address_of_code, code_of, family_of_code
 from lbctl.plan.reason import GrantCause, Reason, Refusal
@@ -58,7 +59,14 @@ def choose_reservation(
     codes: Codes = tuple(sorted(map(code_of, addresses)))
     held = world.allocations.get(service)
     if not codes and held is not None and (pool is None or pool in (held.pool, held.second_pool)):
-        return Reservation(service=service, addresses=held.addresses, pool=held.pool, since_unix=now_unix, by=by)
+        return Reservation(
+            service=service,
+            addresses=held.addresses,
+            pool=held.pool,
+            second_pool=held.second_pool,
+            since_unix=now_unix,
+            by=by,
+        )
     if codes:
         found = _named(memo, wish, codes, pool)
     else:
@@ -66,7 +74,8 @@ def choose_reservation(
     if not isinstance(found, Found):
         return found
     chosen = tuple(map(address_of_code, found.codes))
-    return Reservation(service=service, addresses=chosen, pool=found.pools[0], since_unix=now_unix, by=by)
+    first, second = written(found.pools)
+    return Reservation(service=service, addresses=chosen, pool=first, second_pool=second, since_unix=now_unix, by=by)
 
 
 def _all_ours(world: World) -> World:

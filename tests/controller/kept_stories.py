@@ -32,7 +32,14 @@ def changes(
     return AddressChanges(
         unreserved=tuple(Unreserved(reservation=item, by="bob") for item in other),
         reserved=tuple(
-            Reservation(service=name, addresses=found, pool="p", since_unix=at, by="ada")
+            Reservation(
+                service=name,
+                addresses=found,
+                pool="p",
+                second_pool="q" if len(found) > 1 else "",
+                since_unix=at,
+                by="ada",
+            )
             for name, found in wanted.items()
             if name not in reserved or reserved[name] in other
         ),

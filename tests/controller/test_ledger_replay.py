@@ -101,7 +101,7 @@ def test_only_so_many_freed_addresses_are_remembered(data: st.DataObject) -> Non
             "192.0.2.1 is quarantined more than once",
         ),
         (
-            "INSERT INTO reservations SELECT 9, namespace, 'q', addresses, pool, by_whom, at_unix, batch "
+            "INSERT INTO reservations SELECT 9, namespace, 'q', addresses, pool, second_pool, by_whom, at_unix, batch "
             "FROM reservations",
             "192.0.2.5 is reserved for more than one service",
         ),

@@ -11,7 +11,7 @@ from lbctl.controller.records import Batch
 from lbctl.model.address import Family
 from lbctl.plan.reason import Reason
 from tests.controller.kept_stories import quarantine
-from tests.plan.allocation_worlds import Cluster, key, pool, service
+from tests.plan.allocation_worlds import REQUIRE, Cluster, key, pool, service
 
 POOL = pool("p", "192.0.2.0/29", "2001:db8::/125")
 
@@ -74,6 +74,16 @@ def test_who_holds_an_address_reserves_that() -> None:
     assert reserved(cluster, "shop") == "192.0.2.3"
     (row,) = reservations(cluster.state)["reservations"]
     assert (row["held"], row["holders"]) == (True, {"192.0.2.3": ["default/shop"]})
+
+
+def test_of_two_pools_both_are_named() -> None:
+    cluster = Cluster(pool("four", "192.0.2.0/30"), pool("six", "2001:db8::/126"))
+    cluster.put(service("shop", stack=REQUIRE, from_pools="four six"))
+    outcome = ask(cluster, "shop")
+    assert "192.0.2.0 and 2001:db8:: reserved for default/shop, from pools four and six" in outcome.message
+    (row,) = reservations(cluster.state)["reservations"]
+    assert (row["pool"], row["second_pool"]) == ("four", "six")
+    assert ask(cluster, "shop", pool="six").result is Result.UNCHANGED
 
 
 def test_what_cannot_be_reserved_says_why_and_leaves_what_there_was() -> None:

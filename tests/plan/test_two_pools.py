@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from lbctl.model.reservation import Reservation
 from lbctl.plan.reason import GrantCause, Reason
+from lbctl.plan.reserve import choose_reservation
 from tests.plan.allocation_worlds import PREFER, REQUIRE, SINGLE, V4, V6, Cluster, key, pool, reserve, service
 
 FOUR = pool("four", "192.0.2.0/30")
@@ -133,6 +136,35 @@ def test_a_reservation_and_a_second_listed_pool() -> None:
     cluster = reserve(Cluster(FOUR, SIX), "x", "192.0.2.3", home="four")
     cluster.put(service("x", stack=REQUIRE, from_pools="four six"))
     assert (cluster.addresses("x"), pools_of(cluster, "x")) == ("192.0.2.3 2001:db8::", "four six")
+
+
+def test_what_is_held_from_two_pools_is_reserved_from_two_pools() -> None:
+    """Also where a pool that comes first by name has the second address by now: it is gone by the pool recorded."""
+    cluster = Cluster(FOUR, SIX).put(service("x", stack=REQUIRE, from_pools="four six"))
+    made = choose_reservation(
+        replace(cluster.world, allocations=cluster.state.allocations),
+        cluster.state.remembered,
+        key("x"),
+        now_unix=cluster.now,
+    )
+    assert isinstance(made, Reservation)
+    assert (made.pool, made.second_pool, made.pools) == ("four", "six", ("four", "six"))
+    assert [made.pool_of(address) for address in made.addresses] == ["four", "six"]
+    cluster.delete("x")
+    cluster.state = replace(cluster.state, remembered=replace(cluster.state.remembered, reserved={key("x"): made}))
+    cluster.become(pools=[FOUR, SIX, pool("also", "2001:db8::/126", auto=False)])
+    cluster.put(service("x", stack=REQUIRE, from_pools="also four six"))
+    assert (cluster.addresses("x"), pools_of(cluster, "x")) == ("192.0.2.0 2001:db8::", "four six")
+
+
+def test_what_is_found_in_two_pools_is_reserved_from_two_pools() -> None:
+    cluster = Cluster(FOUR, SIX, pool("five", "198.51.100.0/32")).put(service("y", from_pool="five"))
+    wanted = service("x", stack=REQUIRE, from_pools="five four six")
+    cluster.become(services=[*cluster.world.services.values(), wanted])
+    world = replace(cluster.world, allocations=cluster.state.allocations)
+    made = choose_reservation(world, cluster.state.remembered, key("x"), now_unix=cluster.now)
+    assert isinstance(made, Reservation)
+    assert (made.pool, made.second_pool) == ("four", "six")
 
 
 def test_it_comes_back_to_both_of_its_addresses() -> None:
