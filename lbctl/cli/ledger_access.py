@@ -119,7 +119,8 @@ def _directly(at: Where, path: str, asked: Mapping[str, str]) -> dict[str, Any]:
     ledger = Ledger(at.folder, new_name=lambda: "")
     if not (at.folder / FILE_NAME).exists():
         raise CannotReach(
-            f"no controller runs, and there is no ledger in {at.folder}; name the folder with --state DIR"
+            f"no controller runs on this host, and there is no ledger in {at.folder}; run this where the controller "
+            "runs, or name its folder with --state DIR"
         )
     try:
         decide = ORDERS[path](asked)

@@ -43,6 +43,7 @@ def pools(
 
     USED counts addresses, a shared one once. FREE are those that may be given
     now; COOLING ones of them were freed a moment ago and are the last choice.
+    Addresses that are excluded but in use are told below the table.
     Asks the controller on this host; where none runs, the published file, which
     does not know what cools or is reserved.
 
@@ -123,7 +124,8 @@ def text(answer: Mapping[str, Any], *, wide: bool) -> str:
     for row in rows:
         for item in row["families"]:
             line = [row["name"], item["family"]]
-            names = ("size", "assigned", "available", "cooling", "reserved", "quarantined")
+            names = ("available", "cooling", "reserved", "quarantined")
+            line += [_number(item["size"]), _number(item["assigned"] - item.get("outside", 0))]
             line += [_number(item[name]) for name in names]
             if wide:
                 line += [
@@ -144,7 +146,7 @@ def text(answer: Mapping[str, Any], *, wide: bool) -> str:
         width=None if wide else width or WIDTH,
         cut=width is not None and not wide,
     )
-    lines = [fitted, *_notes(answer, 2 * WIDTH if wide else width or WIDTH)]
+    lines = [fitted, *_notes(answer, 2 * WIDTH if wide and width is not None else width)]
     return "\n".join(lines)
 
 
@@ -160,10 +162,16 @@ def _number(value: int | None) -> str:
     return str(value) if value < _MANY else f"{value:.1e}".replace("e+", "e")
 
 
-def _notes(answer: Mapping[str, Any], width: int) -> list[str]:
+def _notes(answer: Mapping[str, Any], width: int | None) -> list[str]:
     notes = [f"{row['name']}: an edit is held back: {row['held_back']}" for row in answer["pools"] if row["held_back"]]
     notes += [f"{item['pool']}: an edit is held back: {item['detail']}" for item in answer["left_out"]]
     lines = [paint(part, Style.BAD) for note in notes for part in wrap(note, indent=2, width=width)]
+    for row in answer["pools"]:
+        for item in row["families"]:
+            if outside := item.get("outside"):
+                addresses = f"{outside} {item['family']} address{'es' if outside > 1 else ''}"
+                words = f"{row['name']}: {addresses} excluded in use, counted neither in TOTAL nor in USED"
+                lines += wrap(words, indent=2, width=width)
     for item in answer["kept"]:
         why = "excluded" if item["reason"] == "excluded" else f"reserved {item['detail']}"
         lines += wrap(f"{item['address']} is {why}, and {item['service']} keeps it", indent=2, width=width)

@@ -25,8 +25,9 @@ class NotPublished(Exception):
 
 def where(path: Path, target: str) -> dict[str, Any]:
     """`/v1/where` with role `published`, and `node_addresses` (address -> node) beside. Raises NotPublished."""
-    snapshot = Snapshot(world=_read(path).world)
-    located, _ = locate(snapshot, target)
+    published = _read(path)
+    snapshot = Snapshot(world=published.world)
+    located, _ = locate(snapshot, target, pending=published.pending)
     document: dict[str, Any] = where_document(located, snapshot, node="", role="published", at_unix=time.time())
     addresses: dict[IPAddress, str] = {
         address: node.name for node in snapshot.world.nodes.values() for address in node.addresses

@@ -91,8 +91,11 @@ def _cut(widths: list[int], header: Sequence[str], shrink: Sequence[Sequence[int
             widths[max(able, key=lambda column: widths[column])] -= 1
 
 
-def wrap(text: str, *, indent: int, width: int) -> list[str]:
-    """`text` in lines of at most `width`, every line but the first indented by `indent`; long words stay whole."""
+def wrap(text: str, *, indent: int, width: int | None) -> list[str]:
+    """`text` in lines of at most `width`, every line but the first indented by `indent`; long words stay whole. In one
+    line without a width."""
+    if width is None:
+        return [text]
     lines: list[str] = []
     line = ""
     for word in text.split():

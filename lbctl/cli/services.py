@@ -27,10 +27,12 @@ from lbctl.cli.options import (
 )
 from lbctl.cli.render import WIDTH, Style, age, as_json, as_yaml, table, terminal_width, wrap
 from lbctl.net.status_client import AskError, AskFailure, UnixAddress, ask, parse_address
+from lbctl.plan.reason import Reason
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 _PENDING = "<pending>"
+_OTHER_CLASS = "(other class)"
 
 
 @app.command()
@@ -38,7 +40,9 @@ def services(
     namespace: Annotated[
         str | None, typer.Option("--namespace", "-n", metavar="NAME", help="Only this namespace.", show_default=False)
     ] = None,
-    pending: Annotated[bool, typer.Option("--pending", help="Only services that wait for an address.")] = False,
+    pending: Annotated[
+        bool, typer.Option("--pending", help="Only those that wait: for an address, or for a node to announce it.")
+    ] = False,
     via: Via = None,
     socket: Socket = None,
     output: OutputWithNameOption = OutputWithName.TABLE,
@@ -46,6 +50,9 @@ def services(
     published: PublishedPath = None,
 ) -> int:
     """Services of type LoadBalancer: their addresses, pool and owner; for those that wait, why.
+
+    A service of another loadBalancerClass is somebody else's: it is shown as
+    (other class) and does not count as waiting.
 
     Asks the controller on this host, else the speaker; where neither runs, the
     published file, which does not know owners.
@@ -62,7 +69,7 @@ def services(
     rows: list[dict[str, Any]] = [
         row
         for row in answer["services"]
-        if (namespace is None or row["namespace"] == namespace) and (not pending or row["pending"])
+        if (namespace is None or row["namespace"] == namespace) and (not pending or _waits(row))
     ]
     match output:
         case OutputWithName.JSON:
@@ -73,8 +80,28 @@ def services(
             for row in rows:
                 print(f"{row['namespace']}/{row['name']}")
         case _:
+            if not rows:
+                print(_none(answer["services"], namespace, pending=pending))
+                return ExitStatus.OK
             print(text(rows, now=time.time(), wide=output is OutputWithName.WIDE, knows_owners="role" not in answer))
     return ExitStatus.OK
+
+
+def _none(services: Sequence[Mapping[str, Any]], namespace: str | None, *, pending: bool) -> str:
+    """What there is none of: a filter that leaves nothing over is another thing than having no services."""
+    where = f" in namespace {namespace}" if namespace is not None else ""
+    if pending and any(namespace in (None, row["namespace"]) for row in services):
+        return f"No service of type LoadBalancer waits{where}."
+    return f"No services of type LoadBalancer{where}."
+
+
+def _waits(row: Mapping[str, Any]) -> bool:
+    return bool(row["pending"]) and not _of_other_class(row)
+
+
+def _of_other_class(row: Mapping[str, Any]) -> bool:
+    """Whether it is none of ours: never given an address, and not waiting for one."""
+    return not row["addresses"] and [each["reason"] for each in row["pending"]] == [Reason.OTHER_CLASS.value]
 
 
 def _answer(via: str | None, socket: Path | None, published: Path) -> dict[str, Any] | None:
@@ -113,8 +140,6 @@ def text(rows: Sequence[Mapping[str, Any]], *, now: float, wide: bool, knows_own
 
     A pipe gets a line a service; a terminal gets one more for a second address or port, so that none is cut off.
     """
-    if not rows:
-        return "No services of type LoadBalancer."
     header = ["NAMESPACE", "NAME", "TYPE", "EXTERNAL-IP", "PORTS", "POOL", "OWNER", "AGE"]
     if wide:
         header += ["ADDRESS-AGE"]
@@ -135,10 +160,11 @@ def text(rows: Sequence[Mapping[str, Any]], *, now: float, wide: bool, knows_own
         cut=width is not None and not wide,
     )
     lines = [fitted]
-    unwell = [row for row in rows if row["pending"]]
+    unwell = [row for row in rows if _waits(row)]
     if unwell:
+        room = 2 * WIDTH if wide and width is not None else width
         lines += ["", "Why:"]
-        lines += [line for row in unwell for line in _why(row, 2 * WIDTH if wide else width or WIDTH)]
+        lines += [line for row in unwell for line in _why(row, room, knows_owners=knows_owners)]
     return "\n".join(lines)
 
 
@@ -153,7 +179,7 @@ def _cells(row: Mapping[str, Any], now: float, *, knows_owners: bool) -> list[st
         row["namespace"],
         row["name"],
         row["type"],
-        ",".join(row["addresses"]) or _PENDING,
+        ",".join(row["addresses"]) or (_OTHER_CLASS if _of_other_class(row) else _PENDING),
         ",".join(row["ports"]) or "-",
         ",".join(row.get("pools") or ()) or row["pool"] or "-",
         owners,
@@ -169,11 +195,19 @@ def _age(since: float | None, now: float) -> str:
     return "-" if since is None else age(now - since)
 
 
-def _why(row: Mapping[str, Any], width: int) -> list[str]:
-    reasons = "; ".join(
-        f"{each['subject']}: {each['reason']}" + (f" ({each['detail']})" if each.get("detail") else "")
-        for each in row["pending"]
-    )
-    head = f"  {row['namespace']}/{row['name']}  "
-    first, *rest = wrap(reasons, indent=0, width=max(30, width - len(head)))
+def _why(row: Mapping[str, Any], width: int | None, *, knows_owners: bool) -> list[str]:
+    """A pipe gets all of it in one line."""
+    name = f"{row['namespace']}/{row['name']}"
+    alike: dict[tuple[str, str], list[str]] = {}
+    for each in row["pending"]:
+        alike.setdefault((each["reason"], each.get("detail") or ""), []).append(each["subject"])
+    reasons = []
+    for (reason, detail), subjects in alike.items():
+        whom = ", ".join(dict.fromkeys(subject for subject in subjects if subject != name))
+        reasons.append((f"{whom}: " if whom else "") + reason + (f" ({detail})" if detail else ""))
+    words = "; ".join(reasons)
+    if row["addresses"] and not row["owners"] and knows_owners:
+        words = f"announced by nobody: {words}"
+    head = f"  {name}  "
+    first, *rest = wrap(words, indent=0, width=None if width is None else max(30, width - len(head)))
     return [head + first, *(" " * len(head) + line for line in rest)]

@@ -156,7 +156,7 @@ def _verdict(report: Report, known: Whereabouts, judgement: Judgement) -> str:
         case Verdict.OWNED_NOT_SEEN:
             return f"{owner} has {address} by its own word; not looked for on the wire."
         case Verdict.UNOWNED:
-            return _error(report) or f"Nobody has {address}{_why_unowned(known)}."
+            return _error(report) or f"Nobody has {address}{_why_unowned(known, report.at_unix)}."
         case Verdict.CONFLICT:
             return f"Conflict over {address}:"
         case Verdict.UNVERIFIED:
@@ -165,9 +165,15 @@ def _verdict(report: Report, known: Whereabouts, judgement: Judgement) -> str:
             return "Unverified: no speaker could be asked."
 
 
-def _why_unowned(known: Whereabouts) -> str:
+def _why_unowned(known: Whereabouts, now: float) -> str:
     if (found := known.quarantine) is not None:
-        return f": quarantined, {found.mac} answers on {found.interface} (seen by {found.node})"
+        if any(answer.mac == found.mac for answer in known.seen.answers):
+            return f": quarantined, {found.mac} answers on {found.interface} (seen by {found.node})"
+        at = f" at {clock(found.since_unix, now=now)}" if found.since_unix else ""
+        return (
+            f": quarantined, {found.mac} answered on {found.interface}{at} (seen by {found.node}); it is asked again "
+            f"every 60 s, `lbctl quarantine --clear {known.address}` does not wait for that"
+        )
     if known.planned is None:
         return ""
     if known.planned.owner is None:

@@ -130,6 +130,7 @@ class Quarantined:
     mac: str
     interface: str
     node: str
+    since_unix: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -261,7 +262,11 @@ def planned_from(value: Mapping[str, Any]) -> Planned:
 
 def quarantined_from(value: Mapping[str, Any] | None) -> Quarantined | None:
     """`quarantine` of the status API's answer."""
-    return Quarantined(mac=value["mac"], interface=value["interface"], node=value["node"]) if value else None
+    if not value:
+        return None
+    return Quarantined(
+        mac=value["mac"], interface=value["interface"], node=value["node"], since_unix=value.get("since_unix")
+    )
 
 
 def said_from(value: Mapping[str, Any]) -> Said:

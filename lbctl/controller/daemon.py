@@ -32,9 +32,9 @@ from lbctl.controller.step import Decision, Inputs, StepMemo, step, still_unread
 from lbctl.model.pool import Pool
 from lbctl.model.snapshot import View, World
 from lbctl.net import systemd
-from lbctl.net.status_server import Handler, SocketInUse, StatusServer
+from lbctl.net.status_server import Handler, SocketInUse, StatusServer, check_free
 from lbctl.plan.allocate import ALL_READ, Unread
-from lbctl.plan.reason import Refusal
+from lbctl.plan.reason import Refusal, waiting
 from lbctl.sources.published import PublishedError, Trouble, read_published
 from lbctl.sources.published_document import DocumentEncoder
 from lbctl.telemetry.log import event, mistake
@@ -128,6 +128,8 @@ class Controller:
     async def run(self) -> None:
         with contextlib.ExitStack() as stack:
             try:
+                # Before anything is made or opened: who named a taken socket leaves no folder behind.
+                check_free(self._settings.socket)
                 stack.enter_context(StateLock(self._settings.folder))
                 # From the last to the first: the threads come to their end before what they use is closed.
                 stack.callback(self._ledger.close)
@@ -331,7 +333,7 @@ class Controller:
             "ready",
             services=len(self.facts.world.services),
             allocations=len(self.facts.world.allocations),
-            pending=len(self.facts.pending),
+            pending=waiting(self.facts.pending),
             generation=self.facts.world.generation,
         )
         systemd.notify("READY=1")

@@ -25,6 +25,18 @@ class Requirement:
     operator: Operator
     values: tuple[str, ...] = ()
 
+    def __str__(self) -> str:
+        """As kubectl writes it."""
+        match self.operator:
+            case Operator.IN:
+                return f"{self.key} in ({', '.join(self.values)})"
+            case Operator.NOT_IN:
+                return f"{self.key} notin ({', '.join(self.values)})"
+            case Operator.EXISTS:
+                return self.key
+            case Operator.DOES_NOT_EXIST:
+                return f"!{self.key}"
+
     def matches(self, labels: Mapping[str, str]) -> bool:
         match self.operator:
             case Operator.IN:
@@ -43,6 +55,11 @@ class LabelSelector:
 
     match_labels: Labels = ()
     expressions: tuple[Requirement, ...] = ()
+
+    def __str__(self) -> str:
+        """As kubectl's --selector takes it."""
+        labels = (f"{key}={value}" for key, value in self.match_labels)
+        return ",".join((*labels, *map(str, self.expressions))) or "any"
 
     def matches(self, labels: Mapping[str, str]) -> bool:
         return all(labels.get(key) == value for key, value in self.match_labels) and all(

@@ -86,9 +86,8 @@ class StatusServer:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         try:
+            check_free(self._path)
             if self._path.is_socket():
-                if _answers(self._path):
-                    raise SocketInUse(f"another process listens on {self._path}")
                 self._path.unlink()
             # The mode must hold from the first moment on; chmod after bind would leave a gap.
             before = os.umask(0o177)
@@ -133,6 +132,12 @@ class StatusServer:
         self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
     ) -> None:
         await self.close()
+
+
+def check_free(unix_path: Path) -> None:
+    """Raises SocketInUse when somebody answers there."""
+    if unix_path.is_socket() and _answers(unix_path):
+        raise SocketInUse(f"another process listens on {unix_path}")
 
 
 def _refusal(request: web.Request) -> Answer | None:

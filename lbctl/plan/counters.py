@@ -25,7 +25,8 @@ class PoolCount:
     """The addresses of one family in one pool.
 
     `size`: those that may be given, so neither excluded nor avoided. `assigned`: those in use by services, each once
-    however many share it, also where it would not be given anew. `available`: those of `size` neither in use nor
+    however many share it, also where it would not be given anew; `outside` of them are in use though not of `size`:
+    excluded or avoided since. `available`: those of `size` neither in use nor
     reserved nor in quarantine; `cooling` of them were freed a moment ago and come last. `reserved`: kept for a service
     and not in use. `quarantined`: all of them, in use or not. `services`: those that have an address of these.
     """
@@ -34,6 +35,7 @@ class PoolCount:
     family: Family
     size: int
     assigned: int
+    outside: int
     available: int
     cooling: int
     reserved: int
@@ -87,6 +89,7 @@ def count(world: World, remembered: Remembered | None, *, now_unix: float) -> tu
                     family=family,
                     size=size,
                     assigned=len(mine),
+                    outside=len(mine) - sum(map(space.has, mine)),
                     available=size - sum(map(space.has, kept)),
                     cooling=sum(
                         space.has(code) and freed[code] + pool.options.cooling_time > now_unix
@@ -151,6 +154,7 @@ def pools_document(
                         "family": item.family.value,
                         "size": item.size,
                         "assigned": item.assigned,
+                        "outside": item.outside,
                         "available": item.available,
                         "cooling": item.cooling if known else None,
                         "reserved": item.reserved if known else None,

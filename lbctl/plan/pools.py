@@ -7,9 +7,12 @@ from dataclasses import dataclass
 
 from lbctl.model.node import Namespace
 from lbctl.model.pool import Pool, ServiceAllocation
+from lbctl.model.selector import LabelSelector
 from lbctl.model.service import Service
 from lbctl.plan.reason import GrantCause, Reason, Refusal
 
+_LONGEST = 120
+"""Characters of a list in a refusal."""
 NAMESPACE_NAME_LABEL = "kubernetes.io/metadata.name"
 """Kubernetes puts it on every namespace; it holds for a namespace that no object describes, too."""
 
@@ -81,7 +84,7 @@ class PoolMatcher:
             if not pool.auto_assign:
                 refusals.append(Refusal(name, Reason.POOL_NOT_AUTO))
             elif not self.compatible(pool, service):
-                refusals.append(Refusal(name, Reason.POOL_NOT_COMPATIBLE))
+                refusals.append(not_compatible(pool))
             elif pool.service_allocation is None:
                 open_to_all.append(name)
             else:
@@ -91,3 +94,30 @@ class PoolMatcher:
             (GrantCause.AUTOMATIC, tuple(open_to_all)),
         )
         return PoolChoice(tuple(tier for tier in tiers if tier[1]), tuple(refusals))
+
+
+def not_compatible(pool: Pool) -> Refusal:
+    """That the pool is for others, and for whom."""
+    pinned = pool.service_allocation
+    return Refusal(pool.name, Reason.POOL_NOT_COMPATIBLE, f"it is for {_whom(pinned)}" if pinned is not None else "")
+
+
+def _whom(pinned: ServiceAllocation) -> str:
+    """A service has to be in the right namespace and have the right labels, where both are said."""
+    spaces = [_shorter(", ".join(pinned.namespaces))] if pinned.namespaces else []
+    if pinned.namespace_selectors:
+        spaces.append("those with labels " + _alternatives(pinned.namespace_selectors))
+    words = []
+    if spaces:
+        words.append(f"namespace{'s' if len(pinned.namespaces) != 1 or len(spaces) > 1 else ''} {' or '.join(spaces)}")
+    if pinned.service_selectors:
+        words.append(f"services with labels {_alternatives(pinned.service_selectors)}")
+    return " and ".join(words) or "nobody in particular"
+
+
+def _alternatives(selectors: tuple[LabelSelector, ...]) -> str:
+    return _shorter(" or ".join(map(str, selectors)))
+
+
+def _shorter(text: str) -> str:
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"

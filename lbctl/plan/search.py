@@ -4,12 +4,12 @@ pools (section 3.2)."""
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lbctl.model.address import Family
 from lbctl.model.reservation import Reservation
 from lbctl.plan.allocation_memo import AllocationMemo, Codes, Held, Names, Wish
-from lbctl.plan.pools import PoolChoice
+from lbctl.plan.pools import PoolChoice, not_compatible
 from lbctl.plan.positions import address_of_code, code_of, family_of_code
 from lbctl.plan.reason import GrantCause, Reason, Refusal
 
@@ -79,7 +79,7 @@ def refused(memo: AllocationMemo, wish: Wish, codes: Codes, pools: Names) -> tup
         name for name in dict.fromkeys(pools) if not memo.matcher.compatible(memo.world.pools[name], wish.service)
     ]
     if closed_to_it:
-        return tuple(Refusal(name, Reason.POOL_NOT_COMPATIBLE) for name in closed_to_it)
+        return tuple(not_compatible(memo.world.pools[name]) for name in closed_to_it)
     refusals = (
         Refusal(texts_of((code,)), *why)
         for code, name in zip(codes, pools, strict=True)
@@ -113,7 +113,7 @@ def from_reservation(memo: AllocationMemo, wish: Wish, reservation: Reservation)
         return None
     homeless = [code for code in codes if not memo.space.homes(code)]
     if homeless:
-        return tuple(Refusal(texts_of((code,)), Reason.ADDRESS_IN_NO_POOL, "reserved") for code in homeless)
+        return tuple(Refusal(texts_of((code,)), Reason.ADDRESS_IN_NO_POOL, "reserved for it") for code in homeless)
     asked = asked_pools(wish)
     homes = [(code, _home(memo, code, reservation.pool)) for code in codes]
     homes = [(code, name) for code, name in homes if not asked or name in asked]
@@ -122,8 +122,8 @@ def from_reservation(memo: AllocationMemo, wish: Wish, reservation: Reservation)
     codes, pools = tuple(code for code, _ in homes), tuple(name for _, name in homes)
     why = refused(memo, wish, codes, pools)
     if why:
-        # Who asked for nothing would wonder why this very address is spoken of.
-        return tuple(replace(each, detail=f"reserved for it; {each.detail}".removesuffix("; ")) for each in why)
+        # Who asked for nothing would wonder why this very address, or pool, is spoken of.
+        return tuple(map(_for_a_reservation, why))
     picked: Picked = {family_of_code(code): (code, name) for code, name in zip(codes, pools, strict=True)}
     names, refusals = _usable(memo, wish, asked) if asked else (pools, [])
     for family in wish.family.families:
@@ -132,6 +132,11 @@ def from_reservation(memo: AllocationMemo, wish: Wish, reservation: Reservation)
     if len(picked) < len(wish.family.families) and not wish.family.partial:
         return tuple(refusals)
     return _found(picked, GrantCause.RESERVED)
+
+
+def _for_a_reservation(refusal: Refusal) -> Refusal:
+    whose = "its reservation is there" if refusal.reason is Reason.POOL_NOT_COMPATIBLE else "reserved for it"
+    return replace(refusal, detail="; ".join(filter(None, (whose, refusal.detail))))
 
 
 def _home(memo: AllocationMemo, code: int, recorded: str) -> str:
@@ -175,7 +180,7 @@ def _usable(memo: AllocationMemo, wish: Wish, names: Names) -> tuple[Names, list
         if pool is None:
             refusals.append(Refusal(name, Reason.UNKNOWN_POOL))
         elif not memo.matcher.compatible(pool, wish.service):
-            refusals.append(Refusal(name, Reason.POOL_NOT_COMPATIBLE))
+            refusals.append(not_compatible(pool))
         else:
             usable.append(name)
     return tuple(usable), refusals

@@ -28,6 +28,7 @@ from lbctl.speaker.announcers import pieces
 from lbctl.speaker.capabilities import Capabilities
 from lbctl.speaker.children import Child, Message, start_children
 from lbctl.speaker.first_use import Probed, trouble_of
+from lbctl.speaker.foreign import Answering, ForeignAnswers
 from lbctl.speaker.guard import Guard
 from lbctl.speaker.memory import AlreadyRunning, Memory
 from lbctl.speaker.owners import Owners, remembered
@@ -113,6 +114,7 @@ class _Speaker:
         self._unheard: frozenset[str] = frozenset()
         self._ends: list[str] = []
         self._noted: dict[str, tuple[int, int]] = {}
+        self._foreign = ForeignAnswers()
         self._remembered: Owners | None = None
         self._pulse: Child | None = None
         self._wire: Child | None = None
@@ -252,7 +254,7 @@ class _Speaker:
         for message in messages:
             match message["op"]:
                 case "foreign":
-                    event(logging.getLogger("lbctl.wire"), "foreign_answer", level=logging.WARNING, **_rest(message))
+                    self._hear_foreign(message)
                 case "probed":
                     names = {interface.index: interface.name for interface in self._interfaces}
                     for address, mac, ifindex in message["results"]:
@@ -270,6 +272,14 @@ class _Speaker:
                     )
                 case _:
                     self._hear_more("wire", message)
+
+    def _hear_foreign(self, message: Message) -> None:
+        names = {interface.index: interface.name for interface in self._interfaces}
+        ifindex = message["ifindex"]
+        answering = Answering(message["address"], message["mac"], names.get(ifindex, f"interface {ifindex}"))
+        if self._foreign.see(answering, time.monotonic()):
+            fields = {"address": answering.address, "mac": answering.mac, "interface": answering.interface}
+            event(logging.getLogger("lbctl.wire"), "foreign_answer", level=logging.WARNING, **fields)
 
     def _hear_more(self, name: str, message: Message) -> None:
         match message["op"]:
@@ -412,6 +422,7 @@ class _Speaker:
     def _troubles(self) -> tuple[str, ...]:
         found = [*self._source.troubles, *self._memory.troubles, *self._guard.troubles]
         found += trouble_of(self._facts.told.first_use)
+        found += self._foreign.troubles(time.monotonic())
         if self._proxy is not None and self._proxy.trouble is not None:
             found.append(f"service proxy: {self._proxy.trouble}")
         if not self._interfaces:

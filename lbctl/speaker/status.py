@@ -14,11 +14,10 @@ from lbctl.model.address import IPAddress
 from lbctl.model.service import Service, ServiceKey, ServiceType
 from lbctl.model.snapshot import Snapshot, World
 from lbctl.net.status_server import Answer, Handler, Query
-from lbctl.plan.elect import Assignment
 from lbctl.plan.eligible import OwnInterfaces
 from lbctl.plan.locate import locate, member_document, where_document
-from lbctl.plan.quarantine import refusal_of
 from lbctl.plan.reason import Refusal
+from lbctl.plan.unowned import GRACE, Unowned, settled, troubles, unowned
 from lbctl.speaker.owners import Move
 from lbctl.speaker.step import Told
 
@@ -79,7 +78,7 @@ def routes(facts: Facts, moves: Moves) -> dict[str, Handler]:
     async def where(query: Query) -> Answer:
         target = query.get("target", "")
         snapshot = facts.snapshot
-        located, _ = locate(snapshot, target, facts.told.memo.elect, own=facts.own)
+        located, _ = locate(snapshot, target, facts.told.memo.elect, own=facts.own, pending=facts.pending)
         document = where_document(
             located,
             snapshot,
@@ -91,11 +90,24 @@ def routes(facts: Facts, moves: Moves) -> dict[str, Handler]:
         )
         return Answer(document, 404 if located.error is not None else 200)
 
+    noticed: dict[IPAddress, float] = {}
+
+    def looked() -> list[Unowned]:
+        nonlocal noticed
+        view, now = facts.snapshot.view, time.time()
+        if view is None or not view.synced or now - facts.since_unix < GRACE:
+            return []
+        found = silent(facts)
+        noticed = {each.address: noticed.get(each.address, now) for each in found}
+        return settled(found, now_unix=now, noticed=noticed)
+
     async def services(_query: Query) -> Answer:
-        return Answer({"schema": "lbctl.io/services/v1", "services": service_rows(facts)})
+        rows = service_rows(facts, silent(facts))
+        return Answer({"schema": "lbctl.io/services/v1", "services": rows})
 
     async def status(_query: Query) -> Answer:
-        return Answer(status_document(facts, time.time()))
+        document = status_document(facts, time.time())
+        return Answer({**document, "troubles": [*facts.troubles(), *troubles(looked())]})
 
     async def follow(query: Query) -> Answer:
         since = query.get("since")
@@ -136,11 +148,18 @@ def status_document(facts: Facts, at_unix: float) -> dict[str, object]:
     }
 
 
-def service_rows(facts: Facts) -> list[dict[str, object]]:
+def silent(facts: Facts) -> tuple[Unowned, ...]:
+    """The addresses that nobody announces, as far as this node knows owners."""
+    elected = facts.told.memo.elect
+    return unowned(elected.eligible.world, elected, facts.told.owners.held)
+
+
+def service_rows(facts: Facts, unannounced: Iterable[Unowned] = ()) -> list[dict[str, object]]:
     """The services of type LoadBalancer, by namespace and name."""
     world = facts.snapshot.world
-    groups = facts.told.memo.elect.eligible.groups.groups.by_address
-    assignments = facts.told.memo.elect.result
+    why: dict[ServiceKey, list[Refusal]] = {}
+    for each in unannounced:
+        why.setdefault(each.service, []).extend(each.refusals)
     rows: list[dict[str, object]] = []
     for key, service in sorted(world.services.items()):
         if service.type is not ServiceType.LOAD_BALANCER:
@@ -149,16 +168,7 @@ def service_rows(facts: Facts) -> list[dict[str, object]]:
         addresses: tuple[IPAddress, ...] = allocation.addresses if allocation is not None else ()
         held = facts.told.owners.held
         owners = list(dict.fromkeys(held[address].node for address in addresses if address in held))
-        pending = facts.pending.get(key, ())
-        if addresses and not owners and addresses[0] in groups:
-            assignment = assignments.get(groups[addresses[0]].key)
-            pending = (*pending, *_why_unowned(key, assignment))
-        for address in addresses:
-            # Also where another address of the service has an owner.
-            assignment = assignments.get(groups[address].key) if address in groups else None
-            found = assignment.eligibility.quarantine(address) if assignment is not None else None
-            if found is not None and owners:
-                pending = (*pending, refusal_of(str(key), found))
+        pending = tuple(dict.fromkeys((*facts.pending.get(key, ()), *why.get(key, ()))))
         rows.append(_service_row(world, service, addresses, owners, pending))
     return rows
 
@@ -184,21 +194,6 @@ def _service_row(
         "created_unix": service.created_unix,
         "pending": [{"subject": r.subject, "reason": r.reason.value, "detail": r.detail} for r in pending],
     }
-
-
-def _why_unowned(key: ServiceKey, assignment: Assignment | None) -> tuple[Refusal, ...]:
-    """Why an allocated service, or one of its addresses, is announced by nobody."""
-    if assignment is None:
-        return ()
-    if assignment.owner is not None:
-        uneven = assignment.eligibility.uneven
-        return tuple(each for each in assignment.eligibility.refusals if uneven and each.subject == str(key))
-    if assignment.eligibility.refusals:
-        return assignment.eligibility.refusals
-    refusals = tuple(r for verdict in assignment.eligibility.verdicts.values() for r in verdict.refusals)
-    if refusals:
-        return refusals
-    return (Refusal(str(key), assignment.why_none),) if assignment.why_none is not None else ()
 
 
 def _previous(facts: Facts, addresses: Iterable[IPAddress]) -> dict[IPAddress, str]:

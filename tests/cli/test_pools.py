@@ -44,10 +44,11 @@ def test_the_table_has_a_line_a_pool_and_family(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines() == [
         "POOL  FAMILY  TOTAL   USED  FREE    COOLING  RESERVED  QUARANTINED",
-        "prod  IPv4    7       2     5       1        1         1",
+        "prod  IPv4    7       1     5       1        1         1",
         "prod  IPv6    1.8e19  1     1.8e19  0        0         0",
         "tiny  IPv4    1       1     0       0        0         0",
         "",
+        "prod: 1 IPv4 address excluded in use, counted neither in TOTAL nor in USED",
         "192.0.2.0 is excluded, and default/web keeps it",
     ]
 
@@ -85,7 +86,7 @@ def test_without_a_controller_the_published_file_says_what_it_knows(tmp_path: Pa
     path = tmp_path / "snapshot.json"
     path.write_bytes(b"".join(DocumentEncoder(cluster="default", ledger="x").encode(facts().world, {})))
     done = lbctl("pools", "--published", str(path))
-    assert done.stdout.splitlines()[1].split() == ["prod", "IPv4", "7", "2", "6", "?", "?", "1"]
+    assert done.stdout.splitlines()[1].split() == ["prod", "IPv4", "7", "1", "6", "?", "?", "1"]
     assert json.loads(lbctl("pools", "--published", str(path), "-o", "json").stdout)["role"] == "published"
 
 

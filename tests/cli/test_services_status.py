@@ -67,7 +67,7 @@ def test_other_forms_and_filters(daemon: Daemon, tmp_path: Path) -> None:
         assert services("--via", via, "-o", "name").stdout == "default/nginx-svc\nshop/web\n"
         assert services("--via", via, "-o", "name", "--pending").stdout == "shop/web\n"
         assert services("--via", via, "-o", "name", "-n", "default").stdout == "default/nginx-svc\n"
-        assert services("--via", via, "-n", "none").stdout == "No services of type LoadBalancer.\n"
+        assert services("--via", via, "-n", "none").stdout == "No services of type LoadBalancer in namespace none.\n"
         assert "ADDRESS-AGE" in services("--via", via, "-o", "wide").stdout
     assert document["schema"] == "lbctl.io/services/v1"
     assert [row["addresses"] for row in document["services"]] == [[VIP], []]

@@ -106,6 +106,7 @@ def dumb_count(world: World, remembered: Remembered, pool: Pool, family: Family,
         services |= users
         tally["size"] += given
         tally["assigned"] += bool(users)
+        tally["outside"] += bool(users) and not given
         tally["available"] += free
         tally["cooling"] += free and freed is not None and freed.at_unix + pool.options.cooling_time > now
         tally["reserved"] += reserved and not users
@@ -115,6 +116,7 @@ def dumb_count(world: World, remembered: Remembered, pool: Pool, family: Family,
         family=family,
         size=tally["size"],
         assigned=tally["assigned"],
+        outside=tally["outside"],
         available=tally["available"],
         cooling=tally["cooling"],
         reserved=tally["reserved"],

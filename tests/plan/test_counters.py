@@ -27,7 +27,16 @@ def counted(cluster: Cluster, name: str = "a", family: object = V4) -> PoolCount
 
 def test_an_empty_pool() -> None:
     assert counted(Cluster(pool("a", "192.0.2.0/24"))) == PoolCount(
-        pool="a", family=V4, size=256, assigned=0, available=256, cooling=0, reserved=0, quarantined=0, services=0
+        pool="a",
+        family=V4,
+        size=256,
+        assigned=0,
+        outside=0,
+        available=256,
+        cooling=0,
+        reserved=0,
+        quarantined=0,
+        services=0,
     )
 
 
@@ -53,7 +62,16 @@ def test_what_is_kept_back_is_not_available() -> None:
     cluster = Cluster(pool("a", "192.0.2.0/29")).put(service("x")).put(service("y")).put(service("z")).delete("y")
     quarantine(reserve(cluster, "r", "192.0.2.4"), "192.0.2.0", "192.0.2.5")
     assert counted(cluster) == PoolCount(
-        pool="a", family=V4, size=8, assigned=2, available=4, cooling=1, reserved=1, quarantined=2, services=2
+        pool="a",
+        family=V4,
+        size=8,
+        assigned=2,
+        outside=0,
+        available=4,
+        cooling=1,
+        reserved=1,
+        quarantined=2,
+        services=2,
     )
     assert counted(cluster.wait(60)).cooling == 0
 
@@ -108,6 +126,7 @@ def test_the_document_says_null_where_nothing_is_known() -> None:
                         "family": "IPv4",
                         "size": 4,
                         "assigned": 1,
+                        "outside": 0,
                         "available": 3,
                         "cooling": None,
                         "reserved": None,

@@ -77,7 +77,8 @@ def test_who_holds_it_keeps_it_and_who_holds_another_keeps_that() -> None:
     reserve(cluster, "x", "192.0.2.0").settle()
     assert (cluster.addresses("y"), cluster.addresses("x")) == ("192.0.2.0", "192.0.2.1")
     cluster.delete("x").put(service("x"))
-    assert cluster.text("x") == "192.0.2.0: address_taken (held by default/y)", "it waits rather than be elsewhere"
+    why = "192.0.2.0: address_taken (reserved for it; held by default/y)"
+    assert cluster.text("x") == why, "it waits rather than be elsewhere"
     assert cluster.delete("y").addresses("x") == "192.0.2.0"
 
 
@@ -111,9 +112,15 @@ def test_the_second_family_is_taken_from_the_reservation_too() -> None:
 @pytest.mark.parametrize(
     ("pools", "text"),
     [
-        ([pool("b", "198.51.100.0/30")], "192.0.2.1: address_in_no_pool (reserved)"),
-        ([pool("a", "192.0.2.0/30", exclude="192.0.2.1/32")], "192.0.2.1: excluded (pool a excludes it)"),
-        ([pool("a", "192.0.2.0/30", namespaces=["red"])], "a: pool_not_compatible"),
+        ([pool("b", "198.51.100.0/30")], "192.0.2.1: address_in_no_pool (reserved for it)"),
+        (
+            [pool("a", "192.0.2.0/30", exclude="192.0.2.1/32")],
+            "192.0.2.1: excluded (reserved for it; pool a excludes it)",
+        ),
+        (
+            [pool("a", "192.0.2.0/30", namespaces=["red"])],
+            "a: pool_not_compatible (its reservation is there; it is for namespace red)",
+        ),
     ],
 )
 def test_a_reservation_that_cannot_be_kept_is_named(pools: list[Any], text: str) -> None:
@@ -187,7 +194,7 @@ def test_another_one_in_place_of_the_old() -> None:
 
 def test_a_pool_that_goes_by_labels_can_be_named_before_there_are_any() -> None:
     cluster = Cluster(pool("a", "192.0.2.0/30", service_selectors=[selector(app="web")]))
-    assert choose(cluster) == "a: pool_not_compatible"
+    assert choose(cluster) == "a: pool_not_compatible (it is for services with labels app=web)"
     assert choose(cluster, pool="a") == "192.0.2.0 of a"
     assert choose(cluster, ip="192.0.2.1") == "192.0.2.1 of a"
 
