@@ -115,7 +115,7 @@ def from_reservation(memo: AllocationMemo, wish: Wish, reservation: Reservation)
     if homeless:
         return tuple(Refusal(texts_of((code,)), Reason.ADDRESS_IN_NO_POOL, "reserved for it") for code in homeless)
     asked = asked_pools(wish)
-    homes = [(code, _home(memo, code, reservation.pool)) for code in codes]
+    homes = [(code, _home(memo, code, reservation.pool_of(address_of_code(code)))) for code in codes]
     homes = [(code, name) for code, name in homes if not asked or name in asked]
     if not homes:
         return None
