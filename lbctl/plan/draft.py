@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from lbctl.model.allocation import Allocation
@@ -14,7 +13,7 @@ from lbctl.plan.positions import address_of_code, family_of_code
 from lbctl.plan.reason import GrantCause, Reason, Refusal
 from lbctl.plan.search import asked_pools, texts_of
 from lbctl.plan.space import told_of
-from lbctl.plan.waiting import Kind, Thing, opened
+from lbctl.plan.waiting import Kind, Line, Sharer, Thing, opened
 
 _PROXY_ARP = 'so the service stays; lbctl.io/probe: "false" on the pool turns probing off'
 
@@ -47,7 +46,10 @@ def hold(memo: AllocationMemo, wish: Wish, codes: Codes, pools: Names) -> None:
 def would_leave(memo: AllocationMemo, wish: Wish, code: int, pool: str) -> bool:
     """Whether the address is in quarantine and the service would rather have another, if another is any better. Who
     asked for this very address, or has it reserved, keeps it."""
-    if memo.space.quarantine(code) is None or wish.requested or wish.key in memo.remembered.reserved:
+    if memo.space.quarantine(code) is None or wish.requested:
+        return False
+    reservation = memo.remembered.reserved.get(wish.key)
+    if reservation is not None and address_of_code(code) in reservation.addresses:
         return False
     asked = wish.service.load_balancer
     return (asked.on_conflict or memo.world.pools[pool].options.on_conflict) is OnConflict.REALLOCATE
@@ -77,18 +79,21 @@ def _want_second(memo: AllocationMemo, wish: Wish, codes: Codes, pools: Names) -
     asked = wish.service.load_balancer.pools_by_family
     names = asked or pools[:1]
     lacking = [family for family in wish.family.families if family not in map(family_of_code, codes)]
-    what = (names, _open_to(memo, wish, asked), *lacking, wish.terms)
-    memo.half.join(wish.key, wish.rank, what, frozenset(names), _again(wish, names))
+    _join(memo, memo.half, wish, (names, _open_to(memo, wish, asked), *lacking), names)
+
+
+def _join(memo: AllocationMemo, line: Line, wish: Wish, what: object, names: Names) -> None:
+    things, again, sharing = frozenset[Thing](names), frozenset(map(opened, names)), wish.terms.sharing
+    if sharing is None:
+        line.join(wish.key, wish.rank, what, things, again)
+    else:
+        sharer = Sharer(what, things, again, sharing, wish.terms)
+        line.join_sharing(wish.key, wish.rank, sharer, joins=memo.space.shared(sharing))
 
 
 def _open_to(memo: AllocationMemo, wish: Wish, names: Names) -> tuple[bool, ...]:
     pools = memo.world.pools
     return tuple(name in pools and memo.matcher.compatible(pools[name], wish.service) for name in names)
-
-
-def _again(wish: Wish, names: Iterable[str]) -> frozenset[Thing]:
-    sharing = wish.terms.sharing
-    return frozenset((*map(opened, names), *((sharing,) if sharing is not None else ())))
 
 
 def let_go(memo: AllocationMemo, key: ServiceKey) -> Held:
@@ -117,7 +122,7 @@ def wait(memo: AllocationMemo, wish: Wish, draft: Draft) -> None:
         if not names:
             choice = memo.matcher.choice(wish.service)
             what, names = id(choice), tuple(name for _, tier in choice.tiers for name in tier)
-        memo.waiting.join(key, wish.rank, (what, wish.family, wish.terms), frozenset(names), _again(wish, names))
+        _join(memo, memo.waiting, wish, (what, wish.family), names)
 
 
 def tell(memo: AllocationMemo, key: ServiceKey, found: tuple[Refusal, ...], draft: Draft) -> None:

@@ -238,11 +238,15 @@ class Dumb:
         did not answer for several addresses."""
         away: list[IPAddress] = []
         stuck: list[IPAddress] = []
-        if service.load_balancer.requested or service.key in self.remembered.reserved:
+        if service.load_balancer.requested:
             return away, stuck
+        reservation = self.remembered.reserved.get(service.key)
+        mine = reservation.addresses if reservation is not None else ()
         macs = [each.mac for each in self.remembered.quarantined.values()]
         for address, name in zip(held.addresses, held.pools, strict=True):
             rule = service.load_balancer.on_conflict or self.pools[name].options.on_conflict
+            if address in mine:
+                continue
             if address in self.remembered.quarantined and rule is OnConflict.REALLOCATE:
                 several = macs.count(self.remembered.quarantined[address].mac) >= 3
                 (stuck if several else away).append(address)

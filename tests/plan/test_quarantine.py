@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -79,6 +80,24 @@ def test_who_wants_this_very_address_stays(wanted: dict[str, Any]) -> None:
     cluster = Cluster(A) if wanted else reserve(Cluster(A), "x", "192.0.2.0")
     quarantine(cluster.put(service("x", on_conflict=MOVE, **wanted)), "192.0.2.0").settle()
     assert cluster.addresses("x") == "192.0.2.0"
+
+
+def test_who_has_another_address_reserved_goes_there() -> None:
+    cluster = Cluster(pool("a", "192.0.2.0/31", on_conflict=MOVE), pool("b", "198.51.100.0/32", auto=False))
+    quarantine(cluster.put(service("x")), "192.0.2.0")
+    reserve(cluster, "y", "192.0.2.1").settle()
+    assert cluster.addresses("x") == "192.0.2.0"
+    reserve(cluster, "x", "198.51.100.0", home="b").settle()
+    assert cluster.addresses("x") == "198.51.100.0"
+
+
+def test_who_has_this_very_address_reserved_stays_until_the_reservation_ends() -> None:
+    cluster = reserve(Cluster(pool("a", "192.0.2.0/30", on_conflict=MOVE)).put(service("x")), "x", "192.0.2.0")
+    quarantine(cluster, "192.0.2.0").settle()
+    assert cluster.addresses("x") == "192.0.2.0"
+    cluster.state = replace(cluster.state, remembered=replace(cluster.state.remembered, reserved={}))
+    cluster.settle()
+    assert cluster.addresses("x") == "192.0.2.1"
 
 
 @pytest.mark.parametrize("stack", [PREFER, REQUIRE])
