@@ -19,6 +19,7 @@ from lbctl.config.yaml_error import explain
 _DEEPEST = 64
 _MOST_COPIES = 100_000
 """How many nodes the aliases of a document may add, all told."""
+_ALIAS_HELP = "write the value out; an anchor holds up to the end of its own document, the next ---"
 _CORE = "tag:yaml.org,2002:"
 
 
@@ -84,6 +85,24 @@ def _value_of(node: Node, made: dict[int, Value]) -> Value:
             known = {key.text: _value_of(value, made) for key, value in node.pairs or ()}
         made[id(node)] = known
     return known
+
+
+def leading_zeros(root: Node | None) -> Iterator[Diagnostic]:
+    """Numbers that YAML 1.1 takes for octal, and YAML 1.2 does not."""
+    rest = [root] if root is not None else []
+    seen: set[int] = set()
+    while rest:
+        node = rest.pop()
+        if id(node) in seen:
+            continue
+        seen.add(id(node))
+        rest += node.items or ()
+        rest += (value for key, value in node.pairs or () if "password" not in key.text.lower())
+        text = node.text
+        if node.plain and type(node.value) is int and text.startswith("0") and len(text) > 1 and text.isdecimal():
+            octal = "an error" if text.strip("01234567") else f"{int(text, 8)}, octal"
+            message = f"{text} means {node.value} here, by YAML 1.2; to YAML 1.1, and so to kubectl, it is {octal}"
+            yield _finding("LB0015", node.span, message, help=f"write {node.value}")
 
 
 def _events(parser: Any) -> Iterator[Any]:
@@ -170,7 +189,7 @@ class _Composer:
         if node is None:
             inside = event.anchor in self._anchor_of
             what = "contains itself" if inside else "names no anchor that stands before it"
-            self._say("LB0006", span, f"the alias *{event.anchor} {what}", help="write the value out")
+            self._say("LB0006", span, f"the alias *{event.anchor} {what}", help=_ALIAS_HELP)
             node = Node(span)
         self._copies += node.size
         if self._copies > _MOST_COPIES:

@@ -15,7 +15,7 @@ from lbctl.config.duration import parse_duration
 from lbctl.config.metadata import OWN_PREFIX, PREFIX, Metadata
 from lbctl.config.ranges import merged, read_item
 from lbctl.config.schema import Fields, Problem, Wrong, parse_address
-from lbctl.config.spelling import did_you_mean
+from lbctl.config.spelling import did_you_mean, nearest
 from lbctl.model.address import AddressRange, IPAddress
 from lbctl.model.pool import Choice, OnConflict
 from lbctl.model.selector import Labels
@@ -180,4 +180,5 @@ def _meant(name: str, table: Table) -> str:
     owners = [owner for owner, others in _OWNERS.items() if name in others]
     if owners:
         return f"it belongs on {' or '.join(owners)}"
-    return did_you_mean(OWN_PREFIX + name, [OWN_PREFIX + known for known in table])
+    meant = nearest(name, table)
+    return f'did you mean "{OWN_PREFIX}{meant}"?' if meant else ""

@@ -5,13 +5,22 @@ from __future__ import annotations
 from lbctl.config.codes import CODES
 from lbctl.config.compose import Node
 from lbctl.config.diagnostic import Diagnostic, Label, Span
-from lbctl.config.schema import Path, Problem
+from lbctl.config.schema import Path, Problem, kind_of
 
 _START = Span("", 1, 1, 1, 2)
 
 
 def diagnose(problem: Problem, root: Node | None) -> Diagnostic:
     """The finding for a problem in the document `root` (None: it cannot be composed, and the start must do)."""
+    joined = None if problem.sensitive or problem.at_key else _joined(root, problem.path)
+    if joined is not None:
+        return Diagnostic(
+            code=problem.code,
+            severity=CODES[problem.code].severity,
+            message=f"this line and the next are one value: {joined}",
+            span=span_of(root, problem.path),
+            help="give the '- ' of the next line the indentation of the one above, so that it begins an item of its own",
+        )
     labels: tuple[Label, ...] = ()
     if problem.other is not None:
         path, message = problem.other
@@ -42,6 +51,17 @@ def span_of(root: Node | None, path: Path, *, at_key: bool = False, part: tuple[
     if node.is_scalar:
         return _part(node, part) if part else node.span
     return _first_line(node)
+
+
+def _joined(root: Node | None, path: Path) -> str | None:
+    """The value at `path`, where a list item was taken for more of the line above it, being indented too deep."""
+    node = root
+    for step in path:
+        found = None if node is None else _step(node, step)
+        node = found[1] if found else None
+    if node is None or not node.plain or node.span.line == node.span.end_line or " - " not in node.text:
+        return None
+    return kind_of(node.text).removeprefix("the text ")
 
 
 def _step(node: Node, step: str | int) -> tuple[Node | None, Node] | None:

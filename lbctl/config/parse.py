@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 # The exact parser and what finds places in its nodes are imported where they are needed: many texts need neither.
 
 _SECRET = re.compile(r"""^[ -]*["']?kind["']?[ ]*:[ ]*["']?Secret\b""", re.MULTILINE)
+_TEMPLATE = re.compile(r"\{\{|\$\{|\{%")
+_OCTAL = re.compile(r"[ \[,{]0[0-9]+[ \n\],}]")
 _PASSWORD_LINE = re.compile(r"""password["' ]*:""", re.IGNORECASE)
 
 
@@ -109,6 +111,10 @@ def _parse(raw: bytes, text: str, parser: BlockParser) -> Parsed:
         return checked
     broken = any(diagnostic.severity is Severity.ERROR for diagnostic in said)
     both = tuple(sorted((*said, *checked.diagnostics), key=lambda diagnostic: diagnostic.order))
+    if _TEMPLATE.search(text):
+        from lbctl.config.template import name_placeholders
+
+        both = name_placeholders(both, text)
     if not broken:
         return replace(checked, diagnostics=both)
     refused = (*checked.refused, *((made.map, made.key) for made in checked.objects))
@@ -137,6 +143,14 @@ def _check(raw: bytes, value: Value, text: str, root: Node | None) -> Parsed:
         secrets = _Secrets(text)
         found = [secrets.hide(diagnose(problem, root)) for problem in collector.problems]
         diagnostics = tuple(sorted(found, key=lambda diagnostic: diagnostic.order))
+        if _TEMPLATE.search(text):
+            from lbctl.config.template import name_placeholders
+
+            diagnostics = name_placeholders(diagnostics, text)
+    if " 0" in text and collector.objects and _OCTAL.search(text) and not _SECRET.search(text):
+        from lbctl.config.compose import compose, leading_zeros
+
+        diagnostics = tuple(sorted((*diagnostics, *leading_zeros(root or compose(text).root)), key=_order))
     return Parsed(
         raw,
         tuple(collector.objects),
@@ -145,6 +159,10 @@ def _check(raw: bytes, value: Value, text: str, root: Node | None) -> Parsed:
         refused=tuple(collector.refused),
         drafts=tuple(collector.drafts),
     )
+
+
+def _order(diagnostic: Diagnostic) -> tuple[str, int, int, str, str]:
+    return diagnostic.order
 
 
 class _Collector:
@@ -178,9 +196,7 @@ class _Collector:
         api_version, name = value.get("apiVersion"), value.get("kind")
         if not isinstance(api_version, str) or not isinstance(name, str) or not api_version or not name:
             missing = "apiVersion" if not isinstance(api_version, str) or not api_version else "kind"
-            help = f"add {missing}:, for example " + (
-                "apiVersion: metallb.io/v1beta1" if missing == "apiVersion" else "kind: IPAddressPool"
-            )
+            help = f"add {missing}:, for example {missing}: {_example(missing, name)}"
             self.problems.append(Problem("LB0102", path, f"this object has no {missing}", help))
             return
         kind = KINDS.get((api_version, name))
@@ -207,6 +223,13 @@ class _Collector:
         if made is not None:
             at = len(path)
             self.drafts.append(Draft(made, path, tuple(lost[at:] for lost in walk.dropped)))
+
+
+def _example(missing: str, kind: Value) -> str:
+    """What stands behind apiVersion: (of this kind, where it is known) or behind kind:."""
+    if missing == "kind":
+        return "IPAddressPool"
+    return max((version for version, name in KINDS if name == kind), default="metallb.io/v1beta1")
 
 
 def _bad_text(bad: BadText) -> Diagnostic:

@@ -89,6 +89,7 @@ _SPEC = Record(
     },
     required=("addresses",),
     rules=(_no_overlap_within,),
+    strays={"protocol": "remove it: an L2Advertisement or a BGPAdvertisement says how the pool is announced"},
 )
 
 

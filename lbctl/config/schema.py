@@ -7,7 +7,7 @@ positions are looked up only for documents that have findings.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
@@ -164,16 +164,20 @@ class Text:
         return {"type": "string"} if self._empty else {"type": "string", "minLength": 1}
 
 
+_TRUTH = {"yes": True, "on": True, "true": True, "no": False, "off": False, "false": False}
+
+
 class Boolean:
     def read(self, value: Value, walk: Walk) -> bool:
         if value is True or value is False:
             return value
-        yes_no = isinstance(value, str) and value.lower() in ("yes", "no", "on", "off", "true", "false")
-        raise Wrong(
-            "LB0107",
-            f"true or false is wanted here, not {kind_of(value)}",
-            "write true or false without quotes" if yes_no else "",
-        )
+        help = ""
+        if isinstance(value, str) and (word := value.lower()) in _TRUTH:
+            meant = str(_TRUTH[word]).lower()
+            help = f"write {meant}" + (
+                " without quotes" if word == meant else "; YAML 1.1, and so kubectl, reads it as that, YAML 1.2 as text"
+            )
+        raise Wrong("LB0107", f"true or false is wanted here, not {kind_of(value)}", help)
 
     def schema(self, refer: Refer) -> JsonSchema:
         return {"type": "boolean"}
@@ -370,10 +374,21 @@ def _sorted(pairs: Labels) -> Labels:
     return tuple(sorted(pairs))
 
 
+def _meant(name: str, fields: Iterable[str]) -> str | None:
+    """The field that was probably meant: the same in other letters before one that is only near."""
+    plain = _plain(name)
+    return next((field for field in fields if _plain(field) == plain), None) or nearest(name, fields)
+
+
+def _plain(name: str) -> str:
+    return name.replace("-", "").replace("_", "").lower()
+
+
 class Record:
     """A mapping with known fields. `build` makes the model value of its fields, once no required one is missing.
 
-    `since` has fields that a later version of the kind has, by that version.
+    `since` has fields that a later version of the kind has, by that version; `strays` says what to do about fields that
+    people write here though they belong elsewhere (under "" about any).
     """
 
     def __init__(
@@ -386,8 +401,10 @@ class Record:
         build: Callable[[Fields], Any] | None = None,
         secret: Sequence[str] = (),
         since: Mapping[str, str] | None = None,
+        strays: Mapping[str, str] | None = None,
     ) -> None:
         self.noun = noun
+        self._strays = strays or {}
         self._since = since or {}
         self.fields = fields
         self._read = {name: type_.read for name, type_ in fields.items()}
@@ -407,6 +424,7 @@ class Record:
             reader = readers.get(name)
             if reader is None:
                 meant.append(self._unknown(name, value, walk))
+                out.wrong = (*out.wrong, *filter(None, meant[-1:]))
             elif item is not None:
                 path.append(name)
                 if name in self._secret:
@@ -420,7 +438,7 @@ class Record:
                 path.pop()
         for name in self.required:
             if value.get(name) is None and name not in meant:
-                walk.add(Problem("LB0110", (), f'{self.noun} needs the field "{name}"', f"add {name}: to it"))
+                walk.add(self._lacks(name, name in value))
         for rule in self._rules:
             for problem in rule(out):
                 walk.add(problem)
@@ -431,19 +449,34 @@ class Record:
 
     def _unknown(self, name: str, value: Mapping[str, Value], walk: Walk) -> str | None:
         """Says that a field is not known; gives back the field that was probably meant."""
-        meant = None if name in self._since else nearest(name, [f for f in self.fields if f not in value])
-        help = f'did you mean "{meant}"?' if meant else self._elsewhere(name)
+        meant = None if name in self._since or name in self._strays else _meant(name, self.fields)
+        help, other = f'did you mean "{meant}"?', None
+        if meant is None:
+            help = self._elsewhere(name)
+        elif meant in value:
+            same = meant.lower() == name.lower()
+            help = f'it is given twice, differing in case: keep "{meant}"' if same else help + " It is given already"
+            other, meant = ((meant,), "given here"), None
         code = "LB0105" if walk.strict else "LB0106"
-        walk.add(Problem(code, (name,), f'{self.noun} has no field "{name}"', help, at_key=True))
+        walk.add(Problem(code, (name,), f'{self.noun} has no field "{name}"', help, at_key=True, other=other))
         return meant
 
+    def _lacks(self, name: str, there: bool) -> Problem:
+        """About a required field that is not given."""
+        if there:
+            help = "write what belongs to it below, indented, or behind it"
+            return Problem("LB0110", (name,), f'"{name}" is empty, and {self.noun} needs it', help, at_key=True)
+        return Problem("LB0110", (), f'{self.noun} needs the field "{name}"', f"add {name}: to it")
+
     def _elsewhere(self, name: str) -> str:
+        if name in self._strays:
+            return self._strays[name]
         if name in self._since:
             return f"{self._since[name]} has it: write apiVersion: {self._since[name]}"
         for outer, type_ in self.fields.items():
             if isinstance(type_, Record) and name in type_.fields:
                 return f"it belongs under {outer}:, indented"
-        return ""
+        return self._strays.get("", "")
 
     def schema(self, refer: Refer) -> JsonSchema:
         return refer(self)

@@ -29,6 +29,7 @@ REQUIREMENT = Record(
 SELECTOR = Record(
     "a label selector",
     {"matchLabels": TextMap(), "matchExpressions": Many(REQUIREMENT, unique="expression")},
+    strays={"": "put labels under matchLabels:"},
     build=lambda fields: LabelSelector(
         match_labels=fields.get("matchLabels", ()), expressions=fields.get("matchExpressions", ())
     ),

@@ -11,6 +11,9 @@ from lbctl.config.diagnostic import Diagnostic, Label, Span
 _TAB_INDENT = re.compile(r"[ -]*\t")
 
 
+_OPENS = {"]": "[", "}": "{"}
+
+
 class _Advice(NamedTuple):
     """`opened`: the position to show is where the thing was opened, not where its end was missed."""
 
@@ -74,6 +77,13 @@ def explain(error: Any, text: str) -> Diagnostic:
     line, column = (mark.line, mark.column) if mark else (0, 0)
     lines = text.split("\n")
     labels: tuple[Label, ...] = ()
+    here = lines[line][column:] if line < len(lines) else ""
+    if here[:1] in ("]", "}") and "block" in context:
+        advice = _Advice(
+            f"this {here[0]} closes nothing", f"remove it, or open the list or mapping before it by {_OPENS[here[0]]}"
+        )
+    elif here.startswith(":") and "did not find expected node content" in problem:
+        advice = _Advice("within [ ] and { } a value cannot begin with ':'", 'put it in double quotes: "::/0"')
     code = "LB0004"
     for candidate in (line, line - 1):
         if 0 <= candidate < len(lines) and (found := _TAB_INDENT.match(lines[candidate])):

@@ -76,7 +76,7 @@ def test_wrong_item(item: str, code: str, part: str) -> None:
         (pool("  autoAssign: true"), [("LB0110", "spec")]),
         (pool("  {}"), [("LB0110", "spec")]),
         ("apiVersion: metallb.io/v1beta1\nkind: IPAddressPool\nmetadata: {name: p}\n", [("LB0110", "apiVersion")]),
-        (pool(name=""), [("LB0110", "metadata")]),
+        (pool(name=""), [("LB0110", "name")]),
         (pool(name='""'), [("LB0111", '""')]),
         (pool(name="My_Pool"), [("LB0111", "My_Pool")]),
         (pool(name="7"), [("LB0107", "7")]),

@@ -394,7 +394,7 @@ def one(field: str, value: object) -> list[str]:
     ("echo-word", one("echoMode", "on"), [("LB0107", "on")]),
     ("fraction", one("receiveInterval", "50.5"), [("LB0107", "50.5")]),
     ("duration", one("receiveInterval", "50ms"), [("LB0107", "50ms")]),
-    ("no-name", [bfd(name="")], [("LB0110", "metadata")]),
+    ("no-name", [bfd(name="")], [("LB0110", "name")]),
     ("twice", [bfd(), bfd("  echoMode: true")], [("LB0113", "fast")]),
     ("unknown-field", one("multiplier", 3), [("LB0105", "multiplier")]),
 )

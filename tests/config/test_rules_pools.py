@@ -18,7 +18,7 @@ def allocation(body: str, name: str = "p") -> str:
 @cases(
     ("named", [addresses("10.0.0.0/24", name="a"), COVER], GOOD),
     ("with-dots", [addresses("10.0.0.0/24", name="a.b-c.7x"), COVER], GOOD),
-    ("no-name", [addresses("10.0.0.0/24", name=""), COVER], [("LB0110", "metadata")]),
+    ("no-name", [addresses("10.0.0.0/24", name=""), COVER], [("LB0110", "name")]),
     ("empty-name", [addresses("10.0.0.0/24", name='""'), COVER], [("LB0111", '""')]),
     ("capital", [addresses("10.0.0.0/24", name="Pool"), COVER], [("LB0111", "Pool")]),
     ("too-long", [addresses("10.0.0.0/24", name="a" * 254), COVER], [("LB0111", "a" * 254)]),
@@ -32,7 +32,7 @@ def test_p1_a_pool_has_a_name(texts: list[str], expected: list[Found]) -> None:
     ("both-families", [addresses("10.0.0.0/24", "fd00::/64"), COVER], GOOD),
     ("none", [pool("  addresses: []"), COVER], [("LB0201", "addresses")]),
     ("no-field", [pool("  autoAssign: true"), COVER], [("LB0110", "spec")]),
-    ("null", [pool("  addresses:\n"), COVER], [("LB0110", "spec")]),
+    ("null", [pool("  addresses:\n"), COVER], [("LB0110", "addresses")]),
     ("an-empty-item", [pool("  addresses:\n  -\n"), COVER], [("LB0107", "")]),
 )
 def test_p2_a_pool_has_addresses(texts: list[str], expected: list[Found]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lbctl.config.codes.code import ERROR, NOTE, WARNING, Code
-from lbctl.config.codes.example import COVER, manifest, pool
+from lbctl.config.codes.example import COVER, manifest, pool, together
 
 TEXT: tuple[Code, ...] = (
     Code(
@@ -122,5 +122,24 @@ TEXT: tuple[Code, ...] = (
         "has another word there, or a code that does not exist, and silences nothing.",
         example="# lbctl: ignore LB0207\n" + COVER,
         fix=COVER,
+    ),
+    Code(
+        "LB0014",
+        ERROR,
+        "placeholder of a template",
+        "The text is a template that nobody has filled in: {{ ... }} is Helm's, ${...} the shell's or envsubst's. To "
+        "YAML it is a mapping, a broken list or just text. Fill it in first, by helm template for example, and "
+        "check what comes out.",
+        example=together(pool("addresses: ['${LB_RANGE}']"), COVER),
+        fix=together(pool(), COVER),
+    ),
+    Code(
+        "LB0015",
+        NOTE,
+        "number with a leading zero",
+        "YAML 1.1, which kubectl reads, takes 010 for an octal number, which is 8; YAML 1.2, which lbctl reads, takes "
+        "it for 10. Without the zero both read the same.",
+        example=together(pool("addresses: [192.0.2.0/24]\nserviceAllocation:\n  priority: 010"), COVER),
+        fix=together(pool("addresses: [192.0.2.0/24]\nserviceAllocation:\n  priority: 10"), COVER),
     ),
 )
