@@ -75,7 +75,7 @@ complete -c lbctl -n '__lbctl_at where-is' -l state -x -a '(__fish_complete_dire
 complete -c lbctl -n '__lbctl_at where-is' -l published -r -F -d 'The published file or its folder, where it is not below --state'
 complete -c lbctl -n '__lbctl_at where-is' -s h -l help -d 'Show this message and exit'
 complete -c lbctl -n '__lbctl_at services' -s n -l namespace -x -d 'Only this namespace'
-complete -c lbctl -n '__lbctl_at services' -l pending -d 'Only services that wait for an address'
+complete -c lbctl -n '__lbctl_at services' -l pending -d 'Only those that wait: for an address, or for a node to announce it'
 complete -c lbctl -n '__lbctl_at services' -l via -x -d 'Ask this daemon instead of the one on this host (port 7967)'
 complete -c lbctl -n '__lbctl_at services' -l socket -r -F -d 'Status socket of a daemon on this host'
 complete -c lbctl -n '__lbctl_at services' -s o -l output -x -a 'table wide json yaml name' -d 'Form of the answer'

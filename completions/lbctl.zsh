@@ -290,7 +290,7 @@ _lbctl_pools() {
 _lbctl_services() {
     _arguments -S \
         '(-n --namespace)'{-n,--namespace}'[Only this namespace]:NAME: ' \
-        '--pending[Only services that wait for an address]' \
+        '--pending[Only those that wait\: for an address, or for a node to announce it]' \
         '--via[Ask this daemon instead of the one on this host (port 7967)]:HOST(\:PORT)|unix\:PATH: ' \
         '--socket[Status socket of a daemon on this host]:PATH:_files' \
         '(-o --output)'{-o,--output}'[Form of the answer]:table|wide|json|yaml|name:(table wide json yaml name)' \
