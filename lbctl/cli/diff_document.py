@@ -94,7 +94,8 @@ def document(told: Diff, inputs: Inputs, status: int) -> dict[str, Any]:
                 "kind": item.kind,
                 "name": item.name,
                 "event": item.event.value,
-                "consequence": item.consequence.value if item.consequence is not None else None,
+                "consequences": [each.value for each in item.consequences],
+                "used_by": list(item.used_by),
                 "fields": [
                     {"field": edit.field, "before": _value(edit.before), "after": _value(edit.after)}
                     for edit in item.edits

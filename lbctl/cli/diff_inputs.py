@@ -381,14 +381,15 @@ def _maybe_a_part(manifests: Manifests, current: World, notes: _Notes) -> None:
     world = manifests.reading.world
     gone = [key for key in current.services if key not in world.services] if world.services else []
     if current.pools and not world.pools:
-        what = f"{manifests.named} has no IPAddressPool, and {_many(len(current.pools), 'pool')} in force would go"
+        number = len(current.pools)
+        what = f"has no IPAddressPool, while {number:,} {'is' if number == 1 else 'are'} in force"
     elif len(gone) > 1 and 2 * len(gone) >= len(current.services):
-        what = f"{len(gone):,} of the {len(current.services):,} services in force are not in {manifests.named}"
+        what = f"lacks {len(gone):,} of the {len(current.services):,} services in force"
     else:
         return
     notes.add(
         Basis.MAYBE_A_PART,
-        f"{what}, which is taken for all that is to be in force; did you mean --patch?",
+        f"{manifests.named} stands for all that is to be in force, and it {what}; did you mean --patch?",
     )
 
 
@@ -412,7 +413,3 @@ def supposed(told: Diff) -> tuple[Note, ...]:
             )
         )
     return tuple(found)
-
-
-def _many(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

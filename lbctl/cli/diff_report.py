@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from lbctl.cli.diff_inputs import Inputs
 from lbctl.cli.render import WIDTH, Style, paint, wrap
 from lbctl.plan.diff import Diff
-from lbctl.plan.diff_objects import Consequence, Edit, ObjectChange, ObjectEvent, Value, shown_part
+from lbctl.plan.diff_objects import KINDS, Consequence, Edit, ObjectChange, ObjectEvent, Value, shown_part
 from lbctl.plan.diff_owners import VIPChange, VIPEvent
 from lbctl.plan.diff_routes import RouteChange, RouteEvent, RouteReason
 from lbctl.plan.diff_services import PendingService, ServiceChange, ServiceEvent, Stranded
@@ -51,6 +51,7 @@ _OBJECT_SIGNS = {
 }
 _CONSEQUENCES = {
     Consequence.SESSION_STAYS: "the session stays",
+    Consequence.LABELS_UNKNOWN: "what it does depends on the labels of the nodes, which are not known",
     Consequence.INTERFACES_UNKNOWN: (
         "what it does depends on the interfaces of the nodes, which manifests do not have"
     ),
@@ -331,7 +332,9 @@ def _objects(page: _Page, changes: Sequence[ObjectChange]) -> None:
 
 def _object(item: ObjectChange) -> str:
     told = "; ".join(f"{edit.field} {_edit(edit)}" for edit in item.edits)
-    more = f"; {_CONSEQUENCES[item.consequence]}" if item.consequence is not None else ""
+    if item.kind == KINDS["bfd_profiles"]:
+        told += f"; used by {_few(item.used_by)}" if item.used_by else "; no peer uses it"
+    more = "".join(f"; {_CONSEQUENCES[each]}" for each in item.consequences)
     return f"{item.kind} {item.name}: {told}{more}"
 
 

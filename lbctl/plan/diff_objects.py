@@ -7,7 +7,7 @@ to a BFD session, or to a service that comes tomorrow cannot; so every edit that
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from ipaddress import summarize_address_range
 from typing import Any
@@ -18,7 +18,7 @@ from lbctl.model.pool import Pool
 from lbctl.model.selector import Labels, LabelSelector, Operator, Requirement
 from lbctl.model.snapshot import World
 from lbctl.plan.diff_sessions import SessionChange
-from lbctl.plan.session_key import SessionField, session_key
+from lbctl.plan.session_key import HOLD_TIME, SessionField, session_key
 
 Value = str | tuple[str, ...]
 """A field as people read it, with its unit; a tuple where the field is a list."""
@@ -39,6 +39,8 @@ class Consequence(StrEnum):
     """It is applied to standing BGP sessions."""
     INTERFACES_UNKNOWN = "interfaces_unknown"
     """It decides on interfaces of nodes, which are not known here."""
+    LABELS_UNKNOWN = "labels_unknown"
+    """It decides on labels of nodes, and no node is known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,13 +55,15 @@ class Edit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObjectChange:
-    """One object. What a reset of its sessions is told for already is not among the edits."""
+    """One object. What a reset of its sessions is told for already is not among the edits. `used_by`: of a changed
+    BFDProfile, the peers that name it."""
 
     kind: str
     name: str
     event: ObjectEvent
     edits: tuple[Edit, ...] = ()
-    consequence: Consequence | None = None
+    consequences: tuple[Consequence, ...] = ()
+    used_by: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +98,8 @@ def changed_objects(
             found += _peers(before, after, sessions, pairs, secrets)
         else:
             found += _of_kind(kind, getattr(before, map), getattr(after, map), fields[map])
-    return tuple(found)
+    nodes = bool(before.nodes or after.nodes)
+    return tuple(_finished(item, after.bgp_peers, nodes=nodes) if item.edits else item for item in found)
 
 
 KINDS = {
@@ -119,17 +124,21 @@ def _of_kind(
             event = ObjectEvent.ADDED if old is None else ObjectEvent.REMOVED
             yield ObjectChange(kind=kind, name=name, event=event)
         elif edits := tuple(_edits(old, new, fields)):
-            yield ObjectChange(
-                kind=kind, name=name, event=ObjectEvent.CHANGED, edits=edits, consequence=_consequence(kind, edits)
-            )
+            yield ObjectChange(kind=kind, name=name, event=ObjectEvent.CHANGED, edits=edits)
 
 
-def _consequence(kind: str, edits: Iterable[Edit]) -> Consequence | None:
-    if kind == KINDS["bfd_profiles"]:
-        return Consequence.SESSION_STAYS
-    if kind == KINDS["l2_advertisements"] and any(edit.field == "interfaces" for edit in edits):
-        return Consequence.INTERFACES_UNKNOWN
-    return None
+def _finished(item: ObjectChange, peers: Mapping[str, BGPPeer], *, nodes: bool) -> ObjectChange:
+    """With what is to be said beside its edits."""
+    edited = {edit.field for edit in item.edits}
+    consequences = item.consequences
+    if not nodes and edited & {"nodeSelectors", "preferredNodeSelectors"}:
+        consequences = (Consequence.LABELS_UNKNOWN,)
+    if "interfaces" in edited:
+        consequences += (Consequence.INTERFACES_UNKNOWN,)
+    if item.kind != KINDS["bfd_profiles"]:
+        return replace(item, consequences=consequences)
+    used_by = tuple(sorted(name for name, peer in peers.items() if peer.session.bfd_profile == item.name))
+    return replace(item, consequences=(Consequence.SESSION_STAYS,) if used_by else (), used_by=used_by)
 
 
 def _edits(old: object, new: object, fields: Iterable[_Field]) -> Iterator[Edit]:
@@ -149,9 +158,11 @@ def _peers(
     kind = KINDS["bgp_peers"]
     resets = {change.peer for change in sessions if change.fields}
     told = {change.peer for change in sessions}
+    gone_over = set(pairs.values())
+    missing = _missing_profile(after)
     for name in sorted(before.bgp_peers.keys() | after.bgp_peers.keys()):
         if name not in after.bgp_peers:
-            if name not in pairs.values():
+            if name not in gone_over:
                 yield ObjectChange(kind=kind, name=name, event=ObjectEvent.REMOVED)
             continue
         if name not in pairs:
@@ -161,15 +172,32 @@ def _peers(
         edits = [] if old.name == name else [Edit(field="name", before=old.name, after=name)]
         keyed = [] if name in resets else list(_key_edits(old, new, secrets))
         edits += keyed
-        edits += _edits(old, new, _PEER)
+        edits += _edits(old, new, _PEER if _own_keepalive(old) or _own_keepalive(new) else _PEER[1:])
         if edits:
             yield ObjectChange(
                 kind=kind,
                 name=name,
                 event=ObjectEvent.CHANGED,
-                edits=tuple(edits),
-                consequence=None if keyed or name in told else Consequence.SESSION_STAYS,
+                edits=tuple(map(missing, edits)),
+                consequences=() if keyed or name in told else (Consequence.SESSION_STAYS,),
             )
+
+
+def _missing_profile(world: World) -> Callable[[Edit], Edit]:
+    """Says so where an edit names a BFDProfile that the world to be does not have."""
+
+    def marked(edit: Edit) -> Edit:
+        if edit.field != "bfdProfile" or not edit.after or edit.after in world.bfd_profiles:
+            return edit
+        return replace(edit, after=f"{edit.after} (no such BFDProfile)")
+
+    return marked
+
+
+def _own_keepalive(peer: BGPPeer) -> bool:
+    """Whether its keepaliveTime is any other than what follows from the hold time (RFC 4271 section 10)."""
+    hold, keepalive = peer.timers.hold_time, peer.timers.keepalive_time
+    return keepalive is not None and keepalive != (HOLD_TIME if hold is None else hold) / 3
 
 
 def _key_edits(old: BGPPeer, new: BGPPeer, secrets: tuple[Mapping[str, str], Mapping[str, str]]) -> Iterator[Edit]:

@@ -381,3 +381,146 @@ def test_a_password_that_the_state_folder_does_not_have_resets_nothing(folder: P
     (folder / "new" / "all.yaml").write_text(secured)
     found = document("new", "--state", "state", cwd=folder, status=ExitStatus.OK)
     assert "passwords_not_known" in {note["note"] for note in found["notes"]}
+
+
+BARE = text.pool("p", "192.0.2.0/29") + text.manifest(
+    "Service", "web", "type: LoadBalancer, ports: [{port: 80}]", version="v1"
+)
+
+
+def test_all_is_withdrawn_and_neither_node_nor_endpoint_is_known(folder: Path) -> None:
+    (folder / "old" / "all.yaml").write_text(BARE + text.l2())
+    (folder / "new" / "all.yaml").write_text(BARE)
+    done = run("new", "--against", "old", cwd=folder)
+    assert done.returncode == ExitStatus.FOUND
+    assert done.stdout == (
+        "note: no --state: the addresses of now are those that a new ledger would give to\n"
+        "  what is in force\n"
+        "note: no Node is known: it is told what some node would announce, as if every\n"
+        "  nodeSelector matched it\n"
+        "note: no EndpointSlice is known of default/web: on both sides ready endpoints on\n"
+        "  every node are supposed\n"
+        "\n"
+        "VIPs by ARP and NDP (planned owners)\n"
+        "  - 1 VIP announced by nobody any more: no_advertisement (pool p)\n"
+        "      192.0.2.0  default/web\n"
+        "\n"
+        "Configuration\n"
+        "  - L2Advertisement l2 removed\n"
+        "\n"
+        "1 VIP announced no more; 1 config object removed\n"
+    )
+    found = document("new", "--against", "old", cwd=folder)
+    assert [note["note"] for note in found["notes"]] == ["allocations_planned", "no_nodes", "no_endpoints"]
+
+
+def test_all_is_withdrawn_from_a_controller_without_speakers(folder: Path) -> None:
+    put_state(folder / "state", BARE + text.l2())
+    (folder / "new" / "all.yaml").write_text(text.pool("p", "192.0.2.0/29"))
+    found = document("new", "--state", "state", cwd=folder)
+    assert [(item["address"], item["event"], item["before"]) for item in found["vips"]] == [
+        ("192.0.2.0", "stops", None)
+    ]
+
+
+def test_interfaces_of_an_advertisement(folder: Path) -> None:
+    (folder / "new" / "all.yaml").write_text(OLD.replace(text.l2(), text.l2("l2", "interfaces: [eth9]")))
+    done = run("new", "--against", "old", cwd=folder)
+    assert done.returncode == ExitStatus.FOUND
+    assert (
+        "Configuration\n"
+        "  ~ L2Advertisement l2: interfaces [] -> [eth9]; what it does depends on the\n"
+        "    interfaces of the nodes, which manifests do not have\n"
+        "\n"
+        "1 config object changed\n"
+    ) in done.stdout
+    (item,) = document("new", "--against", "old", cwd=folder)["objects"]
+    assert item == {
+        "kind": "L2Advertisement",
+        "name": "l2",
+        "event": "changed",
+        "consequences": ["interfaces_unknown"],
+        "used_by": [],
+        "fields": [{"field": "interfaces", "before": [], "after": ["eth9"]}],
+    }
+
+
+def test_edits_that_reset_no_session(folder: Path) -> None:
+    profiles = text.manifest("BFDProfile", "slow", "detectMultiplier: 5") + text.manifest("BFDProfile", "fast")
+    old = OLD + profiles + text.peer("r", "203.0.113.1", "bfdProfile: slow") + text.peer("q", "203.0.113.2")
+    new = old.replace("bfdProfile: slow", "bfdProfile: fast").replace("Multiplier: 5", "Multiplier: 9")
+    (folder / "old" / "all.yaml").write_text(old)
+    (folder / "new" / "all.yaml").write_text(new)
+    done = run("new", "--against", "old", cwd=folder)
+    assert done.returncode == ExitStatus.FOUND
+    assert (
+        "\nConfiguration\n"
+        "  ~ BGPPeer r: bfdProfile slow -> fast; the session stays\n"
+        "  ~ BFDProfile slow: detectMultiplier 5 -> 9; no peer uses it\n"
+        "\n"
+        "2 config objects changed\n"
+    ) in done.stdout
+
+
+def test_long_lists_are_told_by_what_comes_and_goes(folder: Path) -> None:
+    def ranges(*numbers: int) -> str:
+        return text.pool("p", ", ".join(f"10.0.{number}.0/24" for number in numbers)) + text.l2()
+
+    (folder / "old" / "all.yaml").write_text(ranges(1, 2, 3))
+    for numbers, words in (
+        ((1, 2, 4), "addresses without 10.0.3.0/24 and with 10.0.4.0/24\n"),
+        ((1, 3, 2), "addresses in another order\n"),
+        ((1, 2, 3, 4), "addresses with 10.0.4.0/24\n"),
+        ((1,), "addresses [10.0.1.0/24, 10.0.2.0/24, 10.0.3.0/24] ->\n    [10.0.1.0/24]\n"),
+    ):
+        (folder / "new" / "all.yaml").write_text(ranges(*numbers))
+        assert f"  ~ IPAddressPool p: {words}" in run("new", "--against", "old", cwd=folder).stdout
+
+
+@pytest.mark.parametrize(
+    ("part", "words"),
+    [
+        (text.peer("r", "203.0.113.1"), "it has no IPAddressPool, while 1 is in force"),
+        (text.service("other"), "it has no IPAddressPool, while 1 is in force"),
+        (text.pool("p", "192.0.2.0/29") + text.service("web"), "it lacks 2 of the 3 services in force"),
+    ],
+)
+def test_a_part_of_a_configuration_without_patch(folder: Path, part: str, words: str) -> None:
+    (folder / "old" / "all.yaml").write_text(OLD + text.service("b") + text.service("c"))
+    (folder / "part.yaml").write_text(part)
+    notes = {note["note"]: note["message"] for note in document("part.yaml", "--against", "old", cwd=folder)["notes"]}
+    assert notes["did_you_mean_patch"] == (
+        f"part.yaml stands for all that is to be in force, and {words}; did you mean --patch?"
+    )
+    patched = run("part.yaml", "--against", "old", "--patch", "-o", "json", cwd=folder).stdout
+    assert "did_you_mean_patch" not in patched
+
+
+def test_no_hint_where_little_goes(folder: Path) -> None:
+    (folder / "old" / "all.yaml").write_text(OLD + text.service("b") + text.service("c"))
+    (folder / "new" / "all.yaml").write_text(OLD + text.service("b"))
+    notes = document("new", "--against", "old", cwd=folder)["notes"]
+    assert "did_you_mean_patch" not in {note["note"] for note in notes}
+
+
+def test_columns_stay_apart_where_a_row_is_too_long(folder: Path) -> None:
+    small = text.pool("small", "192.0.2.0/32") + text.l2() + text.nodes("n1") + text.service("web")
+    (folder / "old" / "all.yaml").write_text(small)
+    long = "a-service-with-a-name-that-is-rather-long-as-they-come"
+    (folder / "new" / "all.yaml").write_text(small + text.service("added") + text.service(long))
+    done = run("new", "--against", "old", cwd=folder)
+    assert (f"      default/{long}\n          small: pool_exhausted") in done.stdout
+    assert "      default/added  small: pool_exhausted" in done.stdout
+    assert all(len(line) <= 80 for line in done.stdout.splitlines())
+
+
+def test_units_and_reasons_that_read_as_what_they_are(folder: Path) -> None:
+    config = OLD + text.bgp()
+    idle = config.replace(text.service("web"), text.service("web", on=()))
+    (folder / "old" / "all.yaml").write_text(idle + text.peer("r", "203.0.113.1", "holdTime: 180s"))
+    (folder / "new" / "all.yaml").write_text(config + text.peer("r", "203.0.113.1", "holdTime: 30s"))
+    done = run("new", "--against", "old", cwd=folder)
+    assert "      holdTime:  180s -> 30s\n" in done.stdout
+    assert "  + 1 prefix announced to r by n1, n2: no longer no_endpoints\n" in done.stdout
+    back = run("old", "--against", "new", cwd=folder)
+    assert "  - 1 prefix withdrawn from r by n1, n2: no_endpoints\n" in back.stdout

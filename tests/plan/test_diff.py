@@ -52,7 +52,7 @@ def objects(found: Diff) -> list[str]:
     return [
         f"{c.kind} {c.name} {c.event}:"
         + "".join(f" {edit.field} {edit.before} -> {edit.after}" for edit in c.edits)
-        + (f": {c.consequence}" if c.consequence is not None else "")
+        + "".join(f": {each}" for each in c.consequences)
         for c in found.objects
     ]
 
