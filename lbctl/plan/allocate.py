@@ -125,7 +125,7 @@ def allocate(
 
 
 def _add_second_families(memo: AllocationMemo, draft: Draft) -> None:
-    for key, kind in memo.half.round():
+    for key, kind in memo.half.round(memo.space.shared):
         wish, held = memo.wishes[key], memo.held[key]
         found = second_address(memo, wish, held)
         allocation = memo.world.allocations[key]
@@ -227,7 +227,7 @@ def _leave_quarantine(memo: AllocationMemo, draft: Draft) -> None:
 
 
 def _serve_waiting(memo: AllocationMemo, draft: Draft) -> None:
-    for key, kind in memo.waiting.round():
+    for key, kind in memo.waiting.round(memo.space.shared):
         wish = memo.wishes[key]
         found = _serve(memo, wish, draft)
         if isinstance(found, Found):

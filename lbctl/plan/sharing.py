@@ -106,6 +106,15 @@ class SharingIndex:
         found = self._on.get(code)
         return found is not None and found[0] == terms.sharing and not found[1] & self._mask(terms.ports)
 
+    def __contains__(self, sharing: SharingClass) -> bool:
+        """Whether there is an address that services of the class might join."""
+        return sharing in self._classes
+
+    def class_on(self, code: int) -> SharingClass | None:
+        """What those share by who share the address."""
+        found = self._on.get(code)
+        return None if found is None else found[0]
+
     def first(self, terms: Terms, positions: Positions) -> int | None:
         """The first position in use there whose users all admit these terms."""
         if terms.sharing is None or terms.sharing not in self._classes:

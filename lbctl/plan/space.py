@@ -20,7 +20,7 @@ from lbctl.model.reservation import Quarantine
 from lbctl.model.service import ServiceKey
 from lbctl.plan.positions import Positions, code_of, family_of_code, is_buggy
 from lbctl.plan.reason import Reason
-from lbctl.plan.sharing import SharingIndex, Terms, refusal_between
+from lbctl.plan.sharing import SharingClass, SharingIndex, Terms, refusal_between
 from lbctl.plan.waiting import Line, opened
 
 SEVERAL = 3
@@ -325,7 +325,7 @@ class AddressSpace:
     def take(self, code: int, key: ServiceKey, terms: Terms) -> None:
         self._users.setdefault(code, {})[key] = terms
         self._sharing.add(code, terms)
-        self._touch(code, terms)
+        self._touch(code, terms.sharing)
 
     def give_back(self, code: int, key: ServiceKey) -> None:
         users = self._users[code]
@@ -334,17 +334,21 @@ class AddressSpace:
         if not users:
             del self._users[code]
             self._returned(code)
-        self._touch(code, terms)
+        self._touch(code, terms.sharing)
         for line in self._lines:
             line.touched.update(map(opened, self.homes(code)))
 
-    def _touch(self, code: int, terms: Terms | None = None) -> None:
+    def shared(self, sharing: SharingClass) -> bool:
+        """Whether there is an address that services of the class might join."""
+        return sharing in self._sharing
+
+    def _touch(self, code: int, sharing: SharingClass | None) -> None:
         homes = self.homes(code)
         for line in self._lines:
             line.touched.add(code)
             line.touched.update(homes)
-            if terms is not None and terms.sharing is not None:
-                line.touched.add(terms.sharing)
+            if sharing is not None:
+                line.touched.add(sharing)
 
     def _returned(self, code: int) -> None:
         if code not in self._closed and code not in self._users:
@@ -377,7 +381,7 @@ class AddressSpace:
             self._closed.discard(code)
             self._sharing.open(code)
             self._returned(code)
-        self._touch(code)
+        self._touch(code, self._sharing.class_on(code))
 
     def freed(self, code: int, at_unix: float, key: ServiceKey) -> None:
         """The address lost its last user."""

@@ -10,11 +10,13 @@ their first, and each goes on for as long as it finds something.
 from __future__ import annotations
 
 from bisect import bisect_right, insort
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from heapq import heapify, heappop, heappush
+from typing import NamedTuple
 
 from lbctl.model.service import ServiceKey
 from lbctl.plan.reason import Refusal
+from lbctl.plan.sharing import SharingClass
 
 Rank = tuple[float, str, str]
 Thing = object
@@ -119,6 +121,26 @@ class Kind:
         return news
 
 
+_Turn = tuple[Rank, ServiceKey, int, Kind | None]
+"""The number says nothing: who went from one kind to another may have a turn left in both."""
+
+
+class Sharer(NamedTuple):
+    """One who might share. As long as there is no address that its sharing class might join, it is of the same kind
+    (`what`) as those who share with nobody; else of a kind of its own `terms`."""
+
+    what: object
+    things: frozenset[Thing]
+    again: frozenset[Thing]
+    sharing: SharingClass
+    terms: object
+
+    def kind(self, *, joins: bool) -> tuple[object, frozenset[Thing], frozenset[Thing]]:
+        if joins:
+            return (self.what, self.terms), self.things, self.again | {self.sharing}
+        return self.what, self.things, self.again
+
+
 class Line:
     """All kinds that wait for the same sort of thing. `touched` is filled by the address space."""
 
@@ -130,6 +152,8 @@ class Line:
         self._watchers: dict[Thing, dict[Kind, None]] = {}
         self._stale: dict[Kind, None] = {}
         self._alone: dict[ServiceKey, Rank] = {}
+        self._sharers: dict[SharingClass, dict[ServiceKey, Sharer]] = {}
+        self._shares: dict[ServiceKey, SharingClass] = {}
 
     def __contains__(self, key: ServiceKey) -> bool:
         return key in self._of
@@ -156,6 +180,24 @@ class Line:
         self._stale[kind] = None
         kind.add(key, rank)
 
+    def join_sharing(self, key: ServiceKey, rank: Rank, sharer: Sharer, *, joins: bool) -> None:
+        """`joins`: whether there is an address that its sharing class might join."""
+        self.join(key, rank, *sharer.kind(joins=joins))
+        self._sharers.setdefault(sharer.sharing, {})[key] = sharer
+        self._shares[key] = sharer.sharing
+
+    def _sort(self, sharing: SharingClass, *, joins: bool) -> dict[Kind, None]:
+        """Puts those of a sharing class where they belong; returns the kinds that some came to."""
+        came: dict[Kind, None] = {}
+        for key, sharer in tuple(self._sharers.get(sharing, {}).items()):
+            before, wanted = self._of[key], sharer.kind(joins=joins)
+            if before is not None and before.what != wanted[0]:
+                self.join_sharing(key, before.members[key], sharer, joins=joins)
+                after = self._of[key]
+                if after is not None:
+                    came[after] = None
+        return came
+
     def join_alone(self, key: ServiceKey, rank: Rank) -> None:
         """Of a kind of its own, and asked in every round."""
         self.leave(key)
@@ -169,6 +211,11 @@ class Line:
         if kind is None:
             del self._alone[key]
             return
+        sharing = self._shares.pop(key, None)
+        if sharing is not None:
+            del self._sharers[sharing][key]
+            if not self._sharers[sharing]:
+                del self._sharers[sharing]
         del kind.members[key]
         kind.untold.discard(key)
         if not kind.members:
@@ -180,24 +227,28 @@ class Line:
                 if not watchers:
                     del self._watchers[thing]
 
-    def round(self) -> Iterator[tuple[ServiceKey, Kind | None]]:
+    def round(self, shared: Callable[[SharingClass], bool]) -> Iterator[tuple[ServiceKey, Kind | None]]:
         """Those to be asked now, in order. Who is served leaves before the next one is taken; of a kind for which there
-        is nothing, `Kind.refuse` says so, and it gets no more turns unless something opens."""
+        is nothing, `Kind.refuse` says so, and it gets no more turns unless something opens. `shared`: whether there is
+        an address that a sharing class might join."""
+        touched = self.touched | self._touched_in_round
+        for sharing in _classes(self._sharers, touched):
+            self._sort(sharing, joins=shared(sharing))
         woken = self._stale
-        for thing in self.touched | self._touched_in_round:
+        for thing in touched:
             woken.update(self._watchers.get(thing, {}))
         self._stale = {}
         self.touched.clear()
         self._touched_in_round.clear()
         for kind in tuple(woken):
             kind.begin()
-        heap: list[tuple[Rank, ServiceKey, Kind | None]] = [(rank, key, None) for key, rank in self._alone.items()]
+        heap: list[_Turn] = [(rank, key, 0, None) for key, rank in self._alone.items()]
         heapify(heap)
         seen: dict[Kind, None] = {}
         for kind in woken:
             self._schedule(kind, heap, seen)
         while heap:
-            rank, key, kind_or_none = heappop(heap)
+            rank, key, _, kind_or_none = heappop(heap)
             if kind_or_none is not None:
                 kind_or_none.scheduled = False
                 if kind_or_none.members.get(key) is not rank:
@@ -213,19 +264,26 @@ class Line:
         for kind in seen:
             kind.asked = kind.hopeless = kind.scheduled = False
 
-    def _schedule(self, kind: Kind, heap: list[tuple[Rank, ServiceKey, Kind | None]], seen: dict[Kind, None]) -> None:
+    def _schedule(self, kind: Kind, heap: list[_Turn], seen: dict[Kind, None]) -> None:
         first = None if kind.scheduled else kind.next()
         if first is not None:
             seen[kind] = None
             kind.scheduled, kind.hopeless = True, False
-            heappush(heap, (*first, kind))
+            heappush(heap, (*first, id(kind), kind))
 
     def _wake(
         self,
         turn: tuple[Rank, ServiceKey],
-        heap: list[tuple[Rank, ServiceKey, Kind | None]],
+        heap: list[_Turn],
         seen: dict[Kind, None],
     ) -> None:
+        for sharing in _classes(self._sharers, self.touched):
+            for kind in self._sort(sharing, joins=True):
+                if not kind.scheduled:
+                    # What they were told among others they would be told now, up to this turn.
+                    kind.begin()
+                    kind.asked = kind.hopeless = True
+                    seen[kind] = None
         for thing in self.touched:
             known = thing in self._touched_in_round
             for kind in self._watchers.get(thing, ()):
@@ -246,3 +304,7 @@ class Line:
                     self._schedule(kind, heap, seen)
         self._touched_in_round |= self.touched
         self.touched.clear()
+
+
+def _classes(sharers: Mapping[SharingClass, object], touched: set[Thing]) -> list[SharingClass]:
+    return [thing for thing in touched if isinstance(thing, tuple) and len(thing) == 2 and thing in sharers]
