@@ -15,7 +15,7 @@ from lbctl.config.check import RULES, SURE, Finding, Place, Rule, Secrets
 from lbctl.config.codes import CODES
 from lbctl.config.diagnostic import Diagnostic, Label, Severity, Span
 from lbctl.config.kind import Object
-from lbctl.config.parse import Draft, Parsed
+from lbctl.config.parse import Draft, Parsed, Roots
 from lbctl.config.schema import Path
 from lbctl.model.frozen_map import FrozenMap, changed_keys, frozen
 from lbctl.model.snapshot import SOURCE_MAPS, World
@@ -376,6 +376,7 @@ class _Places:
         self.index = index
         self._numbered: dict[str, list[_Found]] = {}
         self.drafts: _Drafts = {}
+        self._roots = Roots()
 
     def span(self, place: Place) -> Span:
         found = self.index.get(place.map)
@@ -383,13 +384,13 @@ class _Places:
             found = self.index[place.map] = _where(self._files, place.map, sorted(self._files))
         if place.key not in found:
             name, lines, parsed, draft = self.drafts[place.map, place.key]
-            return parsed.span_at(draft.path_of(place.path)).moved(name, lines)
+            return parsed.span_at(draft.path_of(place.path), self._roots).moved(name, lines)
         return self._span(found[place.key], place.path)
 
     def _span(self, found: _Found, path: Path) -> Span:
         name, lines, parsed, number = found
         key = (parsed.raw, number, path)
-        span = self._known.get(key) or self.used.get(key) or parsed.span(number, path)
+        span = self._known.get(key) or self.used.get(key) or parsed.span(number, path, self._roots)
         self.used[key] = span
         return span.moved(name, lines)
 

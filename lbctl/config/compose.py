@@ -34,10 +34,18 @@ class Node:
     items: list[Node] | None = None
     pairs: list[tuple[Node, Node]] | None = None
     size: int = 1
+    _named: dict[str, tuple[Node, Node]] | None = None
 
     @property
     def is_scalar(self) -> bool:
         return self.items is None and self.pairs is None
+
+    @property
+    def named(self) -> dict[str, tuple[Node, Node]]:
+        """The pairs of a mapping that is complete, by their keys."""
+        if self._named is None:
+            self._named = {key.text: (key, value) for key, value in reversed(self.pairs or ())}
+        return self._named
 
 
 @dataclass(slots=True)

@@ -19,7 +19,7 @@ def diagnose(problem: Problem, root: Node | None) -> Diagnostic:
             severity=CODES[problem.code].severity,
             message=f"this line and the next are one value: {joined}",
             span=span_of(root, problem.path),
-            help="give the '- ' of the next line the indentation of the one above, so that it begins an item of its own",
+            help="give the '- ' of the next line the indentation of the one above: then it begins an item of its own",
         )
     labels: tuple[Label, ...] = ()
     if problem.other is not None:
@@ -67,10 +67,7 @@ def _joined(root: Node | None, path: Path) -> str | None:
 def _step(node: Node, step: str | int) -> tuple[Node | None, Node] | None:
     if isinstance(step, int):
         return (None, node.items[step]) if node.items is not None and step < len(node.items) else None
-    for key, value in node.pairs or ():
-        if key.text == step:
-            return key, value
-    return None
+    return node.named.get(step)
 
 
 def _is_empty(span: Span) -> bool:

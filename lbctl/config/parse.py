@@ -18,13 +18,15 @@ from lbctl.config.schema import Path, Problem, Spoiled, Walk, Wrong, kind_of
 
 if TYPE_CHECKING:
     from lbctl.config.compose import Node
+    from lbctl.config.secret_lines import HiddenLines
 
 # The exact parser and what finds places in its nodes are imported where they are needed: many texts need neither.
 
 _SECRET = re.compile(r"""^[ -]*["']?kind["']?[ ]*:[ ]*["']?Secret\b""", re.MULTILINE)
 _TEMPLATE = re.compile(r"\{\{|\$\{|\{%")
 _OCTAL = re.compile(r"[ \[,{]0[0-9]+[ \n\],}]")
-_PASSWORD_LINE = re.compile(r"""password["' ]*:""", re.IGNORECASE)
+
+_ROOTS = 8
 
 
 class Draft(NamedTuple):
@@ -71,19 +73,38 @@ class Parsed:
         """Whether something in it is an error."""
         return any(diagnostic.severity is Severity.ERROR for diagnostic in self.diagnostics)
 
-    def span(self, index: int, path: Path) -> Span:
+    def span(self, index: int, path: Path, roots: Roots | None = None) -> Span:
         """Where something within the object number `index` stands, relative to the document."""
-        return self.span_at((*(self.paths[index] if self.paths else ()), *path))
+        return self.span_at((*(self.paths[index] if self.paths else ()), *path), roots)
 
-    def span_at(self, path: Path) -> Span:
-        """Where something stands, by its path within the document, relative to the document."""
-        text = decode(self.raw)
-        if isinstance(text, BadText):
-            return Span("", 1, 1, 1, 2)
-        from lbctl.config.compose import compose
+    def span_at(self, path: Path, roots: Roots | None = None) -> Span:
+        """Where something stands, by its path within the document, relative to the document.
+
+        Whoever asks more than once gives the `roots` that he found before.
+        """
         from lbctl.config.locate import span_of
 
-        return span_of(compose(text).root, path)
+        return span_of((Roots() if roots is None else roots).of(self.raw), path)
+
+
+class Roots:
+    """The exact reading of the documents that were asked for last; it is much larger than their text."""
+
+    def __init__(self) -> None:
+        self._known: dict[bytes, Node | None] = {}
+
+    def of(self, raw: bytes) -> Node | None:
+        """The root of one document; None where it is no text or has none."""
+        if raw in self._known:
+            return self._known[raw]
+        from lbctl.config.compose import compose
+
+        text = decode(raw)
+        root = None if isinstance(text, BadText) else compose(text).root
+        if len(self._known) >= _ROOTS:
+            del self._known[next(iter(self._known))]
+        self._known[raw] = root
+        return root
 
 
 def parse(raw: bytes, parser: BlockParser) -> Parsed:
@@ -150,7 +171,8 @@ def _check(raw: bytes, value: Value, text: str, root: Node | None) -> Parsed:
     if " 0" in text and collector.objects and _OCTAL.search(text) and not _SECRET.search(text):
         from lbctl.config.compose import compose, leading_zeros
 
-        diagnostics = tuple(sorted((*diagnostics, *leading_zeros(root or compose(text).root)), key=_order))
+        zeros = map(_Secrets(text).hide, leading_zeros(root or compose(text).root))
+        diagnostics = tuple(sorted((*diagnostics, *zeros), key=_order))
     return Parsed(
         raw,
         tuple(collector.objects),
@@ -245,19 +267,15 @@ def _bad_text(bad: BadText) -> Diagnostic:
 
 
 class _Secrets:
-    """Marks the findings in a text whose lines may hold a password."""
+    """Marks the findings in a text whose lines may hold a password; the text is looked at with the first of them."""
 
     def __init__(self, text: str) -> None:
-        self._lines = text.split("\n")
-        self._all = _SECRET.search(text) is not None
+        self._text = text
+        self._hidden: HiddenLines | None = None
 
     def hide(self, diagnostic: Diagnostic) -> Diagnostic:
-        if diagnostic.sensitive:
-            return diagnostic
-        return replace(diagnostic, sensitive=True) if self._all or self._shows(diagnostic) else diagnostic
+        from lbctl.config.secret_lines import HiddenLines, guarded
 
-    def _shows(self, diagnostic: Diagnostic) -> bool:
-        lines = self._lines
-        spans = (diagnostic.span, *(label.span for label in diagnostic.labels))
-        shown = (lines[n - 1] for span in spans for n in (span.line, span.end_line) if n <= len(lines))
-        return any(_PASSWORD_LINE.search(line) for line in shown)
+        if self._hidden is None:
+            self._hidden = HiddenLines(self._text)
+        return guarded(diagnostic, self._hidden)

@@ -32,6 +32,8 @@ from lbctl.model.address import family_of
 from lbctl.model.peer import BFDProfile, BGPPeer, PeerAddress, PeerSession, PeerTimers, SecretReference
 
 _MOST_ASN = 2**32 - 1
+_LONGEST_HOLD = 65535
+"""Seconds; the OPEN message has 16 bits for them (RFC 4271 section 4.2)."""
 
 
 class RouterId:
@@ -58,8 +60,12 @@ def _own_asn(fields: Fields) -> Iterator[Problem]:
 def _one_of_two(first: str, second: str, code: str, fields: Fields, given: str, missing: str) -> Iterator[Problem]:
     # 0 and empty text stand for "not given"; what is given but wrong has been named already.
     has_first, has_second = (bool(fields.get(name)) or name in fields.wrong for name in (first, second))
+    empty = next((name for name in (first, second) if name in fields), None)
     if has_first and has_second:
         yield Problem(code, (second,), f"{first} and {second} are both given", given, other=((first,), "given here"))
+    elif not has_first and not has_second and empty is not None:
+        message = f"{empty} is {0 if fields[empty] == 0 else 'empty'}, which is as good as not given"
+        yield Problem(code, (empty,), message, missing.replace("add ", "fill in ", 1))
     elif not has_first and not has_second:
         yield Problem(code, (), f"neither {first} nor {second} is given", missing)
 
@@ -96,12 +102,27 @@ def _timers(fields: Fields) -> Iterator[Problem]:
     written = "holdTime" if "holdTime" in fields else "keepaliveTime"
     if hold is not None and (0 < int(hold) < 3 or 0 < hold < 1):
         yield Problem("LB0405", (written,), f"the hold time would be {hold:g} s", "make it 0s or at least 3s")
+    elif hold is not None and hold > _LONGEST_HOLD:
+        message = f"the hold time would be {hold:g} s, and the protocol has room for {_LONGEST_HOLD} s"
+        yield Problem("LB0405", (written,), message, "make it 90s, or leave it out")
     elif hold and keepalive is not None and keepalive > hold:
         yield Problem(
             "LB0405",
             ("keepaliveTime",),
             f"the keepalive time {keepalive:g} s is longer than the hold time {hold:g} s",
             f"make it {hold / 3:g}s or leave it out",
+            other=(("holdTime",), "the hold time"),
+        )
+
+
+def _no_keepalive_without_hold(fields: Fields) -> Iterator[Problem]:
+    """A hold time of 0 turns keepalives off (RFC 4271 section 4.4)."""
+    if fields.get("holdTime") == 0 and fields.get("keepaliveTime"):
+        yield Problem(
+            "LB0405",
+            ("keepaliveTime",),
+            "with a hold time of 0 there are no keepalives",
+            "leave it out, or give a holdTime: three times as long is usual",
             other=(("holdTime",), "the hold time"),
         )
 
@@ -145,6 +166,14 @@ def _reachable(fields: Fields) -> Iterator[Problem]:
             ("sourceAddress",),
             f"{source} is {family_of(source)}, and the peer is {family_of(address)}",
             f"give a source address of {family_of(address)}, or leave it out",
+            other=(("peerAddress",), "the peer"),
+        )
+    elif address is not None and address == source:
+        yield Problem(
+            "LB0420",
+            ("sourceAddress",),
+            f"{source} is the peer's address, and so not one of this node",
+            "give an address of the node, or leave it out",
             other=(("peerAddress",), "the peer"),
         )
     for field in ("interface", "vrf"):
@@ -196,6 +225,7 @@ _RULES = (
     _multihop_is_external,
     _peer_address,
     _timers,
+    _no_keepalive_without_hold,
     _one_password,
     _reachable,
     _multiprotocol,

@@ -127,6 +127,16 @@ def _load_balancer_names_ports(fields: Fields) -> Iterator[Problem]:
         yield Problem("LB0503", (), "the service has no ports", "add ports:, with the port clients will use")
 
 
+def _load_balancer_has_cluster_ip(fields: Fields) -> Iterator[Problem]:
+    if fields.get("type") is not ServiceType.LOAD_BALANCER:
+        return
+    for name in ("clusterIP", "clusterIPs"):
+        if (given := fields.get(name)) and "None" in ((given,) if isinstance(given, str) else given):
+            help = f"remove {name}, or the type if nobody outside is to reach the service"
+            yield Problem("LB0516", (name,), "a headless service gets no address of a load balancer", help)
+            return
+
+
 _AFFINITY = Record("sessionAffinityConfig", {"clientIP": Record("clientIP", {"timeoutSeconds": Integer(1, 86400)})})
 
 _SPEC = Record(
@@ -155,7 +165,7 @@ _SPEC = Record(
         "topologyKeys": AnyValue(),
         "ipFamily": AnyValue(),
     },
-    rules=(_ports_differ, _load_balancer_has_ports, _load_balancer_names_ports),
+    rules=(_ports_differ, _load_balancer_has_ports, _load_balancer_names_ports, _load_balancer_has_cluster_ip),
 )
 
 
@@ -176,6 +186,35 @@ def _annotations_known(fields: Fields) -> Iterator[Problem]:
                 yield Problem("LB0508", path, message, "remove the old one", at_key=True, other=other)
             elif prefix == OLD_PREFIX:
                 yield Problem("LB0508", path, f"{key} is the old name", f"write {PREFIX}{name}", at_key=True)
+
+
+_ASKING = (*(f"{prefix}{n}" for prefix in (PREFIX, OLD_PREFIX) for n in extension.METALLB_ANNOTATIONS[:3]),)
+"""Not the one that MetalLB writes itself."""
+
+
+def _asks_as_load_balancer(fields: Fields) -> Iterator[Problem]:
+    """Annotations count for services of type LoadBalancer only."""
+    metadata: Metadata | None = fields.get("metadata")
+    if metadata is None or not metadata.annotations or fields.given("spec") is False:
+        return
+    spec = fields.get("spec")
+    if spec is None or "type" in spec.wrong or spec.get("type") is ServiceType.LOAD_BALANCER:
+        return
+    asking = [
+        key
+        for key, text in metadata.annotations
+        if text
+        and (key in _ASKING or (key.startswith(OWN_PREFIX) and key.removeprefix(OWN_PREFIX) in extension.SERVICE))
+    ]
+    for key in asking[:1]:
+        more = f" (and {', '.join(asking[1:])})" if asking[1:] else ""
+        message = (
+            f"{key}{more} counts for services of type LoadBalancer only, and this is {spec.get('type', 'ClusterIP')}"
+        )
+        help = "write type: LoadBalancer, or remove the annotation" + ("s" if more else "")
+        path = ("metadata", "annotations", key)
+        other = (("spec", "type"), "the type") if "type" in spec else None
+        yield Problem("LB0517", path, message, help, at_key=True, other=other)
 
 
 def _meant(name: str) -> str:
@@ -310,6 +349,6 @@ SERVICE: Kind = kind(
     "Service",
     {"spec": _SPEC},
     _build,
-    rules=(_annotations_known, _request_is_clear, _one_way_to_name_pools),
+    rules=(_annotations_known, _request_is_clear, _one_way_to_name_pools, _asks_as_load_balancer),
     extensions=extension.SERVICE,
 )

@@ -87,13 +87,16 @@ def ad(kind: str, spec: str, name: str = "ad") -> str:
         ([service("  loadBalancerIP: 10.0.1.1"), pool(), COVER], [("LB0507", "10.0.1.1")]),
         (
             [service("  {}", metadata="  annotations: {metallb.io/loadBalancerIPs: 10.0.1.1}\n"), pool(), COVER],
-            [("LB0507", "10.0.1.1")],
+            [("LB0517", "metallb.io/loadBalancerIPs"), ("LB0507", "10.0.1.1")],
         ),
         (
             [service("  type: NodePort", metadata="  annotations: {metallb.io/address-pool: q}\n"), pool(), COVER],
-            [("LB0506", "q")],
+            [("LB0517", "metallb.io/address-pool"), ("LB0506", "q")],
         ),
-        ([service("  type: NodePort", metadata="  annotations: {metallb.io/address-pool: q}\n")], []),
+        (
+            [service("  type: NodePort", metadata="  annotations: {metallb.io/address-pool: q}\n")],
+            [("LB0517", "metallb.io/address-pool")],
+        ),
         # slices
         ([SLICE], []),
         ([SLICE, service("  type: NodePort")], []),

@@ -266,10 +266,14 @@ def test_pool_and_segment(texts: list[str], expected: list[Found]) -> None:
     ("loopback", [of("127.0.0.2/32"), COVER], [("LB0214", "'127.0.0.2/32'")]),
     ("v6-multicast", [of("ff02::/16"), COVER], [("LB0214", "'ff02::/16'")]),
     ("broadcast", [of("255.255.255.255/32"), COVER], [("LB0214", "'255.255.255.255/32'")]),
-    ("reserved-but-used", [of("240.0.0.0/8"), COVER], GOOD),
+    ("reserved", [of("240.0.0.0/8"), COVER], [("LB0214", "'240.0.0.0/8'")]),
+    ("link-local", [of("fe80::/64"), COVER], [("LB0214", "'fe80::/64'")]),
 )
 def test_pool_and_what_no_host_can_have(texts: list[str], expected: list[Found]) -> None:
     check(texts, expected)
+
+
+DUAL = "\n  ipFamilyPolicy: RequireDualStack"
 
 
 def lb(name: str, address: str, *lines: str, port: int = 80, more: str = "") -> str:
@@ -298,7 +302,11 @@ LOCAL = "  externalTrafficPolicy: Local\n  selector: {a: b}\n"
         [("LB0511", "10.0.0.1")],
     ),
     ("other-class", [lb("a", "10.0.0.1"), lb("b", "10.0.0.1", more="  loadBalancerClass: example.com/x\n")], GOOD),
-    ("not-a-load-balancer", [lb("a", "10.0.0.1"), lb("b", "10.0.0.1").replace("LoadBalancer", "NodePort")], GOOD),
+    (
+        "not-a-load-balancer",
+        [lb("a", "10.0.0.1"), lb("b", "10.0.0.1").replace("LoadBalancer", "NodePort")],
+        [("LB0517", "metallb.io/loadBalancerIPs")],
+    ),
     (
         "in-the-field",
         [
@@ -309,7 +317,7 @@ LOCAL = "  externalTrafficPolicy: Local\n  selector: {a: b}\n"
     ),
     (
         "one-of-two-families",
-        [lb("a", "'10.0.0.1,fd00::1'"), lb("b", "'10.0.0.2,fd00::1'")],
+        [lb(name, f"'10.0.0.{n},fd00::1'", more=DUAL) for n, name in ((1, "a"), (2, "b"))],
         [("LB0511", "'10.0.0.2,fd00::1'")],
     ),
 )

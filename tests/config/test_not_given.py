@@ -32,7 +32,7 @@ def test_an_interface_instead_of_an_empty_address() -> None:
     spec = PEER_SPEC.replace("10.9.9.1", '""')
     made = read(peer("  interface: eth0\n", spec=spec)).world.bgp_peers["router"]
     assert (made.address.address, made.address.interface) == (None, "eth0")
-    assert findings(peer('  interface: ""\n', spec=spec)) == [("LB0404", "spec")]
+    assert findings(peer('  interface: ""\n', spec=spec)) == [("LB0404", '""')]
 
 
 @pytest.mark.parametrize(

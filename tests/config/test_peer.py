@@ -29,7 +29,7 @@ def without(*fields: str) -> str:
         (without("myASN") + "  myASN: 4294967296", [("LB0108", "4294967296")]),
         (without("peerASN"), [("LB0402", "spec")]),
         (without("peerASN") + "  peerASN: x", [("LB0107", "x")]),
-        (without("peerASN") + "  peerASN: 0", [("LB0402", "spec")]),
+        (without("peerASN") + "  peerASN: 0", [("LB0402", "0")]),
         (GOOD + "  dynamicASN: external", [("LB0402", "external")]),
         (without("peerASN") + "  dynamicASN: both", [("LB0109", "both")]),
         (without("peerASN") + "  peerASN: 64512\n  ebgpMultiHop: true", [("LB0403", "true")]),

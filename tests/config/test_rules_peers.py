@@ -33,7 +33,7 @@ def test_r1_own_as_number(texts: list[str], expected: list[Found]) -> None:
     ("dynamic", spec(peerASN=None, dynamicASN="external"), GOOD),
     ("zero-and-dynamic", spec(peerASN="0", dynamicASN="internal"), GOOD),
     ("neither", spec(peerASN=None), [("LB0402", "spec")]),
-    ("zero", spec(peerASN="0"), [("LB0402", "spec")]),
+    ("zero", spec(peerASN="0"), [("LB0402", "0")]),
     ("both", spec(dynamicASN="internal"), [("LB0402", "internal")]),
 )
 def test_r2_one_as_number_of_the_peer(texts: list[str], expected: list[Found]) -> None:

@@ -80,7 +80,7 @@ def test_field(spec: str, expected: list[Found]) -> None:
         (["metallb.io/loadBalancerIPs: '10.0.0.1, x'"], [("LB0505", "x")]),
         (["metallb.io/loadBalancerIPs: '10.0.0.1,10.0.0.2'"], [("LB0505", "10.0.0.2")]),
         (["metallb.io/loadBalancerIPs: '10.0.0.1,'"], [("LB0505", "'")]),
-        (["metallb.io/loadBalancerIPs: 10.0.0.1,fd00::1"], []),
+        (["metallb.io/loadBalancerIPs: 10.0.0.1,fd00::1"], [("LB0515", "10.0.0.1,fd00::1")]),
         (["metallb.io/allow-shared-ip: true"], [("LB0107", "true")]),
     ],
 )

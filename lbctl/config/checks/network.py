@@ -315,10 +315,11 @@ _NOT_FOR_HOSTS: tuple[tuple[IPv4Network | IPv6Network, str], ...] = (
     (IPv4Network("0.0.0.0/8"), '"this network"'),
     (IPv4Network("127.0.0.0/8"), "loopback"),
     (IPv4Network("224.0.0.0/4"), "multicast"),
-    (IPv4Network("255.255.255.255/32"), "broadcast"),
+    (IPv4Network("240.0.0.0/4"), "reserved, and broadcast"),
     (IPv6Network("::/128"), "no address"),
     (IPv6Network("::1/128"), "loopback"),
     (IPv6Network("::ffff:0:0/96"), "IPv4 within IPv6"),
+    (IPv6Network("fe80::/10"), "link-local"),
     (IPv6Network("ff00::/8"), "multicast"),
 )
 
@@ -331,6 +332,6 @@ def _not_for_hosts(world: World, index: RangeIndex) -> Iterator[Finding]:
             yield Finding(
                 code="LB0214",
                 subject=Place("pools", hit.pool, ("spec", "addresses", hit.place)),
-                message=f"{item.text} reaches into {special} ({what}), where no host can have an address",
+                message=f"{item.text} reaches into {special} ({what}), where no service can have an address",
                 help="give the pool addresses of your own network",
             )

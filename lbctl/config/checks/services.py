@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from lbctl.config.checks.finding import Finding, Place, Secrets, near, some
 from lbctl.config.checks.network import RangeIndex, withheld
 from lbctl.config.metadata import OLD_PREFIX, OWN_PREFIX, PREFIX
-from lbctl.model.address import IPAddress
+from lbctl.model.address import IPAddress, family_of
 from lbctl.model.pool import Pool
 from lbctl.model.service import Service, ServiceType
 from lbctl.model.snapshot import World
@@ -32,6 +32,7 @@ def requests_can_be_met(world: World, secrets: Secrets) -> Iterator[Finding]:
     if not asking:
         return
     yield from _addresses_are_asked_for_once(asking)
+    yield from _addresses_are_of_the_family(asking)
     if world.pools:  # services alone may be checked before there is any pool
         yield from _pools_exist(asking, world.pools)
         yield from _pools_are_open(asking, world)
@@ -102,6 +103,27 @@ def _families_are_there(service: Service, annotation: str, pools: list[Pool]) ->
         other=Place("pools", pools[0].name, ("spec", "addresses")),
         other_message="the addresses there are",
     )
+
+
+def _addresses_are_of_the_family(asking: Sequence[Service]) -> Iterator[Finding]:
+    """Whether the addresses asked for are of a family that the service has."""
+    from lbctl.plan.families import FamilyWish, family_wish
+
+    for service in asking:
+        if service.type is not ServiceType.LOAD_BALANCER or not service.load_balancer.requested:
+            continue
+        wish = family_wish(service.family)
+        for address in service.load_balancer.requested:
+            family = family_of(address)
+            if isinstance(wish, FamilyWish) and family not in wish.families:
+                only = " and ".join(wish.families)
+                yield Finding(
+                    code="LB0515",
+                    subject=_request(service, address),
+                    message=f"{address} is {family}, and the service has {only} only",
+                    help=f"ask for an address of {only}, or give the service ipFamilies: [{family}] "
+                    "or ipFamilyPolicy: RequireDualStack",
+                )
 
 
 def _addresses_are_in_pools(asking: Sequence[Service], pools: Mapping[str, Pool]) -> Iterator[Finding]:

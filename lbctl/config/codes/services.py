@@ -45,7 +45,7 @@ SERVICES: tuple[Code, ...] = (
         "invalid address request",
         "The annotation loadBalancerIPs takes one address, or one of each family, separated by a comma.",
         example=service(annotation="metallb.io/loadBalancerIPs: 192.0.2.7,192.0.2.8"),
-        fix=service(annotation="metallb.io/loadBalancerIPs: 192.0.2.7,2001:db8::7"),
+        fix=service("ipFamilyPolicy: RequireDualStack", annotation="metallb.io/loadBalancerIPs: 192.0.2.7,2001:db8::7"),
     ),
     Code(
         "LB0506",
@@ -154,5 +154,33 @@ SERVICES: tuple[Code, ...] = (
             COVER,
             service(annotation="metallb.io/address-pool: first"),
         ),
+    ),
+    Code(
+        "LB0515",
+        WARNING,
+        "requested address of another family",
+        "The service asks for an IPv6 address and has IPv4 only, or the other way round: by its cluster IPs, else by "
+        "ipFamilies and ipFamilyPolicy, else IPv4. Behind an address of a family without a cluster IP nobody forwards. "
+        "The service waits.",
+        example=service(annotation="metallb.io/loadBalancerIPs: 2001:db8::7"),
+        fix=service("ipFamilies: [IPv6]", annotation="metallb.io/loadBalancerIPs: 2001:db8::7"),
+    ),
+    Code(
+        "LB0516",
+        WARNING,
+        "headless service of type LoadBalancer",
+        "clusterIP: None says that the service has no address within the cluster. kube-proxy then forwards nothing, "
+        "and no address is given to it; Kubernetes refuses such a service.",
+        example=service("clusterIP: None"),
+        fix=service(),
+    ),
+    Code(
+        "LB0517",
+        WARNING,
+        "annotation without effect",
+        "The annotations by which a service asks for addresses, pools and sharing count for services of type "
+        "LoadBalancer. This one is of another type (ClusterIP, where none is given), and gets no address.",
+        example=service(annotation="metallb.io/address-pool: first").replace("type: LoadBalancer", "type: NodePort"),
+        fix=service(annotation="metallb.io/address-pool: first"),
     ),
 )
