@@ -280,7 +280,7 @@ def _routes(page: _Page, changes: Sequence[RouteChange]) -> None:
             on = f" by {_few(nodes)}" if nodes else ""
             why = reason.value
             if refused is not None:
-                why = f"no longer {refused.value}" if reason is RouteReason.FIT else refused.value
+                why = f"until now {refused.value}" if reason is RouteReason.FIT else refused.value
             head = f"{_count(len(items), 'prefix', 'prefixes')} {event.value} {_TOWARDS[event]} {peer}{on}: {why}"
             page.group(sign, head, [_route_row(item) for item in items])
     page.gap()

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from lbctl.model.address import Family
 from lbctl.model.endpoint import Endpoint, EndpointSlice, SliceKey
 from lbctl.model.node import Node
-from lbctl.model.service import ServiceKey
+from lbctl.model.service import ServiceKey, TrafficPolicy
 from lbctl.model.snapshot import World
 
 ANYWHERE = ""
@@ -32,7 +32,7 @@ NOTHING_SUPPOSED = Supposed()
 
 
 def suppose_endpoints(before: World, after: World) -> tuple[World, World, Supposed]:
-    """Both worlds with a ready endpoint on every node, in both families, for services of which nobody knows any."""
+    """Both worlds with ready endpoints in both families for services of which nobody knows any: wherever it counts."""
     known = {item.service for world in (before, after) for item in world.slices.values()}
     unknown = tuple(sorted((before.allocations.keys() | after.allocations.keys()) - known))
     nodes = sorted(before.nodes.keys() | after.nodes.keys())
@@ -40,12 +40,21 @@ def suppose_endpoints(before: World, after: World) -> tuple[World, World, Suppos
     if not unknown:
         return before, after, supposed
     everywhere = tuple(Endpoint(addresses=(), node=name) for name in nodes or [ANYWHERE])
+    # With traffic policy Cluster one is as good as many, and much less to look through.
+    somewhere = everywhere[:1]
+    local = {
+        key
+        for world in (before, after)
+        for key in unknown
+        if (found := world.services.get(key)) is not None and found.traffic.external_policy is TrafficPolicy.LOCAL
+    }
     made: dict[SliceKey, EndpointSlice] = {}
     for service in unknown:
         for family in Family:
             # No object can be called so: there is a slash in it.
             key = SliceKey(service.namespace, f"{service.name}/{family.value}")
-            made[key] = EndpointSlice(key=key, service=service, family=family, endpoints=everywhere)
+            on = everywhere if service in local else somewhere
+            made[key] = EndpointSlice(key=key, service=service, family=family, endpoints=on)
     return (
         replace(before, slices=MappingProxyType({**before.slices, **made})),
         replace(after, slices=MappingProxyType({**after.slices, **made})),

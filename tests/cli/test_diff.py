@@ -521,6 +521,6 @@ def test_units_and_reasons_that_read_as_what_they_are(folder: Path) -> None:
     (folder / "new" / "all.yaml").write_text(config + text.peer("r", "203.0.113.1", "holdTime: 30s"))
     done = run("new", "--against", "old", cwd=folder)
     assert "      holdTime:  180s -> 30s\n" in done.stdout
-    assert "  + 1 prefix announced to r by n1, n2: no longer no_endpoints\n" in done.stdout
+    assert "  + 1 prefix announced to r by n1, n2: until now no_endpoints\n" in done.stdout
     back = run("old", "--against", "new", cwd=folder)
     assert "  - 1 prefix withdrawn from r by n1, n2: no_endpoints\n" in back.stdout

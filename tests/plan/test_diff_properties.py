@@ -22,6 +22,7 @@ from lbctl.plan.allocate import AllocationPlan
 from lbctl.plan.diff import diff
 from lbctl.plan.diff_routes import RouteEvent
 from lbctl.plan.diff_sessions import SessionEvent
+from lbctl.plan.diff_suppose import NOTHING_SUPPOSED, suppose_endpoints
 from lbctl.plan.routes import RoutePlanner, Routes, peer_nodes
 from lbctl.plan.settle import settle
 from tests.plan import random_worlds
@@ -171,7 +172,8 @@ def test_routes_and_sessions_add_up(history: tuple[Cluster, World]) -> None:
     cluster, new = history
     current = replace(cluster.world, allocations=cluster.state.allocations)
     found = diff(current, new, cluster.state.remembered, now_unix=cluster.now)
-    before, after = found.before.world, found.after.world
+    before, after, supposed = suppose_endpoints(found.before.world, found.after.world)
+    assert found.supposed in (supposed, NOTHING_SUPPOSED)
     if not before.nodes or not after.nodes or before.bgp_peers.keys() != after.bgp_peers.keys():
         return
     was, shall = _all_routes(before), _all_routes(after)

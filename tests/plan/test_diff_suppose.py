@@ -105,6 +105,8 @@ def test_a_new_service_without_endpoints_is_announced_where_an_advertisement_cov
     assert vips(told(POOL, POOL + bare("a"))) == ["192.0.2.0 silent: None -> None: no_advertisement"]
     by_bgp = POOL + peer("r", "203.0.113.1") + bgp()
     assert vips(told(by_bgp, by_bgp + bare("a"))) == []
+    selecting = by_bgp.replace(bgp(), bgp("bgp", "nodeSelectors: [{matchLabels: {rack: a}}]"))
+    assert vips(told(selecting, selecting + bare("a"))) == []
 
 
 def test_owners_that_speakers_name_are_nothing_without_nodes() -> None:
@@ -123,7 +125,13 @@ def test_both_sides_are_given_the_same() -> None:
     assert {(item.service, item.family) for item in before.slices.values()} == {
         (key, family) for key in supposed.services for family in Family
     }
-    assert {endpoint.node for item in before.slices.values() for endpoint in item.endpoints} == {"n1", "n2", "n3"}
+
+
+def test_a_service_that_is_local_on_one_side_has_endpoints_on_every_node() -> None:
+    for policies in (("", LOCAL), (LOCAL, "")):
+        one, other = (world(POOL + NODES + bare("a", policy), ("a", "192.0.2.0")) for policy in policies)
+        for side in suppose_endpoints(one, other)[:2]:
+            assert {endpoint.node for item in side.slices.values() for endpoint in item.endpoints} == {"n1", "n2"}
 
 
 def test_a_node_that_stands_for_any() -> None:
