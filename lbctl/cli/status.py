@@ -20,7 +20,7 @@ from lbctl.cli.options import (
     Socket,
     Via,
 )
-from lbctl.cli.render import WIDTH, Style, age, as_json, as_yaml, paint, table, terminal_width
+from lbctl.cli.render import WIDTH, Style, age, as_json, as_yaml, paint, table, terminal_width, wrap
 from lbctl.net.status_client import AskError, AskFailure, DaemonAddress, UnixAddress, ask, parse_address
 
 SCHEMA = "lbctl.io/daemons/v1"
@@ -88,7 +88,10 @@ def text(answer: Mapping[str, Any], *, now: float, wide: bool) -> str:
     world = f"world {generation}, {age(answer.get('age') or 0)} old" if generation is not None else "no world yet"
     head = [paint(name, Style.STRONG), ready, f"up {age(now - answer['since_unix'])}", world]
     lines = ["  ".join([*head, f"lbctl {answer['version']}"])]
-    lines += [paint(f"  trouble: {trouble}", Style.BAD) for trouble in answer["troubles"]]
+    width = terminal_width()
+    for trouble in answer["troubles"]:
+        wrapped = wrap(f"trouble: {trouble}", indent=2, width=None if width is None else width - 2)
+        lines += [paint(f"  {line}", Style.BAD) for line in wrapped]
     if answer["role"] == "controller" and (counted := _counted(answer.get("counters") or {})):
         lines.append(f"  {counted}")
     if members := answer.get("members"):

@@ -128,9 +128,12 @@ class Controller:
     async def run(self) -> None:
         with contextlib.ExitStack() as stack:
             try:
-                # Before anything is made or opened: who named a taken socket leaves no folder behind.
-                check_free(self._settings.socket)
+                # Before anything is made: who named a taken socket leaves no folder behind. Where there is one, whoever
+                # uses it is the better thing to be told.
+                if not self._settings.folder.exists():
+                    check_free(self._settings.socket)
                 stack.enter_context(StateLock(self._settings.folder))
+                check_free(self._settings.socket)
                 # From the last to the first: the threads come to their end before what they use is closed.
                 stack.callback(self._ledger.close)
                 stack.callback(self._deciding.shutdown)

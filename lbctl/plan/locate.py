@@ -155,7 +155,7 @@ def _not_allocated(world: World, target: str, address: IPAddress) -> Located:
     if (found := world.quarantined.get(address)) is not None:
         message = (
             f"no service holds {address}, and none is given it: it is quarantined, "
-            f"{found.mac} answers on {found.interface} (seen by {found.node})"
+            f"{found.mac} answered on {found.interface} (seen by {found.node})"
         )
     return Located(target=target, error=NotFound.NOT_ALLOCATED, message=message)
 

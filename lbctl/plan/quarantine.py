@@ -42,7 +42,7 @@ def unannounced(snapshot: Snapshot) -> Mapping[IPAddress, Quarantine]:
 
 def refusal_of(node: str, found: Quarantine) -> Refusal:
     """Why `node`, like every other, may not announce a quarantined address."""
-    detail = f"{found.address}: {found.mac} answers on {found.interface}, seen by {found.node}"
+    detail = f"{found.address}: {found.mac} answered on {found.interface}, seen by {found.node}"
     return Refusal(node, Reason.QUARANTINED, detail)
 
 

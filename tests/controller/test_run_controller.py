@@ -136,6 +136,12 @@ def test_a_socket_that_is_in_use_is_said(home: Home) -> None:
         other.bind(str(home.socket))
         other.listen()
         assert f"another process listens on {home.socket}" in home.refused()
+        assert not home.state.exists(), "nothing was made"
+
+
+def test_a_second_controller_with_the_same_socket_is_told_of_the_state_folder(home: Home) -> None:
+    home.start()
+    assert f"uses {home.state}/controller" in home.refused()
 
 
 def test_a_wrong_path_of_manifests_is_waited_for_and_said(home: Home) -> None:

@@ -331,8 +331,8 @@ def test_with_every_address_quarantined_nobody_may_and_each_is_named() -> None:
     assert found.announced == ()
     assert reasons(found, "a") == reasons(found, "b") == [Reason.QUARANTINED, Reason.QUARANTINED]
     assert [refusal.detail for refusal in found.verdicts["a"].refusals] == [
-        f"{VIP}: 02:00:00:00:00:ee answers on eth0, seen by a",
-        "2001:db8::1: 02:00:00:00:00:ee answers on eth0, seen by a",
+        f"{VIP}: 02:00:00:00:00:ee answered on eth0, seen by a",
+        "2001:db8::1: 02:00:00:00:00:ee answered on eth0, seen by a",
     ]
 
 

@@ -180,7 +180,7 @@ def test_a_quarantined_address_that_nobody_holds_is_not_called_free() -> None:
         Snapshot(world=replace(WORLD, quarantined=by_key([quarantine("192.0.2.5")])), view=VIEW), "192.0.2.5"
     )
     assert found.error is NotFound.NOT_ALLOCATED
-    assert "02:00:00:00:00:ee answers on eth0 (seen by a)" in found.message
+    assert "02:00:00:00:00:ee answered on eth0 (seen by a)" in found.message
     assert "free" not in found.message
 
 

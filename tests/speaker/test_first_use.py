@@ -495,7 +495,7 @@ def test_every_node_says_why() -> None:
     (assignment,) = work.told.memo.elect.result.values()
     assert (assignment.owner, assignment.why_none) == (None, Reason.QUARANTINED)
     details = {v.node: [(r.reason, r.detail) for r in v.refusals] for v in assignment.eligibility.verdicts.values()}
-    why = [(Reason.QUARANTINED, f"{VIP}: {MAC} answers on eth0, seen by a")]
+    why = [(Reason.QUARANTINED, f"{VIP}: {MAC} answered on eth0, seen by a")]
     assert details == {"a": why, "b": why}
 
 
