@@ -153,6 +153,7 @@ class Line:
         self._stale: dict[Kind, None] = {}
         self._alone: dict[ServiceKey, Rank] = {}
         self._sharers: dict[SharingClass, dict[ServiceKey, Sharer]] = {}
+        self._joins: dict[SharingClass, bool] = {}
         self._shares: dict[ServiceKey, SharingClass] = {}
 
     def __contains__(self, key: ServiceKey) -> bool:
@@ -181,14 +182,19 @@ class Line:
         kind.add(key, rank)
 
     def join_sharing(self, key: ServiceKey, rank: Rank, sharer: Sharer, *, joins: bool) -> None:
-        """`joins`: whether there is an address that its sharing class might join."""
-        self.join(key, rank, *sharer.kind(joins=joins))
+        """`joins`: whether there is an address that its sharing class might join; what others of the class were sorted
+        by counts until they are sorted again."""
+        self.leave(key)
+        self.join(key, rank, *sharer.kind(joins=self._joins.setdefault(sharer.sharing, joins)))
         self._sharers.setdefault(sharer.sharing, {})[key] = sharer
         self._shares[key] = sharer.sharing
 
     def _sort(self, sharing: SharingClass, *, joins: bool) -> dict[Kind, None]:
         """Puts those of a sharing class where they belong; returns the kinds that some came to."""
         came: dict[Kind, None] = {}
+        if self._joins.get(sharing) is joins:
+            return came
+        self._joins[sharing] = joins
         for key, sharer in tuple(self._sharers.get(sharing, {}).items()):
             before, wanted = self._of[key], sharer.kind(joins=joins)
             if before is not None and before.what != wanted[0]:
@@ -215,7 +221,7 @@ class Line:
         if sharing is not None:
             del self._sharers[sharing][key]
             if not self._sharers[sharing]:
-                del self._sharers[sharing]
+                del self._sharers[sharing], self._joins[sharing]
         del kind.members[key]
         kind.untold.discard(key)
         if not kind.members:
