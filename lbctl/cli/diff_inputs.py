@@ -152,7 +152,7 @@ def gather(
         current = published
     if in_force is None and remembered is None:
         raise AssertionError("either manifests or a state folder")
-    if not patch:
+    if not patch and not manifests.errors:  # with errors nothing goes that is in force
         _maybe_a_part(manifests, current, notes)
     wanted, held_back = _with_what_stays(manifests, current, notes, patch=patch)
     if not current.nodes and wanted.nodes:

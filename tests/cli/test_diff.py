@@ -296,6 +296,7 @@ def test_errors_in_new_are_never_nothing(folder: Path) -> None:
     done = run("new", "--against", "old", cwd=folder)
     assert done.returncode == ExitStatus.UNAVAILABLE
     assert "Nothing would change" not in done.stdout
+    assert "--patch" not in done.stdout, "the pool is there, and wrong"
     assert done.stdout.endswith("\nCannot tell: 1 error in NEW, and beside it nothing would change.\n")
 
 
