@@ -102,7 +102,20 @@ def show(document: Mapping[str, Any], output: Output) -> None:
         case Output.YAML:
             print(as_yaml(document))
         case _:
-            print(text(document, now=time.time(), wide=output is Output.WIDE))
+            print(text(_printable(document), now=time.time(), wide=output is Output.WIDE))
+
+
+def _printable(value: Any) -> Any:
+    """A row of a ledger that somebody tampered with is to look like nothing but itself: its line ends are spelled."""
+    match value:
+        case str() if not value.isprintable():
+            return value.encode("unicode_escape").decode()
+        case dict():
+            return {key: _printable(each) for key, each in value.items()}
+        case list():
+            return [_printable(each) for each in value]
+        case _:
+            return value
 
 
 def _since(text: str, now: float) -> float:

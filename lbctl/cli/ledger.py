@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -52,10 +55,7 @@ def export(
                 for line in lines:
                     sys.stdout.write(line.decode())
             else:
-                part = file.with_name(f".{file.name}.part")
-                with part.open("wb") as out:
-                    out.writelines(lines)
-                part.replace(file)
+                _write(file, lines)
     except StateError as error:
         _fail("export", str(error))
     except OSError as error:
@@ -88,7 +88,7 @@ def import_(
 
     folder = state / "controller"
     try:
-        with StateLock(folder), sys.stdin.buffer if str(file) == "-" else file.open("rb") as lines:
+        with sys.stdin.buffer if str(file) == "-" else file.open("rb") as lines, StateLock(folder):
             imported = import_ledger(folder, lines, replace=replace)
     except (StateError, ImportRefused) as error:
         busy = isinstance(error, StateError) and error.trouble is StateTrouble.IN_USE
@@ -126,6 +126,27 @@ def check(state: StateDir = DEFAULT_STATE) -> None:
     if findings:
         raise typer.Exit(ExitStatus.FOUND)
     print(f"All is well: {counts}.")
+
+
+def _write(file: Path, lines: Iterable[bytes]) -> None:
+    """All of it under that name, on the disk, or what was there before."""
+    if file.exists() and not file.is_file():
+        # A pipe, /dev/stdout: there is nothing to put in its place.
+        with file.open("wb") as out:
+            out.writelines(lines)
+        return
+    target = file.resolve()
+    part = target.with_name(f".{target.name}.part")
+    try:
+        with part.open("wb") as out:
+            out.writelines(lines)
+            out.flush()
+            os.fsync(out.fileno())
+        part.replace(target)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
+        raise
 
 
 def _counts(state: object) -> str:

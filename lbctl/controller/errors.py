@@ -16,6 +16,8 @@ class StateTrouble(StrEnum):
     MISSING = "ledger_missing"
     FORBIDDEN = "ledger_forbidden"
     DAMAGED = "ledger_damaged"
+    IMPOSSIBLE = "ledger_impossible"
+    """The file is whole, and what stands in it cannot be."""
     BROKEN = "state_broken"
     NOT_READY = "not_ready"
 

@@ -18,10 +18,13 @@ from typing import NoReturn
 
 from lbctl.controller.errors import StateError, StateTrouble, state_error
 from lbctl.controller.ledger_rows import read, write
+from lbctl.controller.ledger_rules import RowError
 from lbctl.controller.ledger_schema import SCHEMA_VERSION, Connection, create, migrate, run, version
 from lbctl.controller.records import Batch, LedgerState
 
 FILE_NAME = "ledger.sqlite"
+PART = ".part"
+"""Behind the name of a copy that is not whole yet."""
 
 
 def connect(path: Path) -> Connection:
@@ -55,9 +58,12 @@ class Ledger:
             self._connection = self._connector(self._path)
             self._prepare(self._connection)
             self._state = read(self._connection)
+        except RowError as error:
+            self.close()
+            raise StateError(StateTrouble.IMPOSSIBLE, impossible(self._path, error)) from error
         except Exception as error:
             self.close()
-            self._raise(error)
+            raise_named(error, self._path)
         return self._state
 
     def close(self) -> None:
@@ -84,7 +90,7 @@ class Ledger:
                 run(connection, "ROLLBACK")
             # The commit may have reached the disk before it failed; only reading it back tells.
             self.close()
-            self._raise(error)
+            raise_named(error, self._path)
         self._state = after
         return after
 
@@ -105,46 +111,65 @@ class Ledger:
             sync_folder(self._path.parent)
         complaint = next(str(row[0]) for row in connection.execute("PRAGMA quick_check(1)"))
         if complaint != "ok":
-            raise StateError(StateTrouble.DAMAGED, self._damaged(complaint))
+            raise StateError(StateTrouble.DAMAGED, _damaged(self._path, complaint))
         if 0 < found < SCHEMA_VERSION:
             self._keep_copy(connection, found)
             _in_one(connection, lambda: migrate(connection))
 
     def _keep_copy(self, connection: Connection, schema: int) -> None:
         """A copy of an older ledger, for the lbctl that wrote it."""
-        copy = self._path.with_name(f"ledger-schema{schema}.sqlite")
-        part = copy.with_name(copy.name + ".part")
-        part.unlink(missing_ok=True)
+        keep_copy(connection, self._path.with_name(f"ledger-schema{schema}.sqlite"))
+
+
+def keep_copy(connection: Connection, copy: Path) -> None:
+    """A whole ledger under that name, on the disk, or nothing. Raises what SQLite and the kernel say."""
+    part = copy.with_name(copy.name + PART)
+    part.unlink(missing_ok=True)
+    try:
         run(connection, "VACUUM INTO ?", (str(part),))
         with part.open("rb") as file:
             os.fsync(file.fileno())
         part.replace(copy)
-        sync_folder(self._path.parent)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
+        raise
+    sync_folder(copy.parent)
 
-    def _damaged(self, what: str) -> str:
-        return (
-            f"{self._path} is damaged ({' '.join(what.split())}); put a copy back, or move it away and the allocations "
-            "are taken from what was last published"
-        )
 
-    def _raise(self, error: Exception) -> NoReturn:
-        """The error by its name, where the disk is to blame; as it is, where we are."""
-        if isinstance(error, OSError):
-            raise state_error(error, self._path) from error
-        # sqlite3 and apsw call it differently.
-        code = getattr(error, "sqlite_errorcode", None) or getattr(error, "extendedresult", None)
-        if isinstance(error, StateError) or code is None:
-            raise error
-        folder = self._path.parent
-        kind = code & 0xFF
-        if kind in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-            raise StateError(StateTrouble.DAMAGED, self._damaged(str(error))) from error
-        if kind == sqlite3.SQLITE_FULL or _is_full(folder):
-            raise StateError(StateTrouble.DISK_FULL, f"no space left for {self._path}; free some there") from error
-        if kind == sqlite3.SQLITE_READONLY or not os.access(folder, os.W_OK):
-            advice = "make it writable, or give another --state DIR"
-            raise StateError(StateTrouble.READ_ONLY, f"{self._path} cannot be written; {advice}") from error
-        raise StateError(StateTrouble.BROKEN, f"cannot use {self._path}: {error}") from error
+def impossible(path: Path, error: RowError) -> str:
+    """What to do about a ledger whose rows make no sense."""
+    return (
+        f"{path} makes no sense: {error}; put a copy back, or move it away and the allocations are taken from what was "
+        "last published; `lbctl ledger check` tells what else is wrong"
+    )
+
+
+def _damaged(path: Path, what: str) -> str:
+    return (
+        f"{path} is damaged ({' '.join(what.split())}); put a copy back, or move it away and the allocations "
+        "are taken from what was last published"
+    )
+
+
+def raise_named(error: Exception, path: Path) -> NoReturn:
+    """The error by its name, where the disk of the ledger at `path` is to blame; as it is, where we are."""
+    if isinstance(error, OSError):
+        raise state_error(error, path) from error
+    # sqlite3 and apsw call it differently.
+    code = getattr(error, "sqlite_errorcode", None) or getattr(error, "extendedresult", None)
+    if isinstance(error, StateError) or code is None:
+        raise error
+    folder = path.parent
+    kind = code & 0xFF
+    if kind in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        raise StateError(StateTrouble.DAMAGED, _damaged(path, str(error))) from error
+    if kind == sqlite3.SQLITE_FULL or _is_full(folder):
+        raise StateError(StateTrouble.DISK_FULL, f"no space left for {path}; free some there") from error
+    if kind == sqlite3.SQLITE_READONLY or not os.access(folder, os.W_OK):
+        advice = "make it writable, or give another --state DIR"
+        raise StateError(StateTrouble.READ_ONLY, f"{path} cannot be written; {advice}") from error
+    raise StateError(StateTrouble.BROKEN, f"cannot use {path}: {error}") from error
 
 
 def _in_one(connection: Connection, change: Callable[[], None]) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from lbctl.controller.errors import StateError, StateTrouble
-from lbctl.controller.ledger import FILE_NAME, Ledger, connect
+from lbctl.controller.ledger import FILE_NAME, PART, Ledger, connect, keep_copy, raise_named
 from lbctl.controller.ledger_replay import check
 from lbctl.controller.ledger_rows import read
 from lbctl.controller.ledger_schema import Connection, run
@@ -37,8 +37,14 @@ def import_ledger(folder: Path, text: BinaryIO, *, replace: bool) -> Imported:
     path = folder / FILE_NAME
     was_there = path.exists()
     ledger = Ledger(folder, new_name=lambda: secrets.token_hex(8))
+    tidy(folder)
     # It makes the tables, or brings them to this schema.
-    ledger.open()
+    try:
+        ledger.open()
+    except StateError as error:
+        # A ledger that no controller can use is what one may want to replace.
+        if not (replace and error.trouble is StateTrouble.IMPOSSIBLE):
+            raise
     ledger.close()
     try:
         return _replace(path, text, replace=replace)
@@ -60,7 +66,7 @@ def _replace(path: Path, text: BinaryIO, *, replace: bool) -> Imported:
             if not replace:
                 raise ImportRefused(f"the ledger in {folder} is not empty; --replace replaces it, and keeps a copy")
             copy = _new_name(folder)
-            run(connection, "VACUUM INTO ?", (str(copy),))
+            keep_copy(connection, copy)
         run(connection, "BEGIN IMMEDIATE")
         try:
             rows = load(connection, _lines(text))
@@ -74,17 +80,25 @@ def _replace(path: Path, text: BinaryIO, *, replace: bool) -> Imported:
             with contextlib.suppress(Exception):
                 run(connection, "ROLLBACK")
             if copy is not None:
-                copy.unlink(missing_ok=True)
+                with contextlib.suppress(OSError):
+                    copy.unlink(missing_ok=True)
             raise
     except TextError as error:
         raise ImportRefused(str(error)) from None
-    except (ImportRefused, StateError, OSError):
+    except (ImportRefused, StateError):
         raise
     except Exception as error:
-        raise StateError(StateTrouble.BROKEN, f"cannot write {path}: {error}") from error
+        raise_named(error, path)
     finally:
         connection.close()
     return Imported(rows=rows, allocations=allocations, copy=copy)
+
+
+def tidy(folder: Path) -> None:
+    """Removes what imports that were killed left of their copies. The caller holds the folder's lock."""
+    for part in folder.glob(f"ledger-*.sqlite{PART}*"):
+        with contextlib.suppress(OSError):
+            part.unlink()
 
 
 def _new_name(folder: Path) -> Path:
@@ -104,5 +118,9 @@ def _is_empty(connection: Connection) -> bool:
 
 def _lines(text: BinaryIO) -> Iterable[bytes]:
     """Its lines; none is read further than what is too long in any case."""
-    while line := text.readline(LONGEST_LINE + 1):
-        yield line
+    try:
+        while line := text.readline(LONGEST_LINE + 1):
+            yield line
+    except OSError as error:
+        # Else the ledger would be blamed for it.
+        raise ImportRefused(f"the text cannot be read: {error.strerror or error}") from None

@@ -18,6 +18,7 @@ from urllib.parse import quote
 
 from lbctl.controller.errors import StateError, StateTrouble
 from lbctl.controller.ledger import FILE_NAME
+from lbctl.controller.ledger_rules import RowError
 from lbctl.controller.ledger_schema import SCHEMA_VERSION, version
 
 _TRIES = 10
@@ -44,6 +45,8 @@ def reading(folder: Path) -> Iterator[sqlite3.Connection]:
             raise StateError(StateTrouble.FORBIDDEN, f"{path}: permission denied; run it as root") from None
         except FileNotFoundError:
             raise StateError(StateTrouble.MISSING, f"there is no ledger at {path}; name one with --state DIR") from None
+        except RowError as error:
+            raise StateError(StateTrouble.IMPOSSIBLE, f"{path} makes no sense: {error}") from None
         except OSError as error:
             raise StateError(StateTrouble.BROKEN, f"cannot read {path}: {error.strerror or error}") from None
         except sqlite3.DatabaseError as error:

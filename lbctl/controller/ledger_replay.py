@@ -14,7 +14,8 @@ from itertools import groupby
 from typing import Any
 
 from lbctl.controller.kept import FREED_KEPT
-from lbctl.controller.ledger_rows import joined, read, split
+from lbctl.controller.ledger_rows import read
+from lbctl.controller.ledger_rules import RowError, faults
 from lbctl.controller.ledger_schema import FREED_BEFORE_BATCHES, Connection
 
 _Key = tuple[str, str]
@@ -35,6 +36,7 @@ class Replayed:
 
     grants: dict[int, _Held] = field(default_factory=dict)
     users: dict[str, set[int]] = field(default_factory=dict)
+    grants_of: dict[_Key, set[int]] = field(default_factory=dict)
     reserved: dict[int, tuple[Any, ...]] = field(default_factory=dict)
     quarantined: dict[int, tuple[Any, ...]] = field(default_factory=dict)
     freed: dict[str, tuple[str, str, float]] = field(default_factory=dict)
@@ -65,6 +67,7 @@ class Replayed:
         if held is None:
             self.findings.append(f"a release of grant {identity}, which is none or was released before")
             return
+        self.grants_of[held.key].discard(identity)
         for address in held.addresses:
             self.users[address].discard(identity)
             self._freeing.append((address, (*held.key, at_unix)))
@@ -80,13 +83,16 @@ class Replayed:
         self, identity: int, namespace: str, name: str, addresses: str, pool: str, second: str, terms: str, at: float
     ) -> None:
         key, held = (namespace, name), tuple(addresses.split())
-        if any(other.key == key for other in self._users_of(held)):
-            self.findings.append(f"grant {identity} gives {namespace}/{name} what it holds already ({addresses})")
+        before = self.grants_of.setdefault(key, set())
+        if before:
+            others = " and ".join(map(str, sorted(before)))
+            self.findings.append(f"grant {identity} gives {namespace}/{name} {addresses} while it holds grant {others}")
+        before.add(identity)
         self.grants[identity] = _Held(key, held, (pool, second), terms, at)
         for address in held:
-            others = [other for other in self._users_of((address,)) if other is not self.grants[identity]]
-            if others and not (terms and all(other.terms for other in others)):
-                names = " and ".join("/".join(other.key) for other in others)
+            users = [other for other in self._users_of((address,)) if other.key != key]
+            if users and not (terms and all(other.terms for other in users)):
+                names = " and ".join("/".join(other.key) for other in users)
                 self.findings.append(f"grant {identity} gives {namespace}/{name} the {address} of {names}")
             self.users.setdefault(address, set()).add(identity)
 
@@ -178,23 +184,11 @@ def check(connection: Connection) -> list[str]:
         f"row {row[1]} of {row[0]} belongs to a row of {row[2]} that is missing"
         for row in connection.execute("PRAGMA foreign_key_check")
     ]
-    findings += _no_addresses(connection)
+    findings += faults(connection)
     if findings:
         return findings
     replayed = replay(connection)
     return findings + replayed.findings + _twice(replayed) + _differences(connection, replayed)
-
-
-def _no_addresses(connection: Connection) -> Iterator[str]:
-    """Rows whose addresses are none, or are not written as everywhere else."""
-    for table, column in (("grants", "addresses"), ("reservations", "addresses"), ("quarantines", "address")):
-        for identity, text in connection.execute(f"SELECT id, {column} FROM {table}"):
-            try:
-                good = bool(text) and joined(split(text)) == text
-            except ValueError:
-                good = False
-            if not good:
-                yield f"row {identity} of {table} has {text!r} for addresses"
 
 
 def _twice(replayed: Replayed) -> list[str]:
@@ -217,8 +211,8 @@ def _differences(connection: Connection, replayed: Replayed) -> list[str]:
     """Where what the ledger says now is not what its rows tell."""
     try:
         state = read(connection)
-    except (ValueError, KeyError, AttributeError) as error:
-        return [f"it cannot be read: {error}"]
+    except RowError as error:
+        return [f"no controller could go on from it: {error}"]
     told: dict[str, dict[Any, Any]] = {
         "allocation": {
             held.key: (identity, held.addresses, *held.pools, held.terms, held.at_unix)

@@ -5,6 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from lbctl.controller.kept import AddressChanges
+from lbctl.controller.ledger_rules import (
+    LARGEST_USABLE,
+    RowError,
+    addresses_fault,
+    addresses_of,
+    is_time,
+    terms_fault,
+)
 from lbctl.controller.ledger_schema import Connection, run
 from lbctl.controller.records import Batch, LedgerState, users_of
 from lbctl.model.address import IPAddress
@@ -40,7 +48,8 @@ def joined(addresses: Iterable[IPAddress]) -> str:
 
 
 def split(text: str) -> tuple[IPAddress, ...]:
-    return tuple(map(address_of, text.split()))
+    """Raises RowError."""
+    return addresses_of(text)
 
 
 def write(connection: Connection, batch: Batch, freed: FreedChanges) -> None:
@@ -135,19 +144,32 @@ def _write_freed(connection: Connection, freed: Mapping[IPAddress, Freed], dropp
 
 
 def read(connection: Connection) -> LedgerState:
-    """What the ledger says now."""
+    """What the ledger says now. Raises RowError where that is something that no controller could go on from."""
+    try:
+        return _read(connection)
+    except RowError:
+        raise
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise RowError(f"a row is none of a ledger ({type(error).__name__}: {error})") from error
+
+
+def _read(connection: Connection) -> LedgerState:
     meta = dict(connection.execute("SELECT key, value FROM meta"))
+    _refuse_large(connection)
     allocations: dict[ServiceKey, Allocation] = {}
     terms: dict[ServiceKey, str] = {}
     for number, namespace, name, addresses, pool, second_pool, agreed, at_unix in connection.execute(_LIVE):
         key = ServiceKey(namespace, name)
+        found = split(addresses)
+        fault = addresses_fault(found) or (terms_fault(agreed) if agreed else None)
+        if key in allocations:
+            fault = f"the service has grant {allocations[key].id} already, which was not released"
+        if fault is None and not is_time(at_unix):
+            fault = f"{at_unix} is no time"
+        if fault is not None:
+            raise RowError(f"grant {number} of {key.namespace!r}/{key.name!r}: {fault}")
         allocations[key] = Allocation(
-            service=key,
-            addresses=split(addresses),
-            pool=pool,
-            id=number,
-            since_unix=at_unix,
-            second_pool=second_pool,
+            service=key, addresses=found, pool=pool, id=number, since_unix=at_unix, second_pool=second_pool
         )
         if agreed:
             terms[key] = agreed
@@ -165,6 +187,18 @@ def read(connection: Connection) -> LedgerState:
         next_grant=last + 1,
         generation=int(meta["generation"]),
     )
+
+
+def _refuse_large(connection: Connection) -> None:
+    """Raises RowError for numbers above which there are not enough left to count on."""
+    counted = [("generation", "SELECT value FROM meta WHERE key = 'generation'")]
+    counted.append(("batch", "SELECT value FROM meta WHERE key = 'batch'"))
+    for table in ("grants", "amendments", "reservations", "quarantines", "freed"):
+        counted.append((f"id of {table}", f"SELECT coalesce(max(id), 0) FROM {table}"))
+    for what, query in counted:
+        ((value,),) = connection.execute(query)
+        if type(value) is not int or not 0 <= value <= LARGEST_USABLE:
+            raise RowError(f"{value} for {what} is out of range")
 
 
 def _read_remembered(connection: Connection, terms: Mapping[ServiceKey, str]) -> Remembered:

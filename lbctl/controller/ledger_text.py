@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import sqlite3
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -20,6 +21,10 @@ from lbctl.controller.ledger_schema import Connection, run
 
 SCHEMA = "lbctl.io/ledger/v1"
 LONGEST_LINE = 1 << 20
+LARGEST = (1 << 53) - 1
+"""No number in the text is larger: up to here every reader of JSON keeps them as they are."""
+LATEST = 253402300799.0
+"""The last second of the year 9999, which is as far as calendars go."""
 _HASH = "sha256"
 
 COLUMNS: dict[str, tuple[tuple[str, type], ...]] = {
@@ -145,7 +150,7 @@ def load(connection: Connection, lines: Iterable[bytes]) -> int:
             marks = ", ".join("?" * len(row))
             try:
                 run(connection, f"INSERT INTO {table} ({names}) VALUES ({marks})", row)
-            except Exception as error:
+            except sqlite3.IntegrityError as error:
                 raise TextError(number, f"this row does not fit those before it: {error}") from error
             count += 1
         digest.update(line)
@@ -192,17 +197,25 @@ def _row(number: int, item: dict[str, Any]) -> tuple[str, list[Any]]:
     if not isinstance(row, list) or len(row) != len(columns):
         raise TextError(number, f"a row of {table} has {len(columns)} columns")
     for (name, kind), value in zip(columns, row, strict=True):
-        if not _fits(value, kind):
+        if not (_is_text(value) if name == "terms" else _fits(value, kind)):
             raise TextError(number, f"{name} of {table} is wrong")
     return table, row
 
 
 def _fits(value: Any, kind: type) -> bool:
     if kind is str:
-        return isinstance(value, str) and all(letter.isprintable() or letter == "\n" for letter in value)
+        return isinstance(value, str) and value.isprintable()
     if kind is int:
-        return type(value) is int and 0 <= value < 1 << 63
-    return type(value) in (int, float) and math.isfinite(value) and abs(value) < 1e15
+        return type(value) is int and 0 <= value <= LARGEST
+    return type(value) in (int, float) and math.isfinite(value) and 0 <= value <= LATEST
+
+
+def _is_text(value: Any) -> bool:
+    """Terms have lines, and in them whatever an annotation has."""
+    try:
+        return isinstance(value, str) and value.encode() is not None
+    except UnicodeEncodeError:
+        return False
 
 
 def _check_end(number: int, item: dict[str, Any], count: int, checksum: str) -> None:

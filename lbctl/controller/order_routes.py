@@ -25,6 +25,7 @@ from lbctl.sources.published_schema import address_of
 
 LONGEST = 256
 """Characters of a name, of an address, of who asks."""
+LONGEST_PATH = 4096
 MOST_ENTRIES = 10000
 _STATUS = {Result.REFUSED: 409}
 
@@ -42,10 +43,10 @@ def order_routes(
     """The handlers by method and path. `folder` is that of the ledger, `state_folder` what --state said."""
 
     async def carried_out(query: Query, path: str) -> Answer:
-        expected = query.get("state")
-        if expected is not None and Path(expected).resolve() != state_folder.resolve():
-            return _error(f"this controller uses the state folder {state_folder}, not {expected}", 421)
         try:
+            expected = query.get("state")
+            if expected is not None and _folder(expected) != state_folder.resolve():
+                return _error(f"this controller uses the state folder {state_folder}, not {_cut(expected)}", 421)
             outcome = await order(ORDERS[path](query))
         except WrongOrder as error:
             return _error(str(error), 400)
@@ -81,6 +82,21 @@ def order_routes(
 
 def _error(message: str, status: int) -> Answer:
     return Answer({"schema": ERROR_SCHEMA, "error": message}, status)
+
+
+def _folder(text: str) -> Path:
+    """Where a path that somebody wrote leads. Raises WrongOrder for one that no file system has."""
+    try:
+        if len(text) <= LONGEST_PATH:
+            return Path(text).resolve()
+    except (ValueError, OSError, RuntimeError):
+        pass
+    raise WrongOrder(f"state: {_cut(text)} is no path of a folder")
+
+
+def _cut(text: str) -> str:
+    """A path for a message: as it is, where that is a line that can be read."""
+    return text if len(text) <= LONGEST and text.isprintable() else shown(text)
 
 
 def _history(folder: Path, target: Target, since_unix: float | None, limit: int) -> dict[str, object]:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 from lbctl.model.address import IPAddress
 from lbctl.model.service import ServiceKey
 from lbctl.sources.published_schema import address_of
+
+_NAME = re.compile(r"[a-z0-9](?:[-a-z0-9.]*[a-z0-9])?\Z")
 
 
 def target_of(text: str) -> ServiceKey | IPAddress:
@@ -20,14 +24,14 @@ def target_of(text: str) -> ServiceKey | IPAddress:
 def service_of(text: str) -> ServiceKey:
     """A service's namespace and name as they could be in Kubernetes. Raises ValueError."""
     namespace, slash, name = text.partition("/")
-    if not slash or not _is_name(namespace) or not _is_name(name):
+    if not slash or not is_name(namespace) or not is_name(name):
         raise ValueError(f"{shown(text)} is no namespace/name of a service")
     return ServiceKey(namespace, name)
 
 
-def _is_name(text: str) -> bool:
-    good = all(letter.isascii() and (letter.isalnum() or letter in "-.") and not letter.isupper() for letter in text)
-    return 0 < len(text) <= 253 and good
+def is_name(text: str) -> bool:
+    """Whether an object may be called so (RFC 1123 subdomain, as manifests are read)."""
+    return len(text) <= 253 and _NAME.match(text) is not None
 
 
 def shown(text: str) -> str:

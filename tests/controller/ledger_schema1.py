@@ -30,14 +30,14 @@ INSERT INTO first_seen VALUES ('default', 'a', 5.0);
 INSERT INTO grants VALUES
     (1, 'default', 'a', '192.0.2.0', 'p', '', 'automatic', 10.0),
     (2, 'default', 'b', '192.0.2.1 2001:db8::', 'p', '', 'automatic', 10.0),
-    (3, 'default', 'c', '192.0.2.2', 'p', 'k', 'requested_address', 11.0),
+    (3, 'default', 'c', '192.0.2.2', 'p', 'k' || char(10) || char(10) || 'TCP/80', 'requested_address', 11.0),
     (4, 'default', 'b', '192.0.2.1', 'p', '', 'family_dropped', 12.0),
     (5, 'default', 'd', '192.0.2.3', 'p', '', 'automatic', 12.0),
     (6, 'default', 'e', '192.0.2.3', 'p', '', 'automatic', 14.0);
 INSERT INTO releases VALUES
     (2, 'superseded', 'families_changed', 12.0), (5, 'service_deleted', '', 13.0), (6, 'service_deleted', '', 15.0),
     (3, 'service_deleted', '', 12.5);
-INSERT INTO amendments VALUES (1, 1, 'q', '', 12.0), (2, 1, 'r', 't', 13.0);
+INSERT INTO amendments VALUES (1, 1, 'q', '', 12.0), (2, 1, 'r', 't' || char(10) || char(10) || 'TCP/80', 13.0);
 """
 
 

@@ -206,3 +206,37 @@ def test_one_controller_for_one_folder(tmp_path: Path) -> None:
         assert caught.value.trouble is StateTrouble.IN_USE
     with StateLock(tmp_path):
         pass
+
+
+@pytest.mark.parametrize(
+    "tampering",
+    [
+        "UPDATE grants SET terms = 'x'",
+        "UPDATE grants SET addresses = 'nowhere'",
+        "UPDATE grants SET addresses = x'00'",
+        "UPDATE grants SET addresses = '192.0.2.1 192.0.2.1'",
+        "UPDATE grants SET addresses = 'fe80::1%eth0'",
+        "UPDATE grants SET at_unix = 9e999",
+        "UPDATE grants SET id = 9223372036854775807",
+        "UPDATE meta SET value = 9223372036854775807 WHERE key = 'generation'",
+        "UPDATE meta SET value = 9223372036854775807 WHERE key = 'batch'",
+        "UPDATE meta SET value = 'x' WHERE key = 'generation'",
+        "DELETE FROM meta WHERE key = 'batch'",
+        "INSERT INTO grants SELECT 9, namespace, name, '192.0.2.7', pool, terms, cause, at_unix, second_pool, batch "
+        "FROM grants",
+        "INSERT INTO quarantines VALUES (9223372036854775807, '192.0.2.1', '', '', '', 1.0, 1)",
+        "INSERT INTO nodes VALUES ('n', 'nowhere')",
+    ],
+)
+def test_rows_that_no_step_could_go_on_from_are_refused_at_the_door(tmp_path: Path, tampering: str) -> None:
+    ledger = open_ledger(tmp_path)
+    ledger.commit(Batch(at_unix=1.0, first_grant=1, grants=(grant("a", "192.0.2.1"),)))
+    ledger.close()
+    with sqlite3.connect(tmp_path / FILE_NAME) as writer:
+        writer.execute(tampering)
+    writer.close()
+    with pytest.raises(StateError) as caught:
+        open_ledger(tmp_path)
+    assert caught.value.trouble is StateTrouble.IMPOSSIBLE
+    assert str(caught.value).startswith(f"{tmp_path / FILE_NAME} makes no sense: ")
+    assert "\n" not in str(caught.value)

@@ -32,7 +32,7 @@ def test_everything_is_as_it_was_and_what_was_freed_is_known(tmp_path: Path) -> 
     assert (state.ledger, state.generation, state.next_grant) == ("old", 2000, 7)
     held = {str(name): " ".join(map(str, item.addresses)) for name, item in state.allocations.items()}
     assert held == {"default/a": "192.0.2.0", "default/b": "192.0.2.1"}
-    assert (state.allocations[key("a")].pool, state.remembered.terms) == ("r", {key("a"): "t"})
+    assert (state.allocations[key("a")].pool, state.remembered.terms) == ("r", {key("a"): "t\n\nTCP/80"})
     assert list(state.remembered.freed.values()) == [
         Freed(address=ip_address("2001:db8::"), at_unix=12.0, service=key("b")),
         Freed(address=ip_address("192.0.2.2"), at_unix=12.5, service=key("c")),

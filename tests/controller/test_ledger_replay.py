@@ -36,6 +36,7 @@ def write(folder: Path, data: st.DataObject, *, most: int = 10) -> LedgerState:
     ledger = Ledger(folder, new_name=lambda: "name")
     ledger.open()
     cluster = Cluster(POOL)
+    cluster.now = 1000.0
     for _ in range(data.draw(st.integers(1, most))):
         names = data.draw(st.lists(st.sampled_from("abcdef"), max_size=5, unique=True))
         share = data.draw(st.sampled_from([None, "k"]))
@@ -96,6 +97,14 @@ def test_only_so_many_freed_addresses_are_remembered(data: st.DataObject) -> Non
         ("DELETE FROM freed", "freed address 192.0.2.2"),
         ("UPDATE freed SET name = 'other'", "freed address"),
         ("INSERT INTO quarantine_ends VALUES (1, 'x', '', 1.0, 9), (2, 'x', '', 1.0, 9)", "belongs to a row"),
+        (
+            "INSERT INTO grants SELECT 9, namespace, name, '192.0.2.7', pool, terms, cause, at_unix, second_pool, "
+            "batch FROM grants WHERE name = 'c'",
+            "grant 9 gives default/c 192.0.2.7 while it holds grant 3",
+        ),
+        ("UPDATE grants SET name = 'a' || char(10) || 'b' WHERE name = 'c'", "row 3 of grants has 'a\\nb' for name"),
+        ("UPDATE grants SET terms = 'x' WHERE name = 'c'", "row 3 of grants has 'x' for terms"),
+        ("UPDATE meta SET value = 9223372036854775807 WHERE key = 'generation'", "is no generation"),
         (
             "INSERT INTO quarantines SELECT 5, address, mac, node, interface, at_unix, batch FROM quarantines",
             "192.0.2.1 is quarantined more than once",

@@ -7,6 +7,7 @@ import io
 import json
 import sqlite3
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lbctl.controller import ledger, ledger_text
+from lbctl.controller.errors import StateError, StateTrouble
 from lbctl.controller.ledger import FILE_NAME, Ledger
 from lbctl.controller.ledger_import import Imported, ImportRefused, import_ledger
 from lbctl.controller.ledger_reader import reading
 from lbctl.controller.ledger_rows import read
+from lbctl.controller.ledger_schema import Connection
+from lbctl.controller.ledger_schema import run as run_as_it_is
 from lbctl.controller.ledger_text import COLUMNS, LONGEST_LINE, exported
 from lbctl.controller.records import LedgerState
 from tests.controller.ledger_schema1 import write_schema1
@@ -170,3 +175,141 @@ def test_a_ledger_that_is_not_empty_is_replaced_only_when_told_and_a_copy_is_kep
     assert imported.copy is not None
     imported.copy.rename(memory_folder / FILE_NAME)
     assert state_of(memory_folder) == before
+
+
+def granted(
+    number: int = 1,
+    *,
+    name: str = "b",
+    addresses: str = "192.0.2.1",
+    terms: str = "",
+    pool: str = "p",
+    at: float = 1.0,
+    batch: int = 1,
+) -> dict[str, list[Any]]:
+    return {"grants": [number, "a", name, addresses, pool, "", terms, "automatic", at, batch]}
+
+
+def found_quarantined(mac: str) -> dict[str, list[Any]]:
+    return {"quarantines": [1, "192.0.2.3", mac, "n", "eth0", 1.0, 1]}
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        *(
+            [granted(terms=text)]
+            for text in ("x", "k\nL\nTCP/80/9 a b", "k\n\nTCP/081", "k\n\nUDP/1 TCP/1", "k\n\nTCP/x")
+        ),
+        *([granted(name=text)] for text in ("", "b\n2026-01-01 evil", "a/b c", "..", "-b", "B", "b" * 254)),
+        *([granted(pool=text)] for text in ("", "two words")),
+        *(
+            [granted(addresses=text)]
+            for text in ("192.0.2.1 192.0.2.2", "192.0.2.1 192.0.2.1", "192.0.2.1 2001:db8::1 192.0.2.2")
+        ),
+        *([granted(addresses=text)] for text in ("", "fe80::1%eth0", "192.0.2.01", "2001:DB8::1", "192.0.2.1 ")),
+        *([granted(number)] for number in (0, 1 << 53, (1 << 63) - 1)),
+        *([granted(at=at)] for at in (-1.0, -1e14, 9e14)),
+        [granted(batch=2)],
+        [granted(), granted(2, addresses="192.0.2.7")],
+        *(
+            [found_quarantined(mac)]
+            for mac in ("", "zz\nzz", "02:00:00:00:00:0G", "02-00-00-00-00-01", "02:00:00:00:00:AA")
+        ),
+        [{"reservations": [1, "a", "b", "192.0.2.1", "p", "", "ada\nbob", 1.0, 1]}],
+        [{"nodes": ["n\nx", "192.0.2.1"]}],
+        [{"nodes": ["n", "x"]}],
+        [{"nodes": ["", "192.0.2.1"]}],
+    ],
+)
+def test_rows_that_cannot_be_are_refused(memory_folder: Path, lines: list[dict[str, list[Any]]]) -> None:
+    with pytest.raises(ImportRefused) as caught:
+        put(memory_folder / "new", sealed(HEAD, *lines))
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 300
+    assert list((memory_folder / "new").iterdir()) == []
+
+
+@pytest.mark.parametrize("head", [{"generation": 1 << 53}, {"batch": (1 << 63) - 1}])
+def test_numbers_that_nothing_can_be_added_to_are_refused(memory_folder: Path, head: dict[str, int]) -> None:
+    with pytest.raises(ImportRefused, match="missing or wrong"):
+        put(memory_folder / "new", sealed({**HEAD, **head}))
+
+
+def test_whatever_a_controller_can_have_written_is_taken(memory_folder: Path) -> None:
+    rows = [
+        granted(name="a.b-c.9", addresses="192.0.2.1 2001:db8::1", terms="key\twith\nlines\nLocal a=b\nTCP/80 UDP/9"),
+        granted(2, name="multicast", addresses="224.0.0.1"),
+        granted((1 << 53) - 1, addresses="192.0.2.9"),
+        {"quarantines": [1, "192.0.2.3", "02:00:00:00:00:01", "Some_Node", "", 1.0, 1]},
+        {"nodes": ["Some_Node", "192.0.2.1 192.0.2.2 2001:db8::1"]},
+    ]
+    assert put(memory_folder, sealed(HEAD, *rows)).allocations == 3
+    text = text_of(memory_folder)
+    put(memory_folder / "other", text)
+    assert text_of(memory_folder / "other") == text
+
+
+class FullDisk(sqlite3.OperationalError):
+    sqlite_errorcode = sqlite3.SQLITE_FULL
+
+
+def test_a_full_disk_is_named_and_nothing_is_left_of_the_copy(
+    memory_folder: Path, past: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = memory_folder / "other"
+    put(folder, past)
+    before = {item.name for item in folder.iterdir()}
+
+    def run(connection: Connection, sql: str, bindings: Sequence[Any] = ()) -> None:
+        if sql.startswith("VACUUM"):
+            Path(bindings[0]).touch()
+            raise FullDisk("database or disk is full")
+        run_as_it_is(connection, sql, bindings)
+
+    monkeypatch.setattr(ledger, "run", run)
+    with pytest.raises(StateError) as caught:
+        put(folder, past, replace=True)
+    assert caught.value.trouble is StateTrouble.DISK_FULL
+    assert "no space left for" in str(caught.value)
+    assert {item.name for item in folder.iterdir()} == before
+    assert text_of(folder) == past
+
+
+def test_a_full_disk_is_not_blamed_on_the_text(
+    memory_folder: Path, past: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(connection: Connection, sql: str, bindings: Sequence[Any] = ()) -> None:
+        if sql.startswith("INSERT"):
+            raise FullDisk("database or disk is full")
+        run_as_it_is(connection, sql, bindings)
+
+    monkeypatch.setattr(ledger_text, "run", run)
+    with pytest.raises(StateError, match="no space left"):
+        put(memory_folder / "new", past)
+
+
+def test_the_next_import_removes_what_one_that_was_killed_left(memory_folder: Path, past: bytes) -> None:
+    folder = memory_folder / "other"
+    put(folder, past)
+    left = folder / "ledger-20260101-000000.sqlite.part"
+    left.touch()
+    left.with_name(left.name + "-journal").touch()
+    kept = folder / "ledger-20250101-000000.sqlite"
+    kept.touch()
+    put(folder, past, replace=True)
+    assert not [item for item in folder.iterdir() if ".part" in item.name]
+    assert kept.exists()
+
+
+def test_a_ledger_that_no_controller_can_use_may_be_replaced(memory_folder: Path, past: bytes) -> None:
+    folder = memory_folder / "other"
+    put(folder, past)
+    with sqlite3.connect(folder / FILE_NAME) as writer:
+        writer.execute("UPDATE grants SET terms = 'x' WHERE name = 'b'")
+        writer.execute("UPDATE amendments SET terms = 'x'")
+    writer.close()
+    with pytest.raises(StateError, match="no terms of sharing"):
+        put(folder, past)
+    put(folder, past, replace=True)
+    assert text_of(folder) == past
