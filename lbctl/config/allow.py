@@ -23,6 +23,9 @@ MARK = "lbctl:"
 
 _COMMENT = re.compile(r"#+[ \t]*lbctl:[ \t]*(?P<verb>[A-Za-z]+)\b[ \t:]*(?P<codes>.*)")
 _CODE = re.compile(r"LB[0-9]+\b[ \t]*,?[ \t]*", re.IGNORECASE)
+_NUMBER = re.compile(r"[0-9]{1,4}(?=[ \t,]|\Z)[ \t]*,?[ \t]*")
+_LISTED = re.compile(r"[^\s,]+[ \t]*(?:,[ \t]*|\Z)")
+_LISTED_CODE = re.compile(r"(?=[^\s,]*[0-9])" + _LISTED.pattern)
 _WORD = re.compile(r"[^\s,]+")
 _VERBS = ("allow", "ignore", "disable", "silence", "permit", "suppress", "skip")
 _HELP = "write # lbctl: allow LB0207, then, if you like, why"
@@ -112,16 +115,31 @@ def _read(
             said.append(_said("LB0013", _span(comment, match.span("verb")), f'"{verb}" does nothing here', _HELP))
         return
     any_code = False
-    while code := _CODE.match(comment.text, at):
+    while code := _CODE.match(comment.text, at) or _meant(comment.text, at, any_code):
         any_code = True
         at = code.end()
         word = code.group().rstrip(" \t,")
-        _take(word, _span(comment, (code.start(), code.start() + len(word))), line, allows, said)
+        span = _span(comment, (code.start(), code.start() + len(word)))
+        if _CODE.fullmatch(word):
+            _take(word, span, line, allows, said)
+        else:
+            known = f"LB{int(word):04}" if word.isdecimal() else ""
+            help = f"write {known}" if known in CODES else _HELP
+            said.append(_said("LB0013", span, f'"{word}" is not a code', help))
     if not any_code:
         word_found = _WORD.match(codes)
         place = (at, at + len(word_found.group())) if word_found else match.span("verb")
         message = f'"{word_found.group()}" is not a code' if word_found else "no code is allowed by this comment"
         said.append(_said("LB0013", _span(comment, place), message, _HELP))
+
+
+def _meant(text: str, at: int, any_code: bool) -> re.Match[str] | None:
+    """What stands where a code would, and was meant as one: a number alone, or a word of a list with commas."""
+    listed = any_code and text[:at].rstrip(" \t").endswith(",")
+    if any_code and not listed:
+        return None
+    # Behind codes, words without a digit may just as well be why.
+    return _NUMBER.match(text, at) or (_LISTED_CODE if any_code else _LISTED).match(text, at)
 
 
 def _take(word: str, span: Span, line: int | None, allows: list[Allow], said: list[Diagnostic]) -> None:

@@ -402,14 +402,18 @@ class _Places:
                 (name, lines, parsed, number) for lines, parsed in documents for number in range(len(parsed.objects))
             ]
         made, path = self._files[name].objects[index], ("metadata", "name")
+        first = self.span(Place(made.map, made.key, path))
+        help = "remove one of the two, or give it another name"
+        if not isinstance(made.key, tuple) and made.map in _OF_METALLB:
+            help += _NO_NAMESPACES
         called = "/".join(made.key) if isinstance(made.key, tuple) else str(made.key)
         return Diagnostic(
             code="LB0113",
             severity=CODES["LB0113"].severity,
             message=f"{_NOUNS[made.map]} {called} is defined twice",
             span=self._span(self._numbered[name][index], path),
-            help="remove one of the two, or give it another name",
-            labels=(Label(self.span(Place(made.map, made.key, path)), "first defined here"),),
+            help=help,
+            labels=(Label(first, "first defined here"),),
         )
 
     def diagnostic(self, finding: Finding) -> Diagnostic:
@@ -426,6 +430,10 @@ class _Places:
         )
 
 
+_OF_METALLB = frozenset(
+    ("pools", "l2_advertisements", "bgp_advertisements", "bgp_peers", "bfd_profiles", "communities")
+)
+_NO_NAMESPACES = "; of the kinds of metallb.io there is one set here, whatever namespaces they are in"
 _NOUNS = {
     "services": "the Service",
     "slices": "the EndpointSlice",

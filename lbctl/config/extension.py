@@ -76,9 +76,15 @@ def _one_of(allowed: type[_E]) -> Callable[[str], _E]:
             return allowed(text)
         except ValueError:
             either = " or ".join(allowed)
-            raise Wrong("LB0120", f'"{text}" is not {either}', did_you_mean(text, allowed)) from None
+            raise Wrong("LB0120", f'"{text}" is not {either}', _word_meant(text, allowed)) from None
 
     return read
+
+
+def _word_meant(text: str, allowed: type[_E]) -> str:
+    short = {"".join(part[0] for part in str(word).split("-")): word for word in allowed if "-" in word}
+    meant = short.get(text.lower())
+    return f'did you mean "{meant}"?' if meant else did_you_mean(text, allowed)
 
 
 def _protect(text: str) -> bool:

@@ -340,10 +340,10 @@ OLD_BGP_PEER: Kind = kind(
 _BFD_SPEC = Record(
     "the spec of a BFDProfile",
     {
-        "receiveInterval": Integer(10, 60000),
-        "transmitInterval": Integer(10, 60000),
+        "receiveInterval": Integer(10, 60000, milliseconds=True),
+        "transmitInterval": Integer(10, 60000, milliseconds=True),
         "detectMultiplier": Integer(2, 255),
-        "echoInterval": Integer(10, 60000),
+        "echoInterval": Integer(10, 60000, milliseconds=True),
         "echoMode": Boolean(),
         "passiveMode": Boolean(),
         "minimumTtl": Integer(1, 254),

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
-from lbctl.config.schema import Problem, Wrong, parse_address
-from lbctl.model.address import AddressRange, family_of
+from lbctl.config.schema import NO_ZEROS, Problem, Wrong, parse_address, without_zeros
+from lbctl.model.address import AddressRange, IPAddress, family_of
+
+_DASHES = re.compile("[ \t]*[\u2010-\u2015\u2212][ \t]*")
+"""What text programs make of a hyphen."""
 
 
 def read_range(text: str) -> AddressRange:
     """A range written `start-end`. Raises Wrong."""
     start, _, end = text.partition("-")
     first, last = parse_address(start.strip()), parse_address(end.strip())
+    if first is not None and last is None and (whole := _last_in_full(first, end.strip())) is not None:
+        begin = len(start) + 1 + len(end) - len(end.lstrip())
+        message = f'"{end.strip()}" is not an IP address; both ends of a range are written in full'
+        raise Wrong("LB0202", message, f"write {first}-{whole}", part=(begin, begin + len(end.strip())))
     if first is None:
         raise _bad_end(start, 0, "first")
     if last is None:
@@ -28,6 +36,14 @@ def read_range(text: str) -> AddressRange:
     return AddressRange(first, last, text)
 
 
+def _last_in_full(first: IPAddress, end: str) -> IPAddress | None:
+    """The last address, of which only the end is given: 20 behind 192.168.1.10 means 192.168.1.20."""
+    if first.version != 4 or not end or not end.replace(".", "").isdecimal():
+        return None
+    numbers, given = str(first).split("."), end.split(".")
+    return parse_address(".".join((*numbers[: 4 - len(given)], *given))) if len(given) < 4 else None
+
+
 def _bad_end(text: str, at: int, which: str) -> Wrong:
     """What is wrong with one end of a range that stands `at` characters into the item."""
     help = "write a range like 192.0.2.10-192.0.2.20"
@@ -35,6 +51,8 @@ def _bad_end(text: str, at: int, which: str) -> Wrong:
     if not word:
         return Wrong("LB0202", f"the {which} address of the range is missing", help)
     begin = at + text.index(word)
+    if (plain := without_zeros(word)) is not None:
+        help = f"write {plain}: {NO_ZEROS}"
     return Wrong("LB0202", f'"{word}" is not an IP address', help, part=(begin, begin + len(word)))
 
 
@@ -59,11 +77,7 @@ def read_cidr(text: str) -> tuple[AddressRange, Problem | None]:
                 part=(text.index("/"), len(text.rstrip())),
             ) from None
     if network is None or base is None or not slash:
-        raise Wrong(
-            "LB0202",
-            f'"{text}" is neither a CIDR nor a range',
-            "write 192.0.2.0/24 or 192.0.2.10-192.0.2.20",
-        )
+        raise Wrong("LB0202", f'"{text}" is neither a CIDR nor a range', _help(text, before, length))
     note: Problem | None = None
     if base != network.network_address:
         note = Problem(
@@ -73,6 +87,16 @@ def read_cidr(text: str) -> tuple[AddressRange, Problem | None]:
             f"write {network}, or a range if only some of them are meant",
         )
     return AddressRange(network.network_address, network.broadcast_address, text), note
+
+
+def _help(text: str, before: str, length: str) -> str:
+    """What to write for text that is no CIDR, `before` being what stands before its slash."""
+    hyphened = _DASHES.sub("-", text.strip())
+    if hyphened != text.strip():
+        return f"write {hyphened}, with a plain hyphen (-)"
+    if (plain := without_zeros(before)) is not None:
+        return f"write {plain}{length and '/' + length}: {NO_ZEROS}"
+    return "write 192.0.2.0/24 or 192.0.2.10-192.0.2.20"
 
 
 def read_item(text: str) -> AddressRange:

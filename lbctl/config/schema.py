@@ -7,6 +7,7 @@ positions are looked up only for documents that have findings.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from functools import lru_cache
@@ -184,22 +185,30 @@ class Boolean:
 
 
 class Integer:
-    """A whole number from `low` to `high`, both included."""
+    """A whole number from `low` to `high`, both included; `milliseconds`: it counts these."""
 
-    def __init__(self, low: int, high: int) -> None:
+    def __init__(self, low: int, high: int, *, milliseconds: bool = False) -> None:
         self.low, self.high = low, high
+        self._milliseconds = milliseconds
 
     def read(self, value: Value, walk: Walk) -> int:
         if type(value) is not int:
-            digits = isinstance(value, str) and value.strip().lstrip("-").isdecimal()
-            raise Wrong(
-                "LB0107",
-                f"a whole number is wanted here, not {kind_of(value)}",
-                "write it without quotes" if digits else "",
-            )
+            raise Wrong("LB0107", f"a whole number is wanted here, not {kind_of(value)}", self._help(value))
         if not self.low <= value <= self.high:
             raise Wrong("LB0108", f"{value} is out of range", f"it must be from {self.low} to {self.high}")
         return value
+
+    def _help(self, value: Value) -> str:
+        if not isinstance(value, str):
+            return ""
+        text = value.strip()
+        if text.lstrip("-").isdecimal():
+            return "write it without quotes"
+        if found := re.fullmatch(r"ASN?[ :]?([0-9]{1,10})", text, re.IGNORECASE):
+            return f"write {found[1]}"
+        if self._milliseconds and (found := re.fullmatch(r"([0-9]{1,5})(ms|s)", text)):
+            return f"write {int(found[1]) * (1 if found[2] == 'ms' else 1000)}: it counts milliseconds"
+        return ""
 
     def schema(self, refer: Refer) -> JsonSchema:
         return {"type": "integer", "minimum": self.low, "maximum": self.high}
@@ -249,11 +258,22 @@ def parse_address(text: str) -> IPAddress | None:
         return None
 
 
+NO_ZEROS = "the numbers of an address have no zeros at the beginning"
+
+
+def without_zeros(text: str) -> str | None:
+    """The IPv4 address that `text` would be without zeros at the beginning of its numbers, which some read as octal."""
+    plain = re.sub(r"(?<![0-9])0+(?=[0-9])", "", text)
+    return plain if plain != text and parse_address(plain) is not None else None
+
+
 def _address_help(text: str) -> str:
     if "/" in text:
         return "leave the prefix length out"
     if "%" in text:
         return "leave the zone (%...) out"
+    if (plain := without_zeros(text)) is not None:
+        return f"write {plain}: {NO_ZEROS}"
     return "remove the spaces around it" if text != text.strip() else ""
 
 

@@ -122,3 +122,75 @@ def test_one_misspelt_field_is_one_finding() -> None:
     """What was meant by it is not called missing."""
     spec = "  my-asn: 64512\n  peer-asn: 64513\n  peer-address: 10.9.9.1\n"
     assert [code for code, _ in findings(obj("BGPPeer", spec, version="metallb.io/v1beta2"))] == ["LB0105"] * 3
+
+
+@pytest.mark.parametrize(
+    ("item", "help"),
+    [
+        ("192.168.1.10-20", "write 192.168.1.10-192.168.1.20"),
+        ("192.168.1.10 - 2.20", "write 192.168.1.10-192.168.2.20"),
+        ("192.168.1.10-300", "write a range like"),
+        ("192.168.01.1/32", "write 192.168.1.1/32: "),
+        ("192.168.01.1", "write 192.168.1.1: "),
+        ("192.168.1.1-192.168.1.09", "write 192.168.1.9: "),
+        ("10.0.0.0\u201310.0.0.9", "write 10.0.0.0-10.0.0.9, with a plain hyphen"),
+        ("10.0.0.0 \u2014 10.0.0.9", "write 10.0.0.0-10.0.0.9, with a plain hyphen"),
+    ],
+)
+def test_an_item_of_a_pool_is_answered_with_its_own_numbers(item: str, help: str) -> None:
+    found = only(pool(f"  addresses: ['{item}']"), COVER)
+    assert found.code == "LB0202"
+    assert found.help.startswith(help)
+
+
+@pytest.mark.parametrize(
+    ("field", "help"),
+    [
+        ("myASN: AS65001", "write 65001"),
+        ("myASN: 'asn 65001'", "write 65001"),
+        ("myASN: '65001'", "write it without quotes"),
+        ("myASN: 150ms", ""),
+    ],
+)
+def test_an_as_number(field: str, help: str) -> None:
+    found = only(peer(spec=f"  {field}\n  peerASN: 64513\n  peerAddress: 10.9.9.1\n"))
+    assert (found.code, found.help) == ("LB0107", help)
+
+
+@pytest.mark.parametrize(
+    ("text", "help"), [("150ms", "write 150: it counts"), ("1s", "write 1000: it counts"), ("1h", "")]
+)
+def test_an_interval_of_bfd(text: str, help: str) -> None:
+    found = only(obj("BFDProfile", f"  receiveInterval: {text}"))
+    assert found.help.startswith(help)
+    assert bool(found.help) == bool(help)
+
+
+def test_a_short_word_for_the_choice() -> None:
+    text = pool(metadata="  annotations: {lbctl.io/choice: lru}\n")
+    assert only(text, COVER).help == 'did you mean "least-recently-used"?'
+
+
+def test_namespaces_do_not_tell_pools_apart() -> None:
+    texts = [pool(metadata=f"  namespace: {space}\n") for space in "ab"]
+    assert "whatever namespaces" in only(*texts, COVER).help
+    nodes = ["apiVersion: v1\nkind: Node\nmetadata: {name: n}\n"] * 2
+    assert "namespaces" not in only(*nodes).help
+
+
+@pytest.mark.parametrize(
+    ("codes", "said"),
+    [
+        ("205", [('"205" is not a code', "write LB0205")]),
+        ("205, 9999", [('"205" is not a code', "write LB0205"), ('"9999" is not a code', "write # lbctl")]),
+        ("LB0207, 206", [('"206" is not a code', "write LB0206")]),
+        ("LB0207, LX0206, 205", [('"LX0206" is not a code', "write #"), ('"205" is not a code', "write LB0205")]),
+        ("LB0207, legacy", []),
+        ("LB0207 3 pools are for later", []),
+        ("LB9999, LB8888", [("there is no code LB9999", ""), ("there is no code LB8888", "")]),
+    ],
+)
+def test_all_bad_codes_of_a_comment_are_named(codes: str, said: list[tuple[str, str]]) -> None:
+    found = [each for each in read(f"# lbctl: allow {codes}\n" + pool()).diagnostics if each.code == "LB0013"]
+    assert [each.message for each in found] == [message for message, _ in said]
+    assert all(each.help.startswith(help) for each, (_, help) in zip(found, said, strict=True))

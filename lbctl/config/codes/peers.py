@@ -56,7 +56,7 @@ PEERS: tuple[Code, ...] = (
         ERROR,
         "hold time and keepalive time",
         "The hold time is 0 (never) or at least 3 seconds, and the keepalive time not longer than it; a third is "
-        "usual (RFC 4271 section 4.2). If one is left out it follows from the other. 65535 seconds is the most that the "
+        "usual (RFC 4271 section 4.2). If one is left out it follows from the other. 65535 seconds is the most the "
         "protocol has room for, and with a hold time of 0 there are no keepalives.",
         "R6",
         example=peer("myASN: 64512\npeerASN: 64513\npeerAddress: 192.0.2.1\nholdTime: 9s\nkeepaliveTime: 30s"),
