@@ -22,6 +22,7 @@ GRACE = 3.0
 SHOWN = 3
 """Services named in troubles; of the others there is the number."""
 
+_NODES_SHOWN = 5
 _NO_TROUBLE = frozenset({Reason.NO_ENDPOINTS, Reason.NO_LOCAL_ENDPOINTS, Reason.QUARANTINED})
 
 
@@ -140,6 +141,8 @@ def _trouble(key: ServiceKey, found: list[Unowned]) -> str:
     why = []
     for refusal, subjects in grouped(dict.fromkeys(r for each in found for r in each.refusals)):
         words = refusal.reason.value + (f" ({refusal.detail})" if refusal.detail else "")
-        names = ", ".join(subject for subject in subjects if subject != str(key))
+        others = [subject for subject in subjects if subject != str(key)]
+        more = f" and {len(others) - _NODES_SHOWN} more" if len(others) > _NODES_SHOWN else ""
+        names = ", ".join(others[:_NODES_SHOWN]) + more
         why.append(f"{words}: {names}" if names else words)
     return f"{key}: {addresses} {'are' if len(found) > 1 else 'is'} announced by nobody: {'; '.join(why)}"

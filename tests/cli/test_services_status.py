@@ -13,12 +13,13 @@ import yaml
 
 from lbctl.cli import services as services_command
 from lbctl.cli import status as status_command
+from lbctl.controller import status as controller_status
 from lbctl.model.service import LoadBalancerSpec, Service, ServiceKey, ServiceType
 from lbctl.model.snapshot import Snapshot, World, evolve
 from lbctl.plan.reason import Reason, Refusal
 from lbctl.sources.published_document import DocumentEncoder
 from tests.cli.test_main import lbctl
-from tests.cli.told import VIP, Daemon, claim, view, world
+from tests.cli.told import VIP, Daemon, claim, serving, view, world
 
 WAITING = ServiceKey("shop", "web")
 WHY = Refusal("first-pool", Reason.POOL_EXHAUSTED, "all 10 addresses are in use")
@@ -162,3 +163,59 @@ def test_status_without_a_daemon_is_2(tmp_path: Path) -> None:
     done = lbctl("status", "--socket", str(tmp_path / "none"))
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == f"lbctl status: no daemon listens on unix:{tmp_path}/none\n"
+
+
+def waits(*pending: tuple[str, str, str], **more: Any) -> dict[str, Any]:
+    reasons = [{"subject": subject, "reason": reason, "detail": detail} for subject, reason, detail in pending]
+    return {**ROW, "namespace": "shop", "name": "web", "addresses": [], "owners": [], "pending": reasons, **more}
+
+
+def why(row: dict[str, Any], **options: Any) -> list[str]:
+    """The lines below the table."""
+    _, _, below = services_command.text([row], now=100.0, wide=False, **options).partition("Why:\n")
+    return below.splitlines()
+
+
+def test_reasons_are_told_once_for_all_nodes_and_without_the_name_of_the_service_itself() -> None:
+    nodes = [(node, "no_interface", "eth9") for node in ("n1", "n2", "n3")]
+    silent = waits(*nodes, addresses=[VIP])
+    assert why(silent) == ["  shop/web  announced by nobody: n1, n2, n3: no_interface (eth9)"]
+    assert why(silent, knows_owners=False) == ["  shop/web  n1, n2, n3: no_interface (eth9)"]
+    assert why(waits(("shop/web", "no_cluster_ip", ""))) == ["  shop/web  no_cluster_ip"]
+
+
+def test_a_pipe_gets_a_reason_on_one_line_and_a_terminal_lines_that_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    row = waits(*((f"pool-{n}", "pool_exhausted", "all 10 addresses in use") for n in range(9)))
+    assert len(why({**row, "pending": [{**each, "detail": each["subject"]} for each in row["pending"]]})) == 1
+    monkeypatch.setattr(services_command, "terminal_width", lambda: 80)
+    lines = why(row)
+    assert len(lines) > 1
+    assert all(len(line) <= 80 for line in lines)
+
+
+def test_a_service_of_another_class_is_shown_and_does_not_wait(daemon: Daemon, tmp_path: Path) -> None:
+    daemon.facts.pending = {WAITING: (Refusal("shop/web", Reason.OTHER_CLASS, "acme.io/lb"),)}
+    with daemon.on(tmp_path / "s") as via:
+        shown = services("--via", via).stdout
+        pending = services("--via", via, "--pending").stdout
+        elsewhere = services("--via", via, "--pending", "-n", "shop").stdout
+        nowhere = services("--via", via, "--pending", "-n", "none").stdout
+    assert "(other class)" in shown
+    assert "Why:" not in shown
+    assert pending == "No service of type LoadBalancer waits.\n"
+    assert elsewhere == "No service of type LoadBalancer waits in namespace shop.\n"
+    assert nowhere == "No services of type LoadBalancer in namespace none.\n"
+
+
+def test_a_controller_says_what_nobody_announces(tmp_path: Path) -> None:
+    base = world()
+    wrong = evolve(base, made_unix=base.made_unix, l2_advertisements={})
+    seen = view([], {"n1": "02:00:00:00:00:01", "n2": "02:00:00:00:00:02"})
+    facts = controller_status.Facts(host="c", since_unix=time.time() - 60, world=wrong, view=lambda: seen, ready=True)
+    with serving(lambda: controller_status.routes(facts), tmp_path / "s") as via:
+        told = lbctl("status", "--via", via)
+        pending = services("--via", via, "--pending").stdout
+    assert told.returncode == 1
+    line = f"  trouble: default/nginx-svc: {VIP} is announced by nobody: no_advertisement (pool first-pool)"
+    assert line in told.stdout.splitlines()
+    assert "default/nginx-svc  announced by nobody: no_advertisement (pool first-pool)" in pending

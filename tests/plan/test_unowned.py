@@ -126,3 +126,9 @@ def test_refusals_that_differ_in_their_subject_are_told_together() -> None:
 def test_services_of_another_class_do_not_wait() -> None:
     other = (Refusal("default/a", Reason.OTHER_CLASS, "acme.io/lb"),)
     assert waiting({key("a"): other, key("b"): (Refusal("pool", Reason.POOL_EXHAUSTED),)}) == 1
+
+
+def test_of_many_nodes_some_are_named() -> None:
+    nodes = tuple(Node(name=f"n{n}") for n in range(9))
+    (line,) = said(vip_world([VIP], nodes=nodes), view())
+    assert line.endswith("node_not_alive: n0, n1, n2, n3, n4 and 4 more")

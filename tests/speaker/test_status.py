@@ -155,3 +155,21 @@ async def test_only_the_newest_moves_are_kept() -> None:
     moves.add(moved(number) for number in range(5))
     assert [move.owner for move in moves.after(0)] == ["n3", "n4"]
     assert await moves.wait(5, 0.01) == []
+
+
+async def test_what_nobody_announces_is_a_trouble_beside_the_others() -> None:
+    wrong = replace(WORLD, l2_advertisements={})
+    seen = view("a", "b")
+    told = facts(wrong, seen, troubles=lambda: ("another",))
+    status = (await asked(told, "/v1/status")).body
+    assert status["troubles"] == [
+        "another",
+        f"default/x: {VIP} is announced by nobody: no_advertisement (pool pool)",
+    ]
+    rows = (await asked(told, "/v1/services")).body["services"]
+    assert [row["pending"][0]["reason"] for row in rows if row["name"] == "x"] == ["no_advertisement"]
+
+
+async def test_before_all_claims_are_heard_nobody_is_said_to_announce_nothing() -> None:
+    told = facts(replace(WORLD, l2_advertisements={}), replace(view("a", "b"), synced=False))
+    assert (await asked(told, "/v1/status")).body["troubles"] == []
