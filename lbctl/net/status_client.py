@@ -6,8 +6,10 @@ never chunked and ends with the connection.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -18,6 +20,7 @@ DEFAULT_PORT = 7967
 """TCP port of the status API, where a daemon was told to listen and no other port was named."""
 
 _READ = 256 * 1024
+_BUSY_PAUSE = 0.02
 MAX_ANSWER = 256 * 1024 * 1024
 
 
@@ -99,7 +102,9 @@ def ask(address: DaemonAddress, path: str, *, patience: float = 2.0, method: str
     """GETs `path`; returns the HTTP status and the JSON object. Raises AskError. `patience` seconds for each step."""
     try:
         with _connect(address, patience) as sock:
-            sock.sendall(f"{method} {path} HTTP/1.0\r\nHost: lbctl\r\nAccept: application/json\r\n\r\n".encode())
+            # Who has no room for us says so and hangs up before it heard what we want.
+            with contextlib.suppress(BrokenPipeError):
+                sock.sendall(f"{method} {path} HTTP/1.0\r\nHost: lbctl\r\nAccept: application/json\r\n\r\n".encode())
             answer = bytearray()
             while chunk := sock.recv(_READ):
                 answer += chunk
@@ -123,14 +128,26 @@ def _connect(address: DaemonAddress, patience: float) -> socket.socket:
         case UnixAddress(path):
             sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             try:
-                sock.settimeout(patience)
-                sock.connect(str(path))
+                _connect_unix(sock, path, patience)
             except BaseException:
                 sock.close()
                 raise
             return sock
         case TcpAddress(host, port):
             return socket.create_connection((host, port), timeout=patience)
+
+
+def _connect_unix(sock: socket.socket, path: Path, patience: float) -> None:
+    """Waits where too many wait already to be accepted, which the kernel does not do by itself. Raises OSError."""
+    until = time.monotonic() + patience
+    while True:
+        sock.settimeout(patience)
+        try:
+            return sock.connect(str(path))
+        except BlockingIOError:
+            if time.monotonic() >= until:
+                raise TimeoutError from None
+            time.sleep(_BUSY_PAUSE)
 
 
 def _understood(address: DaemonAddress, answer: bytes) -> tuple[int, dict[str, Any]]:

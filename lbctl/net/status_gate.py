@@ -17,9 +17,10 @@ IDLE_TIME = 5.0
 """Seconds that a request may take to come in, and that a connection may wait for the next one."""
 _DRAIN_TIME = 30.0
 """Seconds that the peer may take to fetch an answer."""
+_FULL_BODY = b'{"schema": "lbctl.io/error/v1", "error": "too many connections; try again"}'
 _FULL = (
-    b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nContent-Length: 33\r\n"
-    b'Connection: close\r\n\r\n{"error": "too many connections"}'
+    b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nContent-Length: %d\r\n"
+    b"Connection: close\r\n\r\n%s" % (len(_FULL_BODY), _FULL_BODY)
 )
 
 

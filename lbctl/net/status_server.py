@@ -27,7 +27,10 @@ from lbctl.net.status_gate import Gate
 
 # A long poll must not hold up the end of the daemon, which has 2 s.
 _SHUTDOWN_TIME = 0.2
-_BACKLOG = 128
+_BACKLOG = 1024
+"""Connections that may wait to be accepted while the loop is busy; the kernel cuts it to net.core.somaxconn."""
+_OWNERS = 256
+"""Connections at a time on the unix socket. Its owner means no harm, but may forget to close them."""
 ERROR_SCHEMA = "lbctl.io/error/v1"
 
 
@@ -60,8 +63,8 @@ class StatusServer:
         self._listen = listen
         self._runner: web.AppRunner | None = None
         self._inode: int | None = None
-        self._tcp: asyncio.Server | None = None
-        self._gate: Gate | None = None
+        self._servers: list[asyncio.Server] = []
+        self._gates: list[Gate] = []
 
     async def start(self) -> None:
         app = web.Application()
@@ -72,12 +75,17 @@ class StatusServer:
         await runner.setup()
         self._runner = runner
         try:
-            await web.SockSite(runner, self._bound(), backlog=_BACKLOG).start()
+            assert runner.server is not None
+            loop = asyncio.get_running_loop()
+            owners = Gate(runner.server, limit=_OWNERS)
+            self._gates.append(owners)
+            self._servers.append(await loop.create_unix_server(owners, sock=self._bound(), backlog=_BACKLOG))
             if self._listen is not None:
-                assert runner.server is not None
-                self._gate = Gate(runner.server)
-                loop = asyncio.get_running_loop()
-                self._tcp = await loop.create_server(self._gate, *self._listen, backlog=_BACKLOG, reuse_address=True)
+                strangers = Gate(runner.server)
+                self._gates.append(strangers)
+                self._servers.append(
+                    await loop.create_server(strangers, *self._listen, backlog=_BACKLOG, reuse_address=True)
+                )
         except BaseException:
             await self.close()
             raise
@@ -103,7 +111,9 @@ class StatusServer:
 
     def _adapted(self, handler: Handler, *, writes: bool) -> Callable[[web.Request], Awaitable[web.Response]]:
         async def handle(request: web.Request) -> web.Response:
-            with self._gate.busy(request.protocol) if self._gate is not None else contextlib.nullcontext():
+            with contextlib.ExitStack() as stack:
+                for gate in self._gates:
+                    stack.enter_context(gate.busy(request.protocol))
                 refusal = _refusal(request) if writes else None
                 answer = refusal or await handler(dict(request.query))
                 body = _encoded(answer.body)
@@ -113,9 +123,10 @@ class StatusServer:
 
     async def close(self) -> None:
         """Stops; a successor's socket of the same name is left alone."""
-        tcp, self._tcp = self._tcp, None
-        if tcp is not None:
-            tcp.close()
+        for server in self._servers:
+            server.close()
+        self._servers.clear()
+        self._gates.clear()
         runner, self._runner = self._runner, None
         if runner is not None:
             await runner.cleanup()
@@ -157,8 +168,11 @@ def _answers(path: Path) -> bool:
         probe.settimeout(0.5)
         try:
             probe.connect(str(path))
-        except OSError:
+        except (ConnectionRefusedError, FileNotFoundError):
             return False
+        except OSError:
+            # Too busy to be connected to (EAGAIN) is not gone: its socket must not be taken away.
+            return True
         return True
 
 

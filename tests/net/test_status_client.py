@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from lbctl.net.status_client import AskError, AskFailure, TcpAddress, UnixAddress, ask, parse_address
+from lbctl.net.status_server import SocketInUse, check_free
 
 
 @pytest.mark.parametrize(
@@ -118,3 +120,29 @@ def test_a_name_that_leads_nowhere() -> None:
         ask(TcpAddress("no-such-host.invalid"), "/")
     assert failed.value.failure is AskFailure.UNREACHABLE
     assert "no-such-host.invalid" in str(failed.value)
+
+
+def test_who_is_too_busy_to_accept_is_waited_for_and_named(tmp_path: Path) -> None:
+    path = tmp_path / "x.sock"
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
+        server.bind(str(path))
+        server.listen(0)
+        first = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
+        first.connect(str(path))
+        with pytest.raises(AskError, match=r"does not answer within 0\.1 s") as caught:
+            ask(UnixAddress(path), "/v1/status", patience=0.1)
+        assert caught.value.failure is AskFailure.TIMED_OUT
+        with pytest.raises(SocketInUse):
+            check_free(path)
+
+        def serve() -> None:
+            server.accept()[0].close()
+            with server.accept()[0] as asked:
+                asked.recv(4096)
+                asked.sendall(b'HTTP/1.0 200 OK\r\n\r\n{"schema": "lbctl.io/x/v1"}')
+
+        late = threading.Timer(0.2, serve)
+        late.start()
+        assert ask(UnixAddress(path), "/v1/status", patience=10.0)[0] == 200
+        late.join()

@@ -170,7 +170,7 @@ async def test_with_everybody_busy_one_more_is_told_so(tmp_path: Path) -> None:
         head, _, body = (await reader.read()).partition(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 503 ")
         assert f"Content-Length: {len(body)}".encode() in head
-        assert json.loads(body) == {"error": "too many connections"}
+        assert json.loads(body) == {"schema": "lbctl.io/error/v1", "error": "too many connections; try again"}
         for each in (*writers, writer):
             each.transport.abort()
 
@@ -213,3 +213,26 @@ def test_systemd_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert not systemd.notify("READY=1"), "nobody listens any more"
     monkeypatch.delenv("NOTIFY_SOCKET")
     assert not systemd.notify("READY=1")
+
+
+async def test_idle_and_half_open_connections_to_the_unix_socket_are_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "x.sock"
+    monkeypatch.setattr(status_gate, "IDLE_TIME", 0.3)
+    async with StatusServer({"/v1/echo": _echo}, path):
+        held = [await asyncio.open_unix_connection(path) for _ in range(300)]
+        for _, writer in held[::2]:
+            writer.write(b"GET /v1/echo?a=1 HTTP/1.1\r\n")
+        assert (await _get(path, "/v1/echo?a=1"))[0] == 200, "one more is served all the same"
+        for reader, writer in held:
+            with contextlib.suppress(ConnectionError):
+                await asyncio.wait_for(reader.read(), 10)
+            writer.close()
+
+
+async def test_many_at_once_are_all_answered(tmp_path: Path) -> None:
+    path = tmp_path / "x.sock"
+    async with StatusServer({"/v1/echo": _echo}, path):
+        answers = await asyncio.gather(*(_get(path, "/v1/echo?a=1") for _ in range(200)))
+        assert {status for status, _ in answers} == {200}
