@@ -92,7 +92,6 @@ def catch_up(
         bool(changed_keys(before.pools, world.pools))
         or (memo.matcher.reads_namespaces and bool(changed_keys(before.namespaces, world.namespaces)))
         or options != (memo.load_balancer_class, memo.unread)
-        or now_unix < memo.now_unix
     )
     memo.world, memo.remembered, memo.now_unix = world, remembered, now_unix
     memo.load_balancer_class, memo.unread = options

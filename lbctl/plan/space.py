@@ -204,6 +204,7 @@ class AddressSpace:
         self._closed: set[int] = set()
         self._freed: dict[int, tuple[float, ServiceKey]] = {}
         self._freed_by: dict[ServiceKey, set[int]] = {}
+        self._longest_cooling = max((pool.options.cooling_time for pool in pools.values()), default=0.0)
         self._now = 0.0
         self._finder = PoolFinder(pools)
 
@@ -358,8 +359,18 @@ class AddressSpace:
     # What the ledger says beside
 
     def at(self, now_unix: float) -> None:
-        """It is later now. Time that goes backwards needs a new space."""
+        """It is later now; or earlier, where the clock was put back."""
+        if now_unix < self._now:
+            self._grow_young(now_unix)
         self._now = now_unix
+
+    def _grow_young(self, now: float) -> None:
+        """Addresses whose time was over may have some of it before them again."""
+        for code, (at_unix, _) in self._freed.items():
+            if at_unix + self._longest_cooling > now:
+                for space in self._around(code):
+                    if not space.ages(code):
+                        space.freed(code, at_unix, now)
 
     def close(self, code: int, *, reserved: ServiceKey | None, quarantined: Quarantine | None) -> None:
         """Keeps the address back for that service, or for all; or for nobody any more."""
