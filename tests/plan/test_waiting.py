@@ -135,3 +135,12 @@ def test_who_may_share_with_one_who_is_served_before_it_does_so_in_the_same_plan
     assert set(cluster.why("d").values()) == {Reason.POOL_EXHAUSTED}
     cluster.become(services=[item for item in cluster.world.services.values() if item.key.name != "s"])
     assert {grant.service.name for grant in cluster.look(memo=memo).grants} == {"b", "d"}
+
+
+def test_a_clock_that_is_put_back_has_nobody_asked(asked: Asked) -> None:
+    cluster = Cluster(FULL).put(*(_plain(f"s{number:03}", number) for number in range(HOLDERS + WAITING)))
+    asked.since()
+    cluster.now -= 1000.0
+    assert cluster.look().settled
+    assert asked.since() == 0
+    assert cluster.look(memo=False).pending == cluster.plan.pending
