@@ -91,7 +91,10 @@ KeyFile = Annotated[
 LogFormatOption = Annotated[LogFormat, typer.Option("--log-format", help="Form of the log on stderr.")]
 Socket = Annotated[
     Path | None,
-    typer.Option("--socket", metavar="PATH", help="Status socket of a daemon on this host.", show_default=False),
+    # Whether it may be opened is said by who opens it, with what to do about it.
+    typer.Option(
+        "--socket", metavar="PATH", help="Status socket of a daemon on this host.", show_default=False, readable=False
+    ),
 ]
 Via = Annotated[
     str | None,

@@ -28,6 +28,7 @@ _TRIES = 10
 def reading(folder: Path) -> Iterator[sqlite3.Connection]:
     """A connection that sees one state of the ledger from its first question on. Raises StateError."""
     path = folder / FILE_NAME
+    opened = False
     with contextlib.ExitStack() as stack:
         try:
             with path.open("rb"):
@@ -40,17 +41,27 @@ def reading(folder: Path) -> Iterator[sqlite3.Connection]:
             stack.callback(connection.close)
             connection.execute("BEGIN")
             _check_version(path, version(connection))
+            opened = True
             yield connection
-        except PermissionError:
-            raise StateError(StateTrouble.FORBIDDEN, f"{path}: permission denied; run it as root") from None
-        except FileNotFoundError:
-            raise StateError(StateTrouble.MISSING, f"there is no ledger at {path}; name one with --state DIR") from None
         except RowError as error:
             raise StateError(StateTrouble.IMPOSSIBLE, f"{path} makes no sense: {error}") from None
         except OSError as error:
-            raise StateError(StateTrouble.BROKEN, f"cannot read {path}: {error.strerror or error}") from None
+            # What goes wrong where the rows are taken to is not for the ledger to answer for.
+            if opened:
+                raise
+            raise _not_opened(path, error) from None
         except sqlite3.DatabaseError as error:
             raise StateError(StateTrouble.DAMAGED, f"{path} cannot be read as a ledger: {error}") from None
+
+
+def _not_opened(path: Path, error: OSError) -> StateError:
+    match error:
+        case PermissionError():
+            return StateError(StateTrouble.FORBIDDEN, f"{path}: permission denied; run it as root")
+        case FileNotFoundError():
+            return StateError(StateTrouble.MISSING, f"there is no ledger at {path}; name one with --state DIR")
+        case _:
+            return StateError(StateTrouble.BROKEN, f"cannot read {path}: {error.strerror or error}")
 
 
 def _opened(path: Path) -> sqlite3.Connection | None:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import socket
+import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
 
+import lbctl.cli.ledger as ledger_command
 from lbctl.controller.kept import AddressChanges
 from lbctl.controller.ledger import Ledger
 from lbctl.controller.records import Batch
@@ -140,6 +146,10 @@ def test_nothing_is_changed_over_tcp(home: Home) -> None:
         ("/v1/reserve", {"service": "a/b", "pool": "\x1b[2J"}),
         ("/v1/reserve", {"service": "a/b", "family": "ipv5"}),
         ("/v1/clear", {"address": ""}),
+        ("/v1/reserve", {"service": "-a/b"}),
+        ("/v1/reserve", {"service": "../.."}),
+        ("/v1/reserve", {"service": "a/b", "state": "\0"}),
+        ("/v1/unreserve", {"service": "a/b", "state": "x" * 5000}),
     ],
 )
 def test_orders_that_make_no_sense_are_refused(shared: Home, path: str, arguments: dict[str, str]) -> None:
@@ -227,6 +237,73 @@ def test_the_ledger_as_text_goes_to_another_folder_and_back(home: Home, tmp_path
     cut = lbctl("ledger", "import", str(path), "--replace", *other)
     assert cut.returncode == 2
     assert "cut off" in cut.stderr
+
+
+def test_an_answer_does_not_repeat_all_of_a_question(shared: Home) -> None:
+    for state in ("x/" * 1000, "a\nb", "\x1b[2J"):
+        status, answer = post(UnixAddress(shared.socket), "/v1/unreserve", {"service": "a/b", "state": state})
+        assert status == 421
+        assert len(answer["error"]) < 300 + len(str(shared.state))
+        assert answer["error"].isprintable()
+
+
+def test_an_export_that_fails_leaves_what_there_was(tmp_path: Path) -> None:
+    file = tmp_path / "ledger.jsonl"
+    file.write_bytes(b"before\n")
+
+    def lines() -> Iterator[bytes]:
+        yield b"after\n"
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(OSError, match="No space"):
+        ledger_command._write(file, lines())
+    assert [(item.name, item.read_bytes()) for item in tmp_path.iterdir()] == [("ledger.jsonl", b"before\n")]
+    ledger_command._write(file, [b"after\n"])
+    assert file.read_bytes() == b"after\n"
+
+
+def test_an_export_into_a_pipe_leaves_the_pipe(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    ledger_command._write(pipe, [b"line\n"])
+    assert os.read(reader, 100) == b"line\n"
+    os.close(reader)
+    assert pipe.is_fifo()
+
+
+def test_a_full_disk_is_not_blamed_on_the_ledger(home: Home) -> None:
+    home.start()
+    home.stop()
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "lbctl.cli.main", "ledger", "export", "--state", str(home.state)],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert done.returncode == 2
+    assert done.stderr == "lbctl: cannot write to stdout: No space left on device\n"
+
+
+def test_an_import_from_nowhere_makes_no_state_folder(tmp_path: Path) -> None:
+    said = refused("ledger", "import", str(tmp_path / "none"), "--state", str(tmp_path / "state"), status=2)
+    assert said == f"lbctl ledger import: {tmp_path / 'none'}: No such file or directory"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_history_forges_no_line_of_its_own(home: Home) -> None:
+    home.service("web")
+    home.start()
+    home.stop()
+    with sqlite3.connect(home.state / "controller" / "ledger.sqlite") as writer:
+        writer.execute("UPDATE grants SET name = 'web' || char(10) || '2026-01-01 00:00:00  allocated  evil'")
+    writer.close()
+    assert len(good("history", *free(home)).splitlines()) == 2
+    done = lbctl("ledger", "check", *free(home))
+    assert (done.returncode, len(done.stdout.splitlines())) == (1, 1)
 
 
 def refused(*arguments: str, status: int) -> str:
