@@ -6,27 +6,25 @@ same as if it had started from nothing.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Iterable, Mapping, Set
+from collections.abc import Collection, Hashable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 from lbctl.config.allow import of_no_use
-from lbctl.config.check import RULES, SURE, Finding, Place, Rule, Secrets
+from lbctl.config.check import Finding, Place, Secrets
 from lbctl.config.codes import CODES
 from lbctl.config.diagnostic import Diagnostic, Label, Severity, Span
 from lbctl.config.kind import Object
-from lbctl.config.parse import Draft, Parsed, Roots
+from lbctl.config.parse import Parsed, Roots
+from lbctl.config.run_rules import Doubtful, Drafts, Maps, Rules
 from lbctl.config.schema import Path
 from lbctl.model.frozen_map import FrozenMap, changed_keys, frozen
 from lbctl.model.snapshot import SOURCE_MAPS, World
 
 _NAMES = (*SOURCE_MAPS, "secrets")
-_Maps = dict[str, FrozenMap[Any, Any]]
 _Found = tuple[str, int, Parsed, int]
 """File, lines before the document, the document, and the number of the object in it."""
 _Index = dict[str, dict[Hashable, _Found]]
-_Drafts = dict[tuple[str, Hashable], tuple[str, int, Parsed, Draft]]
-"""By map and key: file, lines before the document, the document, and what could be made of the object."""
 
 
 PlacedDocument = tuple[int, Parsed]
@@ -76,12 +74,12 @@ class Assembler:
         self._noisy: dict[str, FileReading] = {}
         self._allowing: dict[str, FileReading] = {}
         self._failed: dict[str, FileReading] = {}
-        self._maps: _Maps | None = None
+        self._maps: Maps | None = None
         """Of `_files`, as long as no two objects are in conflict."""
         self._spans: dict[_SpanKey, Span] = {}
         self._index: _Index = {}
-        self._rules = _Rules()
-        self._doubtful = _Doubtful()
+        self._rules = Rules()
+        self._doubtful = Doubtful()
 
     def assemble(self, files: Mapping[str, FileReading], changed: Collection[str] | None = None) -> Reading:
         """What the files say together.
@@ -139,7 +137,7 @@ class Assembler:
                 if file.failed:
                     self._failed[name] = file
 
-    def _patched(self, files: Mapping[str, FileReading], changed: Collection[str]) -> _Maps | None:
+    def _patched(self, files: Mapping[str, FileReading], changed: Collection[str]) -> Maps | None:
         """The maps of last time with what has changed since; None where that is much, or gives one key to two."""
         if self._maps is None or 4 * len(changed) > len(files):
             return None
@@ -230,130 +228,13 @@ def _fill(maps: dict[str, dict[Any, Any]], files: Mapping[str, FileReading]) -> 
     return doubled
 
 
-def _world(maps: _Maps) -> World:
+def _world(maps: Maps) -> World:
     views: dict[str, Any] = {name: maps[name] for name in SOURCE_MAPS}
     return World(**views)
 
 
-class _Looking:
-    """Stands in for a World, and notes which of its maps a rule looks at."""
-
-    def __init__(self, maps: _Maps) -> None:
-        self._maps = maps
-        self.read: _Maps = {}
-
-    def __getattr__(self, name: str) -> FrozenMap[Any, Any]:
-        found = self.read[name] = self._maps[name]
-        return found
-
-
-class _Rules:
-    """Runs the rules. One that looks at nothing that has changed finds what it found last time."""
-
-    def __init__(self) -> None:
-        self._found: dict[Rule, tuple[_Maps, tuple[Finding, ...]]] = {}
-        self.refused: dict[str, dict[Hashable, Any]] = {}
-        """The objects that were refused last time, by map and key."""
-
-    def check(self, maps: _Maps, broken: Set[_Name]) -> list[Finding]:
-        """The findings of all rules; the objects that they refuse are taken out of the maps.
-
-        `broken` are objects that are not in the maps for an error in themselves; nobody is told that they are missing.
-        """
-        self.refused = {}
-        absent = set(broken)
-        kinds = {name for name, _ in broken}
-        crossed = []
-        for rule in RULES:
-            refused: dict[str, dict[Hashable, Any]] = {}
-            for finding in self.run(rule, maps):
-                if _is_there(finding, absent, kinds):
-                    continue
-                crossed.append(finding)
-                if CODES[finding.code].severity is Severity.ERROR:
-                    name, key, _ = finding.subject
-                    refused.setdefault(name, {})[key] = maps[name][key]
-            for name, objects in refused.items():
-                maps[name] = maps[name].having({}, objects)
-                self.refused.setdefault(name, {}).update(objects)
-                absent.update((name, key) for key in objects)
-                kinds.add(name)
-        return crossed
-
-    def run(self, rule: Rule, maps: _Maps) -> tuple[Finding, ...]:
-        read, findings = self._found.get(rule, ({}, ()))
-        if not read or any(maps[name] is not seen for name, seen in read.items()):
-            looking = _Looking(maps)
-            findings = tuple(rule(cast("World", looking), maps["secrets"]))
-            self._found[rule] = ({**looking.read, "secrets": maps["secrets"]}, findings)
-        return findings
-
-
-class _Doubtful:
-    """What else there is to say of objects that are refused: all that is wrong is to be said at once.
-
-    The rules are run once more with those objects among the others, and what they find about them counts. Of an object
-    with an error in itself only what does not follow from that error: a value that is wrong is not among its values.
-    """
-
-    def __init__(self) -> None:
-        self._rules = _Rules()
-        self._with: dict[str, tuple[FrozenMap[Any, Any], dict[Hashable, Any], FrozenMap[Any, Any]]] = {}
-
-    def check(
-        self,
-        maps: _Maps,
-        refused: Mapping[str, Mapping[Hashable, Any]],
-        drafts: _Drafts,
-        broken: Set[_Name],
-        known: Iterable[Finding],
-    ) -> list[Finding]:
-        """What `known` does not say yet of those that rules refused, and of `drafts`."""
-        added: dict[str, dict[Hashable, Any]] = {name: dict(objects) for name, objects in refused.items()}
-        own: set[_Name] = set()
-        for (name, key), (_, _, _, draft) in drafts.items():
-            if key not in maps[name] and key not in added.get(name, {}):
-                added.setdefault(name, {})[key] = draft.made.value
-                own.add((name, key))
-        if not added:
-            return []
-        whole = {name: self._joined(name, objects, added.get(name, {})) for name, objects in maps.items()}
-        said = {(finding.code, finding.subject) for finding in known}
-        kinds = {name for name, _ in broken}
-        found = []
-        for rule in RULES:
-            for finding in self._rules.run(rule, whole):
-                name, key, _ = finding.subject
-                if key not in added.get(name, ()) or (finding.code, finding.subject) in said:
-                    continue
-                if (name, key) in own and not _is_sure(finding):
-                    continue
-                if not _is_there(finding, broken, kinds):
-                    found.append(finding)
-        return found
-
-    def _joined(self, name: str, objects: FrozenMap[Any, Any], more: dict[Hashable, Any]) -> FrozenMap[Any, Any]:
-        """One map with others in it; the very same as last time where nothing has changed, for the rules to see."""
-        if not more:
-            return objects
-        before = self._with.get(name)
-        if before is None or before[0] is not objects or before[1] != more:
-            before = self._with[name] = (objects, more, objects.having(more))
-        return before[2]
-
-
-def _is_there(finding: Finding, absent: Set[_Name], kinds: Set[str]) -> bool:
-    """Whether what a finding says is missing is there, but refused."""
-    return any(lack.map in kinds if lack.key is None else lack[:2] in absent for lack in finding.missing)
-
-
-def _is_sure(finding: Finding) -> bool:
-    """Whether a finding about a draft is true; what an object says of itself was found when it was read."""
-    return finding.code in SURE and (finding.other is None or finding.other[:2] != finding.subject[:2])
-
-
-def _drafts(failed: Mapping[str, FileReading]) -> _Drafts:
-    found: _Drafts = {}
+def _drafts(failed: Mapping[str, FileReading]) -> Drafts:
+    found: Drafts = {}
     for name in sorted(failed):
         for lines, parsed in failed[name].documents:
             for draft in parsed.drafts:
@@ -361,8 +242,6 @@ def _drafts(failed: Mapping[str, FileReading]) -> _Drafts:
     return found
 
 
-_Name = tuple[str, Hashable]
-"""An object's map and key."""
 _SpanKey = tuple[bytes, int, Path]
 
 
@@ -375,7 +254,7 @@ class _Places:
         self.used: dict[_SpanKey, Span] = {}
         self.index = index
         self._numbered: dict[str, list[_Found]] = {}
-        self.drafts: _Drafts = {}
+        self.drafts: Drafts = {}
         self._roots = Roots()
 
     def span(self, place: Place) -> Span:
