@@ -43,7 +43,7 @@ def convert(
     """
     import gc
 
-    from lbctl.cli.diagnostics import human
+    from lbctl.cli.diagnostics import human, shown_lines
     from lbctl.config.convert import convert as converted
     from lbctl.sources.tree import list_manifests
 
@@ -65,10 +65,7 @@ def convert(
         return ExitStatus.UNAVAILABLE
     made = converted(contents, namespace=namespace)
 
-    def lines(file: str) -> list[str]:
-        text = contents.get(file, b"").decode("utf-8", errors="replace").removeprefix("\ufeff")
-        return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-
+    lines = shown_lines(contents)
     sys.stdout.write(made.text)
     sys.stdout.flush()
     for found in made.diagnostics:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from lbctl.cli.render import Style, paint, wrap
 from lbctl.config.diagnostic import Diagnostic, Label, Severity, Span
+from lbctl.config.secret_lines import ShownLines
 
 STYLES = {Severity.ERROR: Style.BAD, Severity.WARNING: Style.DOUBT, Severity.NOTE: Style.STRONG}
 _TAB = "    "
@@ -15,8 +16,20 @@ _UNSEEN = "\N{REPLACEMENT CHARACTER}"
 _WIDEST = 160
 """Longer lines are cut around the place that is meant."""
 
-Lines = Callable[[str], Sequence[str]]
-"""The lines of a file, by its name; none where they must not or cannot be shown."""
+Lines = Callable[[str], ShownLines]
+"""The lines of a file, by its name, without those that may hold a secret."""
+
+
+def shown_lines(contents: Mapping[str, bytes]) -> Lines:
+    """Of files by their names; each is looked at once, and only if somebody asks."""
+    known: dict[str, ShownLines] = {}
+
+    def lines(file: str) -> ShownLines:
+        if file not in known:
+            known[file] = ShownLines(contents.get(file, b""))
+        return known[file]
+
+    return lines
 
 
 def human(diagnostic: Diagnostic, lines: Lines, *, width: int | None = None, allowed: bool = False) -> str:
@@ -70,17 +83,19 @@ def _mark(label: Label) -> _Mark:
     return (label.span, "-", Style.FAINT, label.message)
 
 
-def _snippet(marks: Sequence[_Mark], gutter: int, lines: Sequence[str]) -> Iterable[str]:
+def _snippet(marks: Sequence[_Mark], gutter: int, lines: ShownLines) -> Iterable[str]:
     """Source lines with a caret line under each; lines that are far apart are joined by dots."""
+    seen = [
+        (mark, text) for mark in marks if mark[0].line <= len(lines) and (text := lines[mark[0].line - 1]) is not None
+    ]
+    if not seen:
+        return
     bar = paint("|", Style.FAINT)
     yield f"{' ' * gutter} {bar}"
     before = None
-    for span, character, style, message in marks:
-        if span.line > len(lines):
-            continue
+    for (span, character, style, message), text in seen:
         if before is not None and span.line > before + 1:
             yield paint("." * max(gutter, 3), Style.FAINT)
-        text = lines[span.line - 1]
         end = span.end_column if span.end_line == span.line else len(text) + 1
         shown, left, width = _window(text, span.column - 1, max(end, span.column + 1) - 1)
         if span.line != before:
@@ -126,7 +141,7 @@ def summary(diagnostics: Sequence[Diagnostic], files: int, objects: int, *, allo
     found = [
         paint(_count(counts[severity], severity.value), STYLES[severity]) for severity in Severity if counts[severity]
     ]
-    where = f"{_count(files, 'file')}, {_count(objects, 'object')}"
+    where = f"{_count(files, 'file')}, {_count(objects, 'usable object' if counts[Severity.ERROR] else 'object')}"
     more = f"; {allowed:,} allowed by comments" if allowed else ""
     if not found:
         return f"{paint('ok', Style.GOOD)}: {where}, nothing found{more}"

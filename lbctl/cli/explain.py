@@ -105,6 +105,7 @@ def listed(codes: Iterable[Code], *, width: int | None) -> str:
 def text(code: Code, *, width: int | None) -> str:
     """One code in full. Sentences are wrapped at `width`, or at 80 columns where there is none."""
     from lbctl.cli.diagnostics import STYLES, human
+    from lbctl.config.secret_lines import ShownLines
 
     width = min(width or WIDTH, _WIDEST)
     style = STYLES[code.severity]
@@ -120,8 +121,9 @@ def text(code: Code, *, width: int | None) -> str:
         gutter = len(str(len(source)))
         lines += ["", paint("Example", Style.STRONG)]
         lines += [f"  {paint(f'{n:>{gutter}} |', Style.FAINT)} {line}".rstrip() for n, line in enumerate(source, 1)]
+        known = ShownLines("\n".join(source).encode())
         for finding in findings(code):
-            shown = human(finding, lambda _: source, width=width - 2)
+            shown = human(finding, lambda _: known, width=width - 2)
             lines += ["", *(f"  {line}".rstrip() for line in shown.split("\n"))]
     lines += ["", paint("Fix", Style.STRONG)]
     if code.mended:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lbctl.cli.diagnostics import literal, place
+from lbctl.cli.diagnostics import literal
 from lbctl.config.codes import CODES
 from lbctl.config.diagnostic import Diagnostic, Severity
 
@@ -19,16 +19,16 @@ def concise(diagnostic: Diagnostic) -> str:
 def github(diagnostic: Diagnostic) -> str:
     """A workflow command of GitHub Actions."""
     span = diagnostic.span
-    properties = {"file": span.file, "line": str(span.line)}
+    properties = {"file": literal(span.file), "line": str(span.line)}
     # A column may only be given where the line is one, and there is none in what is about a file.
     if span.line == span.end_line and not diagnostic.of_file:
         properties |= {"col": str(span.column), "endColumn": str(max(span.column, span.end_column - 1))}
     properties |= {"endLine": str(span.end_line), "title": f"{diagnostic.code}: {CODES[diagnostic.code].title}"}
-    lines = [diagnostic.message, *(f"{place(label.span)}: {label.message}" for label in diagnostic.labels)]
+    lines = [diagnostic.message, *(f"{label.span}: {label.message}" for label in diagnostic.labels)]
     if diagnostic.help:
         lines.append(f"help: {diagnostic.help}")
     named = ",".join(f"{name}={_property(value)}" for name, value in properties.items())
-    return f"::{_COMMANDS[diagnostic.severity]} {named}::{_message(chr(10).join(lines))}"
+    return f"::{_COMMANDS[diagnostic.severity]} {named}::{_message(chr(10).join(map(literal, lines)))}"
 
 
 def _message(text: str) -> str:

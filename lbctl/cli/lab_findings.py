@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from pathlib import Path
 
-from lbctl.cli.diagnostics import human
+from lbctl.cli.diagnostics import human, shown_lines
 from lbctl.cli.exit_status import ExitStatus
 from lbctl.config.diagnostic import Severity
 from lbctl.config.reader import Reader
@@ -17,9 +17,7 @@ def tell(folder: Path, applied: Collection[str]) -> ExitStatus:
     contents = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
     diagnostics = [found for found in Reader().read(contents).diagnostics if found.span.file in applied]
 
-    def lines(file: str) -> Sequence[str]:
-        return contents.get(file, b"").decode(errors="replace").splitlines()
-
+    lines = shown_lines(contents)
     for found in diagnostics:
         if found.severity is not Severity.NOTE:
             print(human(found, lines) + "\n", file=sys.stderr)

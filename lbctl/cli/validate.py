@@ -165,19 +165,12 @@ def show(told: Told, form: Form) -> None:
 
 
 def _print_human(told: Told) -> None:
-    from lbctl.cli.diagnostics import human
+    from lbctl.cli.diagnostics import human, shown_lines
     from lbctl.cli.render import Style, paint, terminal_width
     from lbctl.config.diagnostic import Severity
 
     width = terminal_width()
-    cache: dict[str, list[str]] = {}
-
-    def lines(file: str) -> list[str]:
-        if file not in cache:
-            text = told.contents.get(file, b"").decode("utf-8", errors="replace").removeprefix("\ufeff")
-            cache[file] = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-        return cache[file]
-
+    lines = shown_lines(told.contents)
     for diagnostic, allowed in told.in_order:
         print(human(diagnostic, lines, width=width, allowed=allowed) + "\n")
     print(_summary(told))

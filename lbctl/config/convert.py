@@ -9,6 +9,7 @@ within the text that a ConfigMap holds. What cannot be converted is named and le
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
@@ -24,6 +25,7 @@ from lbctl.config.kinds import LIST
 from lbctl.config.locate import diagnose, span_of
 from lbctl.config.reader import Reader, whole_file
 from lbctl.config.schema import Path, Problem
+from lbctl.config.secret_lines import Secrets
 
 DEFAULT_NAMESPACE = "metallb-system"
 """Where MetalLB looks for its objects unless it was installed elsewhere."""
@@ -54,8 +56,11 @@ class Converted:
 class _Source:
     """One piece of old text, whose nodes know where they stand in it, and how that is a place in a file."""
 
-    def __init__(self, root: Node | None, file: str, lines: int, embedded: tuple[Span, int] | None = None) -> None:
+    def __init__(
+        self, text: str, root: Node | None, file: str, lines: int, embedded: tuple[Span, int] | None = None
+    ) -> None:
         self._root = root
+        self._secrets = Secrets(text)
         self._file = file
         self._lines = lines
         self._embedded = embedded
@@ -67,6 +72,7 @@ class _Source:
         return self._moved(span_of(self._root, path))
 
     def placed(self, found: Diagnostic) -> Diagnostic:
+        found = self._secrets.hide(found)
         labels = tuple(replace(label, span=self._moved(label.span)) for label in found.labels)
         return replace(found, span=self._moved(found.span), labels=labels)
 
@@ -133,8 +139,8 @@ class _Conversion:
 
     def _document(self, text: str, name: str, lines: int) -> None:
         composed = compose(text)
-        source = _Source(composed.root, name, lines)
-        self._found += [replace(source.placed(found), sensitive=True) for found in composed.diagnostics]
+        source = _Source(text, composed.root, name, lines)
+        self._found += map(source.placed, composed.diagnostics)
         if composed.root is None or any(found.severity is Severity.ERROR for found in composed.diagnostics):
             return
         value = value_of(composed.root)
@@ -174,8 +180,8 @@ class _Conversion:
         node = _node_at(root, (*path, "data", _KEY))
         embedded = (place, -1) if node is None else _embedding(node, text, inner, place, at)
         composed = compose(inner)
-        within = _Source(composed.root, at[0], at[1], embedded)
-        self._found += [replace(within.placed(found), sensitive=True) for found in composed.diagnostics]
+        within = _Source(inner, composed.root, at[0], at[1], embedded)
+        self._found += map(within.placed, composed.diagnostics)
         if any(found.severity is Severity.ERROR for found in composed.diagnostics):
             return
         found = value_of(composed.root) if composed.root is not None else None
@@ -202,23 +208,26 @@ class _Conversion:
                 starts.append(line)
                 line += piece.count("\n") + 1
             refused: set[int] = set()
+            roots: dict[int, Node | None] = {}
             said: list[Diagnostic] = []
             for found in Reader().read({"": text.encode()}).diagnostics if pieces else ():
-                number = max(index for index, start in enumerate(starts) if start <= found.span.line)
+                number = bisect_right(starts, found.span.line) - 1
                 if found.severity is Severity.ERROR:
                     refused.add(number)
                 if found.code not in _EXPECTED:
-                    said.append(self._back(found, number, starts[number], pieces[number]))
+                    if number not in roots:
+                        roots[number] = compose(pieces[number]).root
+                    said.append(self._back(found, number, starts[number], roots[number]))
             if not refused:
                 self._found += said
                 return text
             self._found += [found for found in said if found.severity is Severity.ERROR]
             self._drop(refused)
 
-    def _back(self, found: Diagnostic, number: int, start: int, piece: str) -> Diagnostic:
+    def _back(self, found: Diagnostic, number: int, start: int, root: Node | None) -> Diagnostic:
         """A finding about a new manifest as one about the old text."""
         manifest, source = self._made[number]
-        path = _path_at(compose(piece).root, found.span.line - start + 1, found.span.column)
+        path = _path_at(root, found.span.line - start + 1, found.span.column)
         return replace(found, span=source.span(manifest.origin_of(path)), labels=(), sensitive=found.sensitive)
 
     def _drop(self, refused: set[int]) -> None:

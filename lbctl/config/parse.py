@@ -15,17 +15,16 @@ from lbctl.config.document import BadText, decode
 from lbctl.config.kind import Object
 from lbctl.config.kinds import KINDS, LIST, place_of, unread
 from lbctl.config.schema import Path, Problem, Spoiled, Walk, Wrong, kind_of
+from lbctl.config.secret_lines import Secrets
 
 if TYPE_CHECKING:
     from lbctl.config.compose import Node
-    from lbctl.config.secret_lines import HiddenLines
 
 # The exact parser and what finds places in its nodes are imported where they are needed: many texts need neither.
 
 _SECRET = re.compile(r"""^[ -]*["']?kind["']?[ ]*:[ ]*["']?Secret\b""", re.MULTILINE)
 _TEMPLATE = re.compile(r"\{\{|\$\{|\{%")
 _OCTAL = re.compile(r"[ \[,{]0[0-9]+[ \n\],}]")
-
 _ROOTS = 8
 
 
@@ -125,7 +124,7 @@ def _parse(raw: bytes, text: str, parser: BlockParser) -> Parsed:
     from lbctl.config.compose import compose, value_of
 
     composed = compose(text)
-    secrets = _Secrets(text)
+    secrets = Secrets(text)
     said = tuple(map(secrets.hide, composed.diagnostics))
     checked = _check(raw, value_of(composed.root) if composed.root else None, text, composed.root)
     if not said:
@@ -145,7 +144,7 @@ def _parse(raw: bytes, text: str, parser: BlockParser) -> Parsed:
 def _allow(parsed: Parsed, comments: Allows, text: str) -> Parsed:
     """The document with what its comments silence set apart, and what is to be said of them."""
     remain, allowed = divide(parsed.diagnostics, comments.allows)
-    secrets = _Secrets(text)
+    secrets = Secrets(text)
     remain += map(secrets.hide, comments.diagnostics)
     diagnostics = tuple(sorted(remain, key=lambda diagnostic: diagnostic.order))
     allows = tuple(each._replace(sensitive=secrets.hide(of_no_use(each)).sensitive) for each in comments.allows)
@@ -161,7 +160,7 @@ def _check(raw: bytes, value: Value, text: str, root: Node | None) -> Parsed:
         from lbctl.config.locate import diagnose
 
         root = root if root is not None else compose(text).root
-        secrets = _Secrets(text)
+        secrets = Secrets(text)
         found = [secrets.hide(diagnose(problem, root)) for problem in collector.problems]
         diagnostics = tuple(sorted(found, key=lambda diagnostic: diagnostic.order))
         if _TEMPLATE.search(text):
@@ -171,7 +170,7 @@ def _check(raw: bytes, value: Value, text: str, root: Node | None) -> Parsed:
     if " 0" in text and collector.objects and _OCTAL.search(text) and not _SECRET.search(text):
         from lbctl.config.compose import compose, leading_zeros
 
-        zeros = map(_Secrets(text).hide, leading_zeros(root or compose(text).root))
+        zeros = map(Secrets(text).hide, leading_zeros(root or compose(text).root))
         diagnostics = tuple(sorted((*diagnostics, *zeros), key=_order))
     return Parsed(
         raw,
@@ -264,18 +263,3 @@ def _bad_text(bad: BadText) -> Diagnostic:
         # What is no text cannot be told from a secret, and cannot be shown anyway.
         sensitive=True,
     )
-
-
-class _Secrets:
-    """Marks the findings in a text whose lines may hold a password; the text is looked at with the first of them."""
-
-    def __init__(self, text: str) -> None:
-        self._text = text
-        self._hidden: HiddenLines | None = None
-
-    def hide(self, diagnostic: Diagnostic) -> Diagnostic:
-        from lbctl.config.secret_lines import HiddenLines, guarded
-
-        if self._hidden is None:
-            self._hidden = HiddenLines(self._text)
-        return guarded(diagnostic, self._hidden)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, overload
 
 from lbctl.config.codes import CODES
 from lbctl.config.diagnostic import Diagnostic, Severity
-from lbctl.config.document import UTF8_BOM, BadText, decode, split
+from lbctl.config.document import UTF8_BOM, split
 
 if TYPE_CHECKING:
     from lbctl.config.compose import Node
@@ -113,6 +113,20 @@ def guarded(found: Diagnostic, hidden: HiddenLines) -> Diagnostic:
     return replace(found, message=code.title, help=_HELP.get(found.code, found.help), sensitive=True)
 
 
+class Secrets:
+    """Marks the findings in one document; its text is looked at with the first of them."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._hidden: HiddenLines | None = None
+
+    def hide(self, found: Diagnostic) -> Diagnostic:
+        """See `guarded`."""
+        if self._hidden is None:
+            self._hidden = HiddenLines(self._text)
+        return guarded(found, self._hidden)
+
+
 class ShownLines(Sequence[str | None]):
     """The lines of a file as they may be shown, None for those that must not be."""
 
@@ -121,7 +135,7 @@ class ShownLines(Sequence[str | None]):
         self._lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
         self._documents = list(split(raw))
         self._starts = [before for before, _ in self._documents]
-        self._hidden: dict[int, HiddenLines | None] = {}
+        self._hidden: dict[int, HiddenLines] = {}
 
     def __len__(self) -> int:
         return len(self._lines)
@@ -130,18 +144,16 @@ class ShownLines(Sequence[str | None]):
     def __getitem__(self, at: int) -> str | None: ...
     @overload
     def __getitem__(self, at: slice) -> Sequence[str | None]: ...
-    def __getitem__(self, at: int | slice) -> str | None | Sequence[str | None]:
+    def __getitem__(self, at: int | slice) -> str | Sequence[str | None] | None:
         if isinstance(at, slice):
             return [self[each] for each in range(*at.indices(len(self)))]
-        return None if self._is_hidden(at) else self._lines[at]
+        line = self._lines[at]
+        return None if self._is_hidden(at % len(self)) else line
 
     def _is_hidden(self, at: int) -> bool:
         number = bisect_right(self._starts, at) - 1
         if number < 0:
             return bool(self._documents) and self._is_hidden(self._starts[0])
         if number not in self._hidden:
-            text = decode(self._documents[number][1])
-            # What is no text cannot be told from a secret.
-            self._hidden[number] = None if isinstance(text, BadText) else HiddenLines(text)
-        hidden = self._hidden[number]
-        return hidden is None or at - self._starts[number] + 1 in hidden
+            self._hidden[number] = HiddenLines(self._documents[number][1].decode("utf-8", errors="replace"))
+        return at - self._starts[number] + 1 in self._hidden[number]

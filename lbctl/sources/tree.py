@@ -62,6 +62,7 @@ def list_manifests(paths: Iterable[Path]) -> Listing:
     """Looks at every path. Never raises for what is missing or forbidden; that is in `unreadable`."""
     listing = Listing()
     seen: set[tuple[int, int]] = set()
+    walked: set[tuple[int, int]] = set()
     for path in paths:
         root = os.path.abspath(path)
         _watch_way_to(root, listing)
@@ -73,7 +74,7 @@ def list_manifests(paths: Iterable[Path]) -> Listing:
         if stat.S_ISDIR(found.st_mode):
             listing.folders[root] = (found.st_dev, found.st_ino)
             before = len(listing.files)
-            _folder(root, listing, seen, (), root=True)
+            _folder(root, listing, seen, walked, root=True)
             listing.below[root] = len(listing.files) - before
         elif stat.S_ISREG(found.st_mode):
             _file(root, found, listing, seen)
@@ -84,30 +85,31 @@ def list_manifests(paths: Iterable[Path]) -> Listing:
 
 
 def _folder(
-    folder: str, listing: Listing, seen: set[tuple[int, int]], above: tuple[tuple[int, int], ...], *, root: bool
+    folder: str, listing: Listing, seen: set[tuple[int, int]], walked: set[tuple[int, int]], *, root: bool
 ) -> None:
     listing.watch[folder] = None
     try:
         here = os.stat(folder)
         identity = (here.st_dev, here.st_ino)
-        if identity in above:
-            return  # a link back to a folder that we are in
+        if identity in walked:
+            return  # a link to a folder that we are in, or were: its files are known by their first name
+        walked.add(identity)
         with os.scandir(folder) as entries:
             for entry in entries:
                 if not entry.name.startswith("."):
-                    _entry(entry, listing, seen, (*above, identity))
+                    _entry(entry, listing, seen, walked)
     except OSError as error:
         listing.unreadable.append(Unreadable(folder, error.strerror or str(error), root=root))
 
 
 def _entry(
-    entry: os.DirEntry[str], listing: Listing, seen: set[tuple[int, int]], above: tuple[tuple[int, int], ...]
+    entry: os.DirEntry[str], listing: Listing, seen: set[tuple[int, int]], walked: set[tuple[int, int]]
 ) -> None:
     try:
         if entry.is_symlink():
             _watch_way_to(entry.path, listing)
         if entry.is_dir():
-            _folder(entry.path, listing, seen, above, root=False)
+            _folder(entry.path, listing, seen, walked, root=False)
         elif entry.name.endswith(SUFFIXES):
             found = entry.stat()
             if stat.S_ISREG(found.st_mode):

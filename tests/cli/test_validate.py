@@ -15,6 +15,7 @@ from lbctl.cli.diagnostics import human, summary
 from lbctl.cli.exit_status import ExitStatus
 from lbctl.config.diagnostic import Diagnostic, Label, Severity, Span
 from lbctl.config.reader import Reader
+from lbctl.config.secret_lines import ShownLines
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 GOOD = (CONFIGS / "layer2.yaml").read_text()
@@ -69,7 +70,7 @@ def test_unknown_field(tmp_path: Path) -> None:
         "  |   ^^^^^^^^\n"
         '  = help: did you mean "addresses"?\n'
         "\n"
-        "1 error in 1 file, 0 objects\n"
+        "1 error in 1 file, 0 usable objects\n"
     )
 
 
@@ -118,7 +119,7 @@ def test_what_is_missing(tmp_path: Path) -> None:
     assert done.returncode == ExitStatus.UNAVAILABLE
     assert "error[LB0010]: cannot be read: No such file or directory" in done.stdout
     assert f"--> {tmp_path}/nowhere\n" in done.stdout
-    assert "1 error in 1 file, 2 objects" in done.stdout
+    assert "1 error in 1 file, 2 usable objects" in done.stdout
 
 
 def test_what_may_not_be_read(tmp_path: Path) -> None:
@@ -240,7 +241,7 @@ def cpu_time(*arguments: str) -> float:
 
 
 def shown(diagnostic: Diagnostic, text: str, *, width: int | None = None) -> list[str]:
-    return human(diagnostic, lambda _: text.split("\n"), width=width).split("\n")
+    return human(diagnostic, lambda _: ShownLines(text.encode()), width=width).split("\n")
 
 
 def finding(line: int, column: int, end: int, **more: object) -> Diagnostic:
@@ -291,7 +292,7 @@ def test_sentences_are_wrapped_on_a_terminal() -> None:
 
 def test_summary() -> None:
     found = Reader().read({"a": b"- x\n", "b": b""}).diagnostics
-    assert summary(found, 2, 0) == "1 error, 1 note in 2 files, 0 objects"
+    assert summary(found, 2, 0) == "1 error, 1 note in 2 files, 0 usable objects"
     assert summary((), 12000, 1) == "ok: 12,000 files, 1 object, nothing found"
 
 
