@@ -166,7 +166,8 @@ def as_document(diagnostic: Diagnostic) -> dict[str, object]:
 
 def _span(span: Span) -> dict[str, object]:
     return {
-        "file": span.file,
+        # Bytes of a name that are no text have no place in JSON (RFC 8259 section 8.1).
+        "file": span.file.encode("utf-8", "backslashreplace").decode(),
         "line": span.line,
         "column": span.column,
         "end_line": span.end_line,

@@ -9,9 +9,12 @@ from urllib.parse import quote
 from lbctl import __version__
 from lbctl.cli.explain import as_markdown, as_text
 from lbctl.config.codes import CODES, Code
-from lbctl.config.diagnostic import Diagnostic, Label, Span
+from lbctl.config.diagnostic import Diagnostic, Label, Severity, Span
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
+
+_MOST = 5000
+"""Results of a run; code hosts take hardly more. Errors come before the rest."""
 
 
 def document(
@@ -20,14 +23,19 @@ def document(
     """One run. `allowed` findings are results that comments suppress; not `complete`: something could not be read."""
     names = sorted({diagnostic.code for diagnostic in (*diagnostics, *allowed)})
     index = {name: number for number, name in enumerate(names)}
-    results = [_result(each, index) for each in diagnostics]
-    results += [{**_result(each, index), "suppressions": [{"kind": "inSource"}]} for each in allowed]
+    first = sorted(diagnostics, key=lambda each: each.severity is not Severity.ERROR)[:_MOST]
+    results = [_result(each, index) for each in sorted(first, key=lambda each: each.order)]
+    results += [{**_result(each, index), "suppressions": [{"kind": "inSource"}]} for each in allowed[:_MOST]]
+    invocation: dict[str, object] = {"executionSuccessful": complete}
+    if left := len(diagnostics) + len(allowed) - len(results):
+        message = f"{left} more findings are left out here; mend these first"
+        invocation["toolExecutionNotifications"] = [{"level": "note", "message": {"text": message}}]
     driver = {"name": "lbctl", "semanticVersion": __version__, "rules": [_rule(CODES[name]) for name in names]}
     run = {
         "tool": {"driver": driver},
         # Columns count characters, not the halves that UTF-16 would make of some.
         "columnKind": "unicodeCodePoints",
-        "invocations": [{"executionSuccessful": complete}],
+        "invocations": [invocation],
         "results": results,
     }
     return {"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}

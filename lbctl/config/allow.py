@@ -79,8 +79,12 @@ def divide(findings: Iterable[Diagnostic], allows: tuple[Allow, ...]) -> tuple[l
     """The findings that remain, and those that `allows` silence."""
     remain: list[Diagnostic] = []
     silenced: list[Diagnostic] = []
+    by_code: dict[str, dict[int | None, Allow]] = {}
+    for allow in allows:
+        by_code.setdefault(allow.code, {})[allow.line] = allow
     for finding in findings:
-        (silenced if any(allow.silences(finding) for allow in allows) else remain).append(finding)
+        candidates = by_code.get(finding.code, {}).values()
+        (silenced if any(allow.silences(finding) for allow in candidates) else remain).append(finding)
     return remain, silenced
 
 

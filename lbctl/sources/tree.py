@@ -18,6 +18,8 @@ from typing import NamedTuple
 
 SUFFIXES = (".yaml", ".yml", ".json")
 _MOST_LINKS = 40
+LARGEST = 256 << 20
+"""Bytes of a file that is read."""
 
 
 class Stamp(NamedTuple):
@@ -125,6 +127,10 @@ def _file(path: str, found: os.stat_result, listing: Listing, seen: set[tuple[in
     identity = (found.st_dev, found.st_ino)
     if identity not in seen:
         seen.add(identity)
+        if found.st_size > LARGEST:
+            why = f"larger than {LARGEST >> 20} MiB, which no manifest is"
+            listing.unreadable.append(Unreadable(path, why, root=False))
+            return
         listing.files[path] = stamp(found)
 
 
