@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from lbctl.model.allocation import Allocation
 from lbctl.model.pool import OnConflict
@@ -38,7 +39,8 @@ def hold(memo: AllocationMemo, wish: Wish, codes: Codes, pools: Names) -> None:
     for code in codes:
         memo.space.take(code, wish.key, wish.terms)
     memo.held[wish.key] = Held(codes, pools)
-    see_stuck(memo, wish)
+    if memo.remembered.quarantined or memo.stuck:
+        see_stuck(memo, wish)
     if len(codes) < len(wish.family.families) and not wish.requested:
         _want_second(memo, wish, codes, pools)
 
@@ -83,12 +85,17 @@ def _want_second(memo: AllocationMemo, wish: Wish, codes: Codes, pools: Names) -
 
 
 def _join(memo: AllocationMemo, line: Line, wish: Wish, what: object, names: Names) -> None:
-    things, again, sharing = frozenset[Thing](names), frozenset(map(opened, names)), wish.terms.sharing
+    (things, again), sharing = _looked_at(names), wish.terms.sharing
     if sharing is None:
         line.join(wish.key, wish.rank, what, things, again)
     else:
         sharer = Sharer(what, things, again, sharing, wish.terms)
         line.join_sharing(wish.key, wish.rank, sharer, joins=memo.space.shared(sharing))
+
+
+@lru_cache(maxsize=2048)
+def _looked_at(names: Names) -> tuple[frozenset[Thing], frozenset[Thing]]:
+    return frozenset(names), frozenset(map(opened, names))
 
 
 def _open_to(memo: AllocationMemo, wish: Wish, names: Names) -> tuple[bool, ...]:
@@ -121,7 +128,7 @@ def wait(memo: AllocationMemo, wish: Wish, draft: Draft) -> None:
         what: object = (bool(asked.pools_by_family), names, _open_to(memo, wish, names))
         if not names:
             choice = memo.matcher.choice(wish.service)
-            what, names = id(choice), tuple(name for _, tier in choice.tiers for name in tier)
+            what, names = id(choice), choice.names
         _join(memo, memo.waiting, wish, (what, wish.family), names)
 
 

@@ -19,10 +19,14 @@ NAMESPACE_NAME_LABEL = "kubernetes.io/metadata.name"
 
 @dataclass(frozen=True, slots=True)
 class PoolChoice:
-    """Pools to try where none is asked for, tier after tier, each in order; and those not to be tried, and why."""
+    """Pools to try where none is asked for, tier after tier, each in order; and those not to be tried, and why.
+
+    `names`: the pools of all tiers.
+    """
 
     tiers: tuple[tuple[GrantCause, tuple[str, ...]], ...]
     refusals: tuple[Refusal, ...]
+    names: tuple[str, ...]
 
 
 class PoolMatcher:
@@ -93,7 +97,8 @@ class PoolMatcher:
             (GrantCause.PINNED_POOL, tuple(name for _, name in sorted(pinned))),
             (GrantCause.AUTOMATIC, tuple(open_to_all)),
         )
-        return PoolChoice(tuple(tier for tier in tiers if tier[1]), tuple(refusals))
+        names = tuple(name for _, tier in tiers for name in tier)
+        return PoolChoice(tuple(tier for tier in tiers if tier[1]), tuple(refusals), names)
 
 
 def not_compatible(pool: Pool) -> Refusal:
