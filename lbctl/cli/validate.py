@@ -116,7 +116,7 @@ def _read(paths: Sequence[Path]) -> tuple[dict[str, bytes], list[Diagnostic]]:
     """The manifests below `paths` by the name to show, and what cannot be read or holds nothing."""
     from lbctl.cli.progress import Progress
     from lbctl.config.reader import whole_file
-    from lbctl.sources.tree import list_manifests
+    from lbctl.sources.tree import LARGEST, list_manifests
 
     here = _prefix()
 
@@ -126,9 +126,12 @@ def _read(paths: Sequence[Path]) -> tuple[dict[str, bytes], list[Diagnostic]]:
     contents: dict[str, bytes] = {}
     named = [path for path in paths if str(path) != _STDIN]
     if len(named) < len(paths):
-        contents[_STDIN_NAME] = sys.stdin.buffer.read()
+        contents[_STDIN_NAME] = sys.stdin.buffer.read(LARGEST + 1)
     listing = list_manifests(named)
     found = [about(each.path, _UNREADABLE, f"cannot be read: {each.why}") for each in listing.unreadable]
+    if len(contents.get(_STDIN_NAME, b"")) > LARGEST:
+        del contents[_STDIN_NAME]
+        found.append(about(_STDIN_NAME, _UNREADABLE, f"cannot be read: larger than {LARGEST >> 20} MiB"))
     with Progress("reading", len(listing.files)) as progress:
         for path in listing.files:
             try:

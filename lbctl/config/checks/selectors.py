@@ -58,10 +58,12 @@ class LabelScope:
         self._labels = labels
         self._distinct: list[Mapping[str, str]] | None = None
         self._matched: dict[LabelSelector, bool] = {}
+        self._by_label: dict[tuple[str, str], list[Mapping[str, str]]] | None = None
+        self._values: dict[str, list[str]] = {}
 
     def matches(self, selector: LabelSelector) -> bool:
         if selector not in self._matched:
-            self._matched[selector] = any(selector.matches(labels) for labels in self._all())
+            self._matched[selector] = any(selector.matches(labels) for labels in self._having(selector))
         return self._matched[selector]
 
     def lack(self, selector: LabelSelector) -> str:
@@ -69,7 +71,7 @@ class LabelScope:
         for demand in demands(selector):
             if demand.operator not in (Operator.IN, Operator.EXISTS):
                 continue
-            values = sorted({labels[demand.key] for labels in self._all() if demand.key in labels})
+            values = self._values_of(demand.key)
             if not values:
                 meant = nearest(demand.key, {each for labels in self._all() for each in labels})
                 help = f'no {self.noun} has the label "{demand.key}"'
@@ -77,6 +79,22 @@ class LabelScope:
             if demand.operator is Operator.IN and not set(demand.values) & set(values):
                 return f"{demand.key} is {some(values)} here"
         return "no object has all of it at once; compare it with the labels as they are"
+
+    def _having(self, selector: LabelSelector) -> Sequence[Mapping[str, str]]:
+        """Those with the first label that is wanted: many selectors must not look at many objects each."""
+        if not selector.match_labels:
+            return self._all()
+        if self._by_label is None:
+            self._by_label = {}
+            for labels in self._all():
+                for pair in labels.items():
+                    self._by_label.setdefault(pair, []).append(labels)
+        return self._by_label.get(selector.match_labels[0], ())
+
+    def _values_of(self, key: str) -> list[str]:
+        if key not in self._values:
+            self._values[key] = sorted({labels[key] for labels in self._all() if key in labels})
+        return self._values[key]
 
     def _all(self) -> list[Mapping[str, str]]:
         if self._distinct is None:
