@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 import pytest
 
@@ -18,7 +19,7 @@ SERVICE = (
     "- {{apiVersion: v1, kind: Service, metadata: {{name: x{}, namespace: d, "
     "annotations: {{metallb.io/address-pool: offices}}}}, spec: {{type: LoadBalancer, ports: [{{port: 80}}]}}}}\n"
 )
-TEXTS = {
+TEXTS: dict[str, Callable[[int], str]] = {
     "findings between the items of a List": lambda n: LIST + "".join(map(SERVICE.format, range(n))),
     "findings on one line": lambda n: POOL + f"  addresses: [{', '.join(['10.0.0.0/8'] * n)}]\n",
     "codes in a comment": lambda n: f"# lbctl: allow {', '.join(['LB0207'] * n)}\n{POOL}  addresses: [10.0.0.0/24]\n",
