@@ -104,9 +104,7 @@ def _folder(
         listing.unreadable.append(Unreadable(folder, error.strerror or str(error), root=root))
 
 
-def _entry(
-    entry: os.DirEntry[str], listing: Listing, seen: set[tuple[int, int]], walked: set[tuple[int, int]]
-) -> None:
+def _entry(entry: os.DirEntry[str], listing: Listing, seen: set[tuple[int, int]], walked: set[tuple[int, int]]) -> None:
     try:
         if entry.is_symlink():
             _watch_way_to(entry.path, listing)

@@ -51,9 +51,10 @@ def test_nothing_breaks_the_line_or_reaches_the_terminal() -> None:
 def test_github() -> None:
     labels = (Label(Span("b.yaml", 2, 1, 2, 3), "overlaps this"),)
     shown = github(finding("50% of\r\nall", file="a,b:c%.yaml", help="mend it", labels=labels))
+    # A line end within a message would be a line of its own; nothing that a terminal obeys goes into a log.
     assert shown == (
         "::error file=a%2Cb%3Ac%25.yaml,line=4,col=3,endColumn=7,endLine=4,title=LB0205%3A pools overlap"
-        "::50%25 of%0D%0Aall%0Ab.yaml:2:1: overlaps this%0Ahelp: mend it"
+        "::50%25 of\ufffd\ufffdall%0Ab.yaml:2:1: overlaps this%0Ahelp: mend it"
     )
     # Columns may only be sent where the line is one.
     assert "col=" not in github(finding(span=Span("a.yaml", 4, 3, 5, 8)))
@@ -271,3 +272,9 @@ def test_places_in_other_files_are_in_every_form(
     assert "first defined here" in shown
     assert run(["validate", "b.yaml", "a.yaml", "-o", form]) == ExitStatus.FOUND
     assert capsys.readouterr().out == shown, "the order of paths does not matter"
+
+
+def test_nothing_that_a_terminal_obeys_goes_into_a_log() -> None:
+    shown = github(finding("a \x1b[31mred\x9b \u202e name\n::error::forged", file="x\x1b.yaml"))
+    assert shown.isprintable()
+    assert shown.count("::error") == 2  # the command itself, and text behind it on the same line
