@@ -48,6 +48,10 @@ class _Scan:
     """What is open at the end of a line, and so decides what the next one means."""
 
     def __init__(self) -> None:
+        self._begin()
+
+    def _begin(self) -> None:
+        """Nothing is open, as at the beginning of a document."""
         self.content = False
         self._quote = ""
         self._plain = False
@@ -64,7 +68,7 @@ class _Scan:
             return None
         at = 0
         if found := _MARKER.match(line):
-            self.__init__()  # type: ignore[misc]  # a marker ends whatever was open
+            self._begin()  # a marker ends whatever was open
             at = found.end()
         elif line.startswith("%") and not self.content:
             return _after_blank(line)
