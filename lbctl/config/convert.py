@@ -21,7 +21,7 @@ from lbctl.config.convert_old import SECTIONS, Manifest, Names, Old, convert_old
 from lbctl.config.convert_yaml import document
 from lbctl.config.diagnostic import Diagnostic, Severity, Span
 from lbctl.config.document import BadText, decode, foreign_encoding, split
-from lbctl.config.kinds import LIST
+from lbctl.config.kinds import KINDS, LIST
 from lbctl.config.locate import diagnose, span_of
 from lbctl.config.reader import Reader, whole_file
 from lbctl.config.schema import Path, Problem
@@ -159,8 +159,12 @@ class _Conversion:
             inner = convert_old(value[_CHART_KEY], self._names, self._namespace)
             self._take(_under((*path, _CHART_KEY), inner), source)
         elif isinstance(kind[0], str) and isinstance(kind[1], str):
-            known = kind[0].startswith(_GROUP) and kind[1] != "AddressPool"
-            what = f"{kind[1]} of {kind[0]} " + ("is of today" if known else "is no configuration of MetalLB")
+            if (kind[0], kind[1]) in KINDS and kind[0].startswith(_GROUP):
+                what = f"{kind[1]} of {kind[0]} is of today"
+            elif kind[0].startswith(_GROUP):
+                what = f"metallb.io has no kind {kind[1]} in {kind[0]}, old or of today"
+            else:
+                what = f"{kind[1]} of {kind[0]} is no configuration of MetalLB"
             self._say("LB0705", source.span((*path, "kind")), f"{what}; it is left out")
         else:
             wanted = ", ".join(SECTIONS[:4])

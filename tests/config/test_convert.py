@@ -606,3 +606,10 @@ def test_yaml_that_comes_out_reads_back_the_same(value: dict[str, Any]) -> None:
 def test_text_stays_text_for_readers_of_every_age(text: str) -> None:
     assert yaml.safe_load(f"a: {scalar(text)}") == {"a": text}
     assert not parse(f"a: {scalar(text)}\n".encode(), BlockParser()).objects
+
+
+def test_a_misspelt_kind_is_not_said_to_be_of_today() -> None:
+    made = run("apiVersion: metallb.io/v1beta1\nkind: IPAddresPool\nmetadata: {name: x}\n")
+    assert [found.message for found in made.diagnostics] == [
+        "metallb.io has no kind IPAddresPool in metallb.io/v1beta1, old or of today; it is left out"
+    ]
