@@ -75,4 +75,6 @@ $(STAMP): pyproject.toml $(PACKAGES)
 	fi
 	@echo "installing lbctl and what it needs into $(VENV)"
 	@$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@# As pip does with what it copies: each command would have to compile it otherwise where Python may not write.
+	@$(BIN)/python -m compileall -q lbctl
 	@touch $@

@@ -90,7 +90,7 @@ def test_no_module_is_too_long_to_read() -> None:
 def test_the_version_is_the_same_everywhere() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert project["version"] == lbctl.__version__
-    assert project["scripts"]["lbctl"] == "lbctl.cli.main:main"
+    assert project["scripts"]["lbctl"] == "lbctl.__main__:main"
     assert (ROOT / "lbctl" / "py.typed").exists()
 
 

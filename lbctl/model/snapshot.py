@@ -11,20 +11,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from lbctl.model.address import IPAddress
-from lbctl.model.advertisement import BGPAdvertisement, L2Advertisement
-from lbctl.model.allocation import Allocation
-from lbctl.model.claim import Claim
-from lbctl.model.endpoint import EndpointSlice, SliceKey
 from lbctl.model.frozen_map import FrozenMap, changed_keys
-from lbctl.model.member import Member
-from lbctl.model.node import Namespace, Node
-from lbctl.model.peer import BFDProfile, BGPPeer, CommunityAliases
-from lbctl.model.pool import Pool
-from lbctl.model.reservation import Quarantine
-from lbctl.model.service import Service, ServiceKey
+
+if TYPE_CHECKING:
+    # Who reads configuration alone need not wait for what only a cluster that runs has.
+    from lbctl.model.address import IPAddress
+    from lbctl.model.advertisement import BGPAdvertisement, L2Advertisement
+    from lbctl.model.allocation import Allocation
+    from lbctl.model.claim import Claim
+    from lbctl.model.endpoint import EndpointSlice, SliceKey
+    from lbctl.model.member import Member
+    from lbctl.model.node import Namespace, Node
+    from lbctl.model.peer import BFDProfile, BGPPeer, CommunityAliases
+    from lbctl.model.pool import Pool
+    from lbctl.model.reservation import Quarantine
+    from lbctl.model.service import Service, ServiceKey
 
 _K = TypeVar("_K")
 _V = TypeVar("_V")
