@@ -19,6 +19,7 @@ from types import TracebackType
 from typing import Any
 
 from lbctl.net.channel import Channel, ChannelClosed
+from tests.support.bars import PATIENCE
 from tests.support.netns import Host
 
 _incarnations = iter(range(1000, 10_000))
@@ -115,7 +116,7 @@ class PulseProcess:
             with contextlib.suppress(ProcessLookupError):
                 self.process.send_signal(signal.SIGCONT)
             self.process.kill()
-        self.process.wait(5)
+        self.process.wait(PATIENCE)
         self.work.close()
         self.wire.close()
         self.lease.close()
@@ -171,8 +172,8 @@ class Pulses:
         node.tell("segments", segments=[{**segment, "mac": host.mac}])
         return node
 
-    def read(self, timeout: float) -> None:
-        """Reads whatever is said within `timeout` seconds, returning after the first of it."""
+    def read(self, timeout: float) -> bool:
+        """Reads whatever is said within `timeout` seconds, returning after the first of it; whether there was any."""
         poll = select.poll()
         by_fd = {}
         for node in self._all:
@@ -180,11 +181,13 @@ class Pulses:
                 if to not in node.ended and channel.fileno() >= 0:
                     poll.register(channel.fileno(), select.POLLIN)
                     by_fd[channel.fileno()] = node, to
-        for fd, _ in poll.poll(timeout * 1000):
+        ready = poll.poll(timeout * 1000)
+        for fd, _ in ready:
             node, to = by_fd[fd]
             node.read(to)
+        return bool(ready)
 
-    def until(self, condition: Callable[[], bool], *, within: float = 5.0) -> float:
+    def until(self, condition: Callable[[], bool], *, within: float = PATIENCE) -> float:
         """Reads until a condition holds; the moment. AssertionError when it does not."""
         deadline = time.monotonic() + within
         while not condition():

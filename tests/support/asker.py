@@ -50,9 +50,16 @@ class Asker:
         deadline = time.monotonic() + within
         while (left := deadline - time.monotonic()) > 0 and (everybody or not found):
             if select.select([sock], [], [], left)[0]:
-                while (frame := sock.receive()) is not None:
-                    if (mac := self._answers(frame, packed)) is not None:
-                        found.add(mac_to_text(mac))
+                found |= self._answerers(sock, packed)
+        # Whoever was held up here until the time was over still has the answers in his socket.
+        return found | self._answerers(sock, packed)
+
+    def _answerers(self, sock: PacketSocket, address: bytes) -> set[str]:
+        """Who answered for the address, by what has arrived."""
+        found = set()
+        while (frame := sock.receive()) is not None:
+            if (mac := self._answers(frame, address)) is not None:
+                found.add(mac_to_text(mac))
         return found
 
     def _answers(self, frame: bytes, address: bytes) -> bytes | None:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from types import TracebackType
 
+from tests.support.bars import PATIENCE
 from tests.support.netns import Host
 
 _ETH_P_ALL = 3
@@ -44,10 +45,10 @@ class MldListener:
         self.joined.clear()
         self.left.clear()
 
-    def wait_joined(self, groups: set[bytes], *, within: float = 10.0) -> None:
+    def wait_joined(self, groups: set[bytes], *, within: float = PATIENCE) -> None:
         self._wait(lambda: groups - self.joined, within)
 
-    def wait_left(self, groups: set[bytes], *, within: float = 10.0) -> None:
+    def wait_left(self, groups: set[bytes], *, within: float = PATIENCE) -> None:
         self._wait(lambda: groups - self.left, within)
 
     def _wait(self, missing: Callable[[], set[bytes]], within: float) -> None:

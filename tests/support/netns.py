@@ -25,6 +25,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
+from tests.support.bars import PATIENCE
+
 _T = TypeVar("_T")
 _PREFIX = "lbt-"
 _RUN = Path("/run/netns")
@@ -69,7 +71,7 @@ def _argv(netns: str, argv: Sequence[str]) -> list[str]:
 
 
 def run_in(
-    netns: str, argv: Sequence[str], *, check: bool = True, timeout: float = 20.0, stdin: str | None = None
+    netns: str, argv: Sequence[str], *, check: bool = True, timeout: float = 120.0, stdin: str | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Runs a command inside `netns`. With `check`, a failure raises with what the command printed."""
     done = subprocess.run(_argv(netns, argv), capture_output=True, text=True, timeout=timeout, input=stdin, check=False)
@@ -134,7 +136,7 @@ def netns(name: str = "ns") -> Iterator[str]:
         del_netns(full)
 
 
-def eventually(condition: Callable[[], _T], *, within: float = 5.0, every: float = 0.005, what: str = "") -> _T:
+def eventually(condition: Callable[[], _T], *, within: float = PATIENCE, every: float = 0.005, what: str = "") -> _T:
     """The first true value of `condition()`; AssertionError when there is none `within` seconds. Blocks the thread."""
     deadline = time.monotonic() + within
     while True:
@@ -163,7 +165,7 @@ class Host:
         return call_in(self.netns, function)
 
     def run(
-        self, argv: Sequence[str], *, check: bool = True, timeout: float = 20.0, stdin: str | None = None
+        self, argv: Sequence[str], *, check: bool = True, timeout: float = 120.0, stdin: str | None = None
     ) -> subprocess.CompletedProcess[str]:
         return run_in(self.netns, argv, check=check, timeout=timeout, stdin=stdin)
 

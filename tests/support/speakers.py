@@ -26,6 +26,7 @@ from lbctl.model.snapshot import World
 from lbctl.net.status_client import AskError, UnixAddress, ask
 from lbctl.sources.published_document import DocumentEncoder
 from tests.support.asker import Asker
+from tests.support.bars import PATIENCE
 from tests.support.netns import Host, Segment, eventually
 
 
@@ -62,7 +63,7 @@ class Speaker:
         with (self.folder / "log").open("a") as log, (self.folder / "out").open("w") as out:
             self.process = self.host.popen([*self.argv, *more], stdout=out, stderr=log, text=True)
 
-    def wait_ready(self, within: float = 40.0) -> None:
+    def wait_ready(self, within: float = PATIENCE) -> None:
         eventually(self._is_ready, within=within, every=0.01, what=f"{self.name} ready")
 
     def _is_ready(self) -> bool:
@@ -84,12 +85,12 @@ class Speaker:
     def signal(self, number: int, part: str = "work") -> None:
         os.kill(self.pid if part == "work" else self.children()[part], number)
 
-    def wait_ended(self, within: float = 15.0) -> int:
+    def wait_ended(self, within: float = PATIENCE) -> int:
         assert self.process is not None
         return self.process.wait(within)
 
     def ask(self, path: str) -> dict[str, Any]:
-        return ask(self.socket, path, patience=5.0)[1]
+        return ask(self.socket, path, patience=30.0)[1]
 
     def said(self, vip: str) -> list[str]:
         """Who owns a VIP, as this speaker hears it."""
@@ -105,7 +106,7 @@ class Speaker:
             for pid in children:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGCONT)
-            deadline = time.monotonic() + 2
+            deadline = time.monotonic() + 10
             for pid in children:
                 while not is_gone(pid) and time.monotonic() < deadline:
                     time.sleep(0.005)
@@ -184,7 +185,7 @@ class Speakers:
         for speaker in ended:
             speaker.wait_ready()
         for vip in vips:
-            eventually(lambda vip=vip: self._settled(vip), within=20, every=0.02, what=f"one owner of {vip}")  # type: ignore[misc]
+            eventually(lambda vip=vip: self._settled(vip), every=0.02, what=f"one owner of {vip}")  # type: ignore[misc]
 
     def _settled(self, vip: str) -> bool:
         said = [speaker.said(vip) for speaker in self.speakers.values()]
@@ -203,7 +204,17 @@ class Speakers:
         """The nodes that answer the client's question for a VIP."""
         return {self.node_of(mac) for mac in self.asker.who_has(vip, within=within, everybody=True)}
 
-    def owner(self, vip: str, *, but: Iterable[str] = (), within: float = 20.0) -> str:
+    def alone(self, vip: str, owner: str) -> None:
+        """Asserts that `owner` answers for the VIP, and nobody else."""
+
+        def asked() -> bool:
+            found = self.answering(vip)
+            assert found <= {owner}, f"{found} answer for {vip}"
+            return bool(found)
+
+        eventually(asked, what=f"{owner} answers for {vip}")
+
+    def owner(self, vip: str, *, but: Iterable[str] = (), within: float = PATIENCE) -> str:
         """The one node that answers, none of `but`; AssertionError when there is not just one `within` seconds."""
         found: set[str] = set()
 
@@ -217,7 +228,7 @@ class Speakers:
         except AssertionError:
             raise AssertionError(f"{found or 'nobody'} answers for {vip}; wanted one, not of {list(but)}") from None
 
-    def agreed(self, vip: str, owner: str, *, among: Iterable[str], within: float = 20.0) -> None:
+    def agreed(self, vip: str, owner: str, *, among: Iterable[str], within: float = PATIENCE) -> None:
         """Waits until every speaker of `among` hears that `owner`, alone, holds the VIP."""
         names = list(among)
         heard: dict[str, list[str]] = {}

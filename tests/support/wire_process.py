@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Any
 
 from lbctl.net.channel import Channel, ChannelClosed, Message
+from tests.support.bars import PATIENCE
 from tests.support.netns import Host, entered
 
 _LEASE = struct.Struct("<d")
@@ -68,7 +69,7 @@ class WireProcess:
         self.work.close()
         self.pulse.close()
         try:
-            self.process.wait(5)
+            self.process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
@@ -118,7 +119,7 @@ class WireProcess:
     def _say(self, channel: Channel, message: Message) -> None:
         channel.send(message)
         while channel.wants_write:
-            select.select([], [channel], [], 5)
+            select.select([], [channel], [], PATIENCE)
             channel.flush()
 
     # What wire says
@@ -129,7 +130,7 @@ class WireProcess:
             self.heard.extend(self.work.receive())
         return self.heard
 
-    def wait_for(self, condition: Callable[[Message], Any], *, within: float = 5.0) -> Message:
+    def wait_for(self, condition: Callable[[Message], Any], *, within: float = PATIENCE) -> Message:
         """The first message, said before or said now, that fulfils the condition."""
         deadline = time.monotonic() + within
         seen = 0
@@ -143,7 +144,7 @@ class WireProcess:
                 raise AssertionError(f"wire did not say it within {within} s; last: {self.heard[-3:]}")
             self.listen(left)
 
-    def wait_announced(self, addresses: Iterable[str], *, within: float = 5.0) -> None:
+    def wait_announced(self, addresses: Iterable[str], *, within: float = PATIENCE) -> None:
         """Waits until each was announced since this was asked last: an announcement answers one question only."""
         wanted = set(addresses)
         missing = set(wanted)
@@ -167,7 +168,9 @@ class WireProcess:
         for op in ("answer", "table"):
             self.wait_for(partial(_refuses, op, nonsense))
 
-    def counters(self, condition: Callable[[dict[str, int]], Any] = bool, *, within: float = 5.0) -> dict[str, int]:
+    def counters(
+        self, condition: Callable[[dict[str, int]], Any] = bool, *, within: float = PATIENCE
+    ) -> dict[str, int]:
         """The next counters (a second apart) that fulfil the condition."""
         self.listen()
         self.heard[:] = [message for message in self.heard if message["op"] != "counters"]
@@ -177,7 +180,7 @@ class WireProcess:
         counters: dict[str, int] = found["counters"]
         return counters
 
-    def ended(self, *, within: float = 5.0) -> int:
+    def ended(self, *, within: float = PATIENCE) -> int:
         """Its exit status, once it has ended."""
         return self.process.wait(within)
 
