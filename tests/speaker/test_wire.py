@@ -11,12 +11,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from lbctl.protocol.l2 import arp, ndp
 from lbctl.protocol.l2.ethernet import mac_from_text
 from tests.support.asker import Asker
+from tests.support.bars import PATIENCE
 from tests.support.mld import MldListener
 from tests.support.netns import Host, Segment, eventually
 from tests.support.wire_process import WireProcess, interface_of
@@ -78,8 +80,7 @@ def test_a_client_resolves_the_vip(wire: WireProcess, node: Host, client: Host, 
     wire.serve(node, [vip])
     client.run(["ip", "neigh", "flush", "all"])  # what the announcement may have taught
     _ping(client, vip)
-    assert node.mac in _neighbor(client, vip)
-    assert "REACHABLE" in _neighbor(client, vip)
+    eventually(lambda: node.mac in _neighbor(client, vip) and "REACHABLE" in _neighbor(client, vip))
 
 
 @BOTH
@@ -117,7 +118,7 @@ def test_a_takeover_moves_an_entry_resolved_50_ms_before(lan: Segment, vip: str)
         heir.settle()
         client.run(["ip", "neigh", "flush", "all"])
         _ping(client, vip)
-        assert old.mac in _neighbor(client, vip)
+        eventually(lambda: old.mac in _neighbor(client, vip))
         time.sleep(0.05)
         loser.answer(drop=[vip])
         heir.answer([vip])
@@ -136,7 +137,7 @@ def test_every_form_alone_moves_a_fresh_entry(lan: Segment, form: Callable[..., 
         loser.serve(old, [vip])
         client.run(["ip", "neigh", "flush", "all"])
         _ping(client, vip)
-        assert old.mac in _neighbor(client, vip)
+        eventually(lambda: old.mac in _neighbor(client, vip))
         loser.answer(drop=[vip])
         loser.settle()
         heir.send(form(mac=heir.mac, address=socket.inet_pton(socket.AF_INET6 if ":" in vip else socket.AF_INET, vip)))
@@ -200,7 +201,7 @@ def test_without_ipv6_on_the_interface_solicitations_are_still_answered(
     wire.work.send({"op": "interfaces", "interfaces": [interface]})
     wire.table({VIP6: [upper.ifindex]})
     wire.answer([VIP6])
-    note = wire.wait_for(lambda message: message.get("name") == "groups_refused", within=8)
+    note = wire.wait_for(lambda message: message.get("name") == "groups_refused")
     assert note["fields"]["ifindex"] == upper.ifindex
     assert asker.who_has(VIP6) == {upper.mac}
 
@@ -252,7 +253,7 @@ def test_answers_and_announcements_stop_when_the_lease_lapses(
     assert asker.silent(vip)
     wire.repeat(vip)
     assert asker.announcements(0.3) == []
-    assert wire.counters()["dropped_no_lease"] >= 3
+    wire.counters(lambda counters: counters["dropped_no_lease"] >= 3)
     wire.lease(3600)
     assert asker.who_has(vip) == {node.mac}
 
@@ -283,12 +284,13 @@ def test_a_stopped_process_does_not_answer_late_for_what_it_lost_meanwhile(
 ) -> None:
     wire.serve(node, [VIP4])
     os.kill(wire.pid, signal.SIGSTOP)
+    eventually(lambda: " T " in Path(f"/proc/{wire.pid}/stat").read_text())
     assert asker.silent(VIP4)
     wire.answer([f"10.0.{n >> 8}.{n & 255}" for n in range(3000)])
     wire.answer(drop=[VIP4])
     os.kill(wire.pid, signal.SIGCONT)
     wire.settle()
-    counters = wire.counters()
+    counters = wire.counters(lambda counters: counters["dropped_not_owner"] + counters["arp_answers"] >= 3)
     assert counters["arp_answers"] == 0
     assert counters["dropped_not_owner"] == 3
 
@@ -318,7 +320,7 @@ def test_both_arp_forms_and_the_advertisement_leave_at_once_and_again(
         [(VIP4, node.mac), (VIP4, node.mac), (VIP6, node.mac)]
     ]
     wire.repeat(VIP4)
-    assert asker.announcements(3.0, count=2) == 2 * [(VIP4, node.mac)]
+    assert asker.announcements(PATIENCE, count=2) == 2 * [(VIP4, node.mac)]
     said = [message for message in wire.listen() if message["op"] == "announced"]
     assert sorted(address for message in said for address in message["addresses"]) == [VIP4, VIP6]
     assert abs(said[0]["at_unix"] - time.time()) < 10
@@ -332,7 +334,7 @@ def test_no_announcement_before_the_table_answers(lan: Segment, node: Host, aske
         wire.table({vip: [node.ifindex] for vip in vips})
         wire.settle()
         wire.answer(vips)
-        assert asker.announcements(3.0, count=1)
+        assert asker.announcements(PATIENCE, count=1)
         assert all(asker.who_has(vip) == {node.mac} for vip in vips)
 
 
@@ -344,7 +346,7 @@ def test_a_full_transmit_queue_delays_the_burst_and_loses_nothing(wire: WireProc
     # 42 bytes each: room for ten at once, then one each 2 ms.
     node.run(["tc", "qdisc", "add", "dev", "eth0", "root", "tbf", "rate", "168kbit", "burst", "1600", "limit", "420"])
     wire.answer(vips)
-    first_round = asker.announcements(5.0, count=60)
+    first_round = asker.announcements(PATIENCE, count=60)
     assert [vip for vip, _ in first_round[:60]] == vips
     wire.wait_announced(vips)
 
@@ -361,7 +363,7 @@ def test_what_waits_in_a_full_queue_is_not_sent_once_the_address_or_the_lease_is
     node.run(["tc", "qdisc", "add", *tbf])
     asker.announcements(0.0)
     wire.answer(vips)
-    assert asker.announcements(3.0, count=1)
+    assert asker.announcements(PATIENCE, count=1)
     wire.answer(drop=vips[:50])
     wire.settle()
     wire.lease(0)
@@ -370,7 +372,7 @@ def test_what_waits_in_a_full_queue_is_not_sent_once_the_address_or_the_lease_is
     node.run(["tc", "qdisc", "del", "dev", "eth0", "root"])
     assert asker.announcements(0.1) == []
     wire.lease(3600)
-    later = {vip for vip, _ in asker.announcements(0.5)}
+    later = {vip for vip, _ in asker.announcements(PATIENCE, count=1) + asker.announcements(0.5)}
     assert later
     assert later <= set(vips[50:])
 
@@ -457,7 +459,7 @@ def test_an_unusable_interface_is_silent_and_comes_back_with_its_groups(
         assert asker.silent(VIP6)
         wire.interfaces(node)
         listener.wait_joined({group})
-    assert (VIP4, node.mac) in asker.announcements(0.1)
+    eventually(lambda: (VIP4, node.mac) in asker.announcements(0.1))
     assert asker.who_has(VIP4) == {node.mac}
     assert asker.who_has(VIP6) == {node.mac}
 
@@ -537,7 +539,7 @@ def test_started_by_hand_it_says_what_it_is() -> None:
             capture_output=True,
             text=True,
             check=False,
-            timeout=20,
+            timeout=PATIENCE,
         )
         assert done.returncode == 2
         assert "lbctl run-speaker" in done.stderr
