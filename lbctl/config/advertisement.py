@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from lbctl.config import extension
 from lbctl.config.block import Value
 from lbctl.config.kind import Kind, Object, kind
 from lbctl.config.schema import Fields, Integer, JsonSchema, Many, Problem, Record, Refer, Text, Walk, Wrong, kind_of
@@ -92,6 +93,7 @@ _L2_SPEC = Record(
 
 def _build_l2(fields: Fields) -> Object:
     metadata, spec = fields["metadata"], fields.get("spec", {})
+    own = extension.read_extensions(extension.L2, metadata.annotations) if metadata.annotations else {}
     advertisement = L2Advertisement(
         name=metadata.name,
         pools=spec.get("ipAddressPools", ()),
@@ -100,6 +102,9 @@ def _build_l2(fields: Fields) -> Object:
         interfaces=tuple(dict.fromkeys(name for _, name in spec.get("interfaces", ()))),
         service_selectors=spec.get("serviceSelectors", ()),
         preferred_nodes=spec.get("preferredNodeSelectors", ()),
+        failback=own.get("failback"),
+        require_subnet=own.get("require-subnet", False),
+        announce_rate=own.get("announce-rate"),
         annotations=metadata.annotations,
     )
     return Object("l2_advertisements", advertisement.name, advertisement)
@@ -168,7 +173,9 @@ def _build_communities(fields: Fields) -> Object:
     return Object("communities", name, CommunityAliases(name=name, aliases=spec.get("communities", ())))
 
 
-L2_ADVERTISEMENT: Kind = kind("metallb.io/v1beta1", "L2Advertisement", {"spec": _L2_SPEC}, _build_l2)
+L2_ADVERTISEMENT: Kind = kind(
+    "metallb.io/v1beta1", "L2Advertisement", {"spec": _L2_SPEC}, _build_l2, extensions=extension.L2
+)
 BGP_ADVERTISEMENT: Kind = kind("metallb.io/v1beta1", "BGPAdvertisement", {"spec": _BGP_SPEC}, _build_bgp)
 COMMUNITY: Kind = kind(
     "metallb.io/v1beta1",

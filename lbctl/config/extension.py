@@ -5,6 +5,7 @@ Each kind has a table from the name of an annotation to the function that reads 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network, ip_network
@@ -17,6 +18,7 @@ from lbctl.config.ranges import merged, read_item
 from lbctl.config.schema import Fields, Problem, Wrong, parse_address
 from lbctl.config.spelling import did_you_mean, nearest
 from lbctl.model.address import AddressRange, IPAddress
+from lbctl.model.advertisement import Failback
 from lbctl.model.pool import Choice, OnConflict
 from lbctl.model.selector import Labels
 
@@ -26,6 +28,8 @@ METALLB_ANNOTATIONS = ("address-pool", "loadBalancerIPs", "allow-shared-ip", "ip
 _T = TypeVar("_T")
 _E = TypeVar("_E", bound=StrEnum)
 _LONGEST_COOLING = 720 * 3600.0
+_RATE = re.compile(r"[0-9]{1,6}(\.[0-9]{1,3})?", re.ASCII)
+_LEAST_RATE, _MOST_RATE = 0.1, 100_000.0
 
 Table = Mapping[str, Callable[[str], Any]]
 
@@ -100,6 +104,15 @@ def read_truth(text: str) -> bool:
     return text == "true"
 
 
+def _rate(text: str) -> float:
+    if _RATE.fullmatch(text) is None:
+        raise Wrong("LB0120", f'"{text}" is not a number of addresses a second', 'write it like "15" or "0.5"')
+    rate = float(text)
+    if not _LEAST_RATE <= rate <= _MOST_RATE:
+        raise Wrong("LB0120", f"{text} is out of range", f"it must be from {_LEAST_RATE} to {_MOST_RATE:.0f} a second")
+    return rate
+
+
 def read_network(text: str) -> IPv4Network | IPv6Network:
     """`192.0.2.10/24`: the network that an address with its prefix length is in. Raises Wrong."""
     before, _, length = text.partition("/")
@@ -144,10 +157,15 @@ POOL: Table = {
     "on-conflict": _one_of(OnConflict),
     "probe": read_truth,
 }
-SERVICE: Table = {"address-pools": _pool_names, "on-conflict": _one_of(OnConflict)}
+SERVICE: Table = {
+    "address-pools": _pool_names,
+    "on-conflict": _one_of(OnConflict),
+    "failback": _one_of(Failback),
+}
+L2: Table = {"failback": _one_of(Failback), "require-subnet": read_truth, "announce-rate": _rate}
 NODE: Table = {"networks": _networks, "gateways": _addresses}
 NONE: Table = {}
-_OWNERS = {"an IPAddressPool": POOL, "a Service": SERVICE, "a Node": NODE}
+_OWNERS = {"an IPAddressPool": POOL, "a Service": SERVICE, "an L2Advertisement": L2, "a Node": NODE}
 
 
 def read_extensions(table: Table, annotations: Labels) -> dict[str, Any]:

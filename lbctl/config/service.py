@@ -295,6 +295,7 @@ def _load_balancer(metadata: Metadata, spec: Mapping[str, Any]) -> LoadBalancerS
         requested_pool=pool[1] or None if pool else None,
         pools_by_family=own.get("address-pools", ()),
         on_conflict=own.get("on-conflict"),
+        failback=own.get("failback"),
         sharing_key=sharing[1] or None if sharing else None,
         allocate_node_ports=spec.get("allocateLoadBalancerNodePorts", True),
     )

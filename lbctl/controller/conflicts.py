@@ -16,7 +16,7 @@ from lbctl.model.member import Liveness, Member, Role
 from lbctl.model.reservation import Quarantine
 
 _NO_CLAIMS: Mapping[str, Mapping[IPAddress, Claim]] = {}
-_HEARD = (Liveness.ALIVE, Liveness.SUSPECT)
+_HEARD = (Liveness.ALIVE, Liveness.DRAINING, Liveness.SUSPECT)
 
 
 def quarantine_changes(

@@ -220,7 +220,7 @@ def _registrations(inputs: Inputs) -> tuple[tuple[Node, ...], tuple[str, ...]]:
     known = inputs.state.nodes
     heard: list[Node] = []
     for member in inputs.members.values():
-        if member.role is Role.SPEAKER and member.state in (Liveness.ALIVE, Liveness.SUSPECT):
+        if member.role is Role.SPEAKER and member.state in (Liveness.ALIVE, Liveness.DRAINING, Liveness.SUSPECT):
             before = known.get(member.node)
             if before is None or before.addresses != member.addresses:
                 heard.append(Node(name=member.node, addresses=member.addresses, registered=True))

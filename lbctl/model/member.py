@@ -9,9 +9,11 @@ from lbctl.model.address import IPAddress
 
 
 class Liveness(StrEnum):
-    """What is known of a member: alive, suspect (silent, not agreed), gone (agreed), left (said so)."""
+    """What is known of a member: alive, draining (alive, and handing over before it ends), suspect (silent, not
+    agreed), gone (agreed), left (said so)."""
 
     ALIVE = "alive"
+    DRAINING = "draining"
     SUSPECT = "suspect"
     GONE = "gone"
     LEFT = "left"
@@ -39,7 +41,8 @@ class Member:
     """One member of the heartbeat group. `two_way`: it says that it hears us too.
 
     `macs` are pairs (MAC address, interface name) that it speaks from. `conflicts`: what its probes found that the
-    World does not say yet; a few at a time.
+    World does not say yet; a few at a time. `held_until_unix`: it came and went too often, and until then it is given
+    nothing that another can have (`plan.holddown`).
     """
 
     node: str
@@ -54,3 +57,4 @@ class Member:
     multiplier: int = 3
     cause: str = ""
     conflicts: tuple[Conflict, ...] = ()
+    held_until_unix: float = 0.0

@@ -8,6 +8,7 @@ from ipaddress import IPv4Network, IPv6Network
 from typing import NamedTuple
 
 from lbctl.model.address import Family, IPAddress
+from lbctl.model.advertisement import Failback
 from lbctl.model.pool import OnConflict
 from lbctl.model.selector import Labels
 
@@ -63,7 +64,7 @@ class LoadBalancerSpec:
 
     `pools_by_family` (annotation lbctl.io/address-pools): the pools its families may come from, in order, each from
     another if need be; MetalLB's `requested_pool` takes one pool for both. `on_conflict` (lbctl.io/on-conflict)
-    overrides the pool's.
+    overrides the pool's, `failback` (lbctl.io/failback) the advertisement's.
     """
 
     load_balancer_class: str | None = None
@@ -71,6 +72,7 @@ class LoadBalancerSpec:
     requested_pool: str | None = None
     pools_by_family: tuple[str, ...] = ()
     on_conflict: OnConflict | None = None
+    failback: Failback | None = None
     sharing_key: str | None = None
     allocate_node_ports: bool = True
 

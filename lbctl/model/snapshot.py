@@ -107,9 +107,19 @@ class Pin:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Rebalance:
+    """An order to spread the groups evenly over the nodes, once. The higher (version, by) wins everywhere."""
+
+    version: int
+    by: str
+    since_unix: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class View:
     """What is known of the speakers, by whom (`source`: a node's name) and as of when.
 
+    `seen_unix` is the moment this describes: what depends on time alone (a hold-down that ends) is told by it.
     `claims` holds each node's own word; two nodes may claim one address, and that is a finding, not an error.
     """
 
@@ -120,6 +130,7 @@ class View:
     claims: Mapping[str, Mapping[IPAddress, Claim]] = field(default_factory=_empty)
     drains: Mapping[str, Drain] = field(default_factory=_empty)
     pins: Mapping[IPAddress, Pin] = field(default_factory=_empty)
+    rebalance: Rebalance | None = None
 
     def claims_of(self, address: IPAddress) -> tuple[Claim, ...]:
         """Every claim to one address, in the order of node names."""

@@ -60,9 +60,13 @@ class Plan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """What this node does now, with causes; `look_again_at` is when waiting may end, if it waits for something."""
+    """What this node does now, with causes; `look_again_at` is when waiting may end, if it waits for something.
+
+    `claim` is what nobody holds; `over` what this node takes from a living holder, as planned.
+    """
 
     claim: Mapping[IPAddress, Cause] = field(default_factory=lambda: _EMPTY)
+    over: Mapping[IPAddress, Cause] = field(default_factory=lambda: _EMPTY)
     release: Mapping[IPAddress, Cause] = field(default_factory=lambda: _EMPTY)
     look_again_at: float | None = None
 

@@ -49,7 +49,7 @@ def is_living(member: Member) -> bool:
     A suspect still counts. Who suspects it may be the one that is cut off.
     """
     match member.state:
-        case Liveness.ALIVE:
+        case Liveness.ALIVE | Liveness.DRAINING:
             return member.role is Role.SPEAKER and member.two_way
         case Liveness.SUSPECT:
             return member.role is Role.SPEAKER

@@ -18,7 +18,7 @@ from lbctl.model.snapshot import Snapshot, View, thawed
 from lbctl.plan.claims import ClaimsMemo, best, index_claims, is_living, living
 from lbctl.plan.eligible import Eligibility, EligibleMemo, OwnInterfaces, Verdict, eligible
 from lbctl.plan.groups import GroupKey
-from lbctl.plan.reason import Reason, Refusal
+from lbctl.plan.reason import Cause, Reason, Refusal
 from lbctl.protocol.heartbeat import identity
 
 _EMPTY: Mapping[Any, Any] = MappingProxyType({})
@@ -30,6 +30,8 @@ HEIRS = 2
 class Assignment:
     """One group, its planned owner and its heirs. `owner` None: `why_none` names the reason.
 
+    `take`: the planned owner is to take the group from the living node that holds it (`held`), now, for this cause.
+
     `order` are the eligible nodes, the most wanted first, alive or not. `held` is the claim by which the owner keeps
     the group, None when it is newly elected.
     """
@@ -40,6 +42,7 @@ class Assignment:
     held: Claim | None = None
     order: tuple[str, ...] = ()
     heirs: tuple[str, ...] = ()
+    take: Cause | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -63,10 +63,22 @@ class Reason(StrEnum):
     CONFLICTING_ADVERTISEMENTS = "conflicting_advertisements"
     NO_PEER = "no_peer"
     NOT_CLAIMED = "not_claimed"
+    NO_SUBNET_ADDRESS = "no_subnet_address"
+    STALE_WORLD = "stale_world"
+    WAITING_FOR_START = "waiting_for_start"
+    PROVISIONAL = "provisional"
+    ONE_WAY = "one_way"
+    DEAF = "deaf"
+    ANSWERED_ON_THE_WIRE = "answered_on_the_wire"
+    UNREADABLE_MEMBER = "unreadable_member"
     # election: why a candidate is not the owner
     NOT_INCUMBENT = "not_incumbent"
     LOWER_PREFERENCE = "lower_preference"
     LOWER_RENDEZVOUS = "lower_rendezvous"
+    MORE_LOADED = "more_loaded"
+    NODE_DRAINING = "node_draining"
+    HELD_DOWN = "held_down"
+    PINNED_ELSEWHERE = "pinned_elsewhere"
     CLAIMED_BY_OTHER = "claimed_by_other"
     VIEW_NOT_SYNCED = "claims_not_synced"
 
@@ -98,6 +110,11 @@ class Cause(StrEnum):
     NOT_ELIGIBLE = "not_eligible"
     NO_LONGER_ALLOCATED = "no_longer_allocated"
     STOPPING = "stopping"
+    DRAINED = "drained"
+    MOVED = "moved"
+    REBALANCED = "rebalanced"
+    FAILBACK = "failback"
+    PINNED = "pinned"
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from lbctl.model.advertisement import BGPAdvertisement, L2Advertisement, PreferredNodes
+from lbctl.model.advertisement import BGPAdvertisement, Failback, L2Advertisement, PreferredNodes
 from lbctl.model.peer import (
     BFDProfile,
     BGPPeer,
@@ -40,6 +40,9 @@ class L2Wire(Wire):
     interfaces: list[str] = []
     service_selectors: list[SelectorWire] = []
     preferred_nodes: list[PreferredWire] = []
+    failback: Failback | None = None
+    require_subnet: bool = False
+    announce_rate: float | None = None
     annotations: dict[str, str] = {}
 
 
@@ -55,6 +58,9 @@ def l2_wire(item: L2Advertisement) -> L2Wire:
             PreferredWire(weight=term.weight, preference=selector_wires((term.preference,))[0])
             for term in item.preferred_nodes
         ],
+        failback=item.failback,
+        require_subnet=item.require_subnet,
+        announce_rate=item.announce_rate,
         annotations=dict(item.annotations),
     )
 
@@ -71,6 +77,9 @@ def l2_of(wire: L2Wire) -> L2Advertisement:
             PreferredNodes(weight=term.weight, preference=selectors_of([term.preference])[0])
             for term in wire.preferred_nodes
         ),
+        failback=wire.failback,
+        require_subnet=wire.require_subnet,
+        announce_rate=wire.announce_rate,
         annotations=labels_of(wire.annotations),
     )
 

@@ -12,6 +12,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 import msgspec
 
 from lbctl.model.address import Family, IPAddress
+from lbctl.model.advertisement import Failback
 from lbctl.model.endpoint import Endpoint, EndpointPort, EndpointSlice, SliceKey
 from lbctl.model.node import Namespace, Node
 from lbctl.model.pool import OnConflict
@@ -110,6 +111,7 @@ class ServiceWire(Wire):
     requested_pool: str | None = None
     pools_by_family: list[str] = []
     on_conflict: OnConflict | None = None
+    failback: Failback | None = None
     sharing_key: str | None = None
     allocate_node_ports: bool = True
     cluster_ips: list[str] = []
@@ -149,6 +151,7 @@ def service_wire(service: Service) -> ServiceWire:
         requested_pool=asked.requested_pool,
         pools_by_family=list(asked.pools_by_family),
         on_conflict=asked.on_conflict,
+        failback=asked.failback,
         sharing_key=asked.sharing_key,
         allocate_node_ports=asked.allocate_node_ports,
         cluster_ips=list(family.cluster_ips),
@@ -188,6 +191,7 @@ def service_of(wire: ServiceWire) -> Service:
             requested_pool=wire.requested_pool,
             pools_by_family=tuple(wire.pools_by_family),
             on_conflict=wire.on_conflict,
+            failback=wire.failback,
             sharing_key=wire.sharing_key,
             allocate_node_ports=wire.allocate_node_ports,
         ),

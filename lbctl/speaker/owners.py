@@ -245,12 +245,12 @@ class _Book:
                 return Ended(node=claim.node, at_unix=member.since_unix, cause=Cause.OWNER_LEFT)
             case Liveness.GONE:
                 return Ended(node=claim.node, at_unix=self._silent[claim.node], cause=Cause.OWNER_GONE)
-            case Liveness.ALIVE | Liveness.SUSPECT if successor is not None and successor.cause == Cause.OWNER_GONE:
+            case Liveness.ALIVE | Liveness.DRAINING | Liveness.SUSPECT if successor is not None and successor.cause == Cause.OWNER_GONE:
                 # The heir found it dead a moment before we did; it had been silent for a detection time by then.
                 silence = successor.since_unix - member.interval * member.multiplier
                 at_unix = self._silent.get(claim.node, silence)
                 return Ended(node=claim.node, at_unix=at_unix, cause=Cause.OWNER_GONE)
-            case Liveness.ALIVE | Liveness.SUSPECT:
+            case Liveness.ALIVE | Liveness.DRAINING | Liveness.SUSPECT:
                 cause: str = Cause.RELEASED
                 if claim.node == self._view.source:
                     cause = self._given_up.get(claim.address, cause)

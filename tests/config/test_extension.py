@@ -11,6 +11,7 @@ import pytest
 
 from lbctl.config import extension
 from lbctl.config.ranges import covers, merged, read_item
+from lbctl.model.advertisement import Failback, L2Advertisement
 from lbctl.model.pool import Choice, OnConflict, PoolOptions
 from lbctl.model.service import ServiceKey
 from tests.config.manifests import COVER, Found, findings, pool, read, service
@@ -202,11 +203,67 @@ def test_merged_ranges_neither_overlap_nor_touch() -> None:
     assert not covers([read_item("::/64")], items)
 
 
+def advertising(line: str) -> str:
+    metadata = f"metadata:\n  name: l2\n  annotations:\n    lbctl.io/{line}\n"
+    return f"apiVersion: metallb.io/v1beta1\nkind: L2Advertisement\n{metadata}"
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("failback: never", {"failback": Failback.NEVER}),
+        ("failback: preferred", {"failback": Failback.PREFERRED}),
+        ("failback: always", {"failback": Failback.ALWAYS}),
+        ('require-subnet: "true"', {"require_subnet": True}),
+        ('require-subnet: "false"', {}),
+        ('announce-rate: "15"', {"announce_rate": 15.0}),
+        ('announce-rate: "0.5"', {"announce_rate": 0.5}),
+        ('announce-rate: "100000"', {"announce_rate": 100_000.0}),
+    ],
+)
+def test_option_of_an_advertisement(line: str, expected: dict[str, Any]) -> None:
+    found = read(pool(), advertising(line))
+    assert not found.diagnostics
+    ad = found.world.l2_advertisements["l2"]
+    assert {name: getattr(ad, name) for name in expected} == expected
+    assert replace(ad, failback=None, require_subnet=False, announce_rate=None, annotations=()) == L2Advertisement(
+        name="l2"
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "help_text"),
+    [
+        ("failback: prefered", "LB0120", 'did you mean "preferred"?'),
+        ("failback: 'true'", "LB0120", ""),
+        ('require-subnet: "yes"', "LB0120", ""),
+        ('announce-rate: "0"', "LB0120", "it must be from 0.1 to 100000 a second"),
+        ('announce-rate: "0.01"', "LB0120", "it must be from 0.1 to 100000 a second"),
+        ('announce-rate: "100001"', "LB0120", "it must be from 0.1 to 100000 a second"),
+        ('announce-rate: "-1"', "LB0120", 'write it like "15" or "0.5"'),
+        ('announce-rate: "nan"', "LB0120", 'write it like "15" or "0.5"'),
+        ('announce-rate: "15/s"', "LB0120", 'write it like "15" or "0.5"'),
+        ('announce-rate: "\u0661"', "LB0120", 'write it like "15" or "0.5"'),
+        ('choice: "lowest"', "LB0509", "it belongs on an IPAddressPool"),
+    ],
+)
+def test_wrong_option_of_an_advertisement(line: str, code: str, help_text: str) -> None:
+    (found,) = read(pool(), advertising(line)).diagnostics
+    assert found.code == code
+    assert help_text in found.help
+
+
+def test_a_service_may_say_when_it_fails_back() -> None:
+    found = read(pool(), COVER, asking("lbctl.io/failback: never"))
+    assert not found.diagnostics
+    assert found.world.services[ServiceKey("default", "s")].load_balancer.failback is Failback.NEVER
+
+
 def test_the_page_of_extensions_names_all_and_its_examples_are_right() -> None:
     page = (ROOT / "docs/extensions.md").read_text()
-    for name in {name for table in (extension.POOL, extension.SERVICE, extension.NODE) for name in table}:
+    for name in {name for table in (extension.POOL, extension.SERVICE, extension.L2, extension.NODE) for name in table}:
         assert f"`lbctl.io/{name}`" in page
-    known = {*extension.POOL, *extension.SERVICE, *extension.NODE}
+    known = {*extension.POOL, *extension.SERVICE, *extension.L2, *extension.NODE}
     assert set(re.findall(r"lbctl\.io/([a-z-]+)", page)) <= known
     examples = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
     assert len(examples) >= 3

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ipaddress import ip_address, ip_network
 
 from lbctl.model.address import AddressRange, Family
-from lbctl.model.advertisement import BGPAdvertisement, L2Advertisement, PreferredNodes
+from lbctl.model.advertisement import BGPAdvertisement, Failback, L2Advertisement, PreferredNodes
 from lbctl.model.allocation import Allocation
 from lbctl.model.endpoint import Endpoint, EndpointPort, EndpointSlice, SliceKey
 from lbctl.model.node import Namespace, Node
@@ -55,6 +55,7 @@ SERVICE = Service(
         requested_pool="pool",
         pools_by_family=("pool", "other"),
         on_conflict=OnConflict.REALLOCATE,
+        failback=Failback.NEVER,
         sharing_key="key",
         allocate_node_ports=False,
     ),
@@ -115,6 +116,9 @@ L2 = L2Advertisement(
     interfaces=("eth1",),
     service_selectors=(SELECTOR,),
     preferred_nodes=(PreferredNodes(weight=50, preference=SELECTOR),),
+    failback=Failback.NEVER,
+    require_subnet=True,
+    announce_rate=15.0,
     annotations=LABELS,
 )
 BGP = BGPAdvertisement(

@@ -70,12 +70,12 @@ def test_a_file_of_before_the_options_is_read() -> None:
     del body["quarantined"], body["allocations"][0]["secondPool"]
     for member in ("excluded", "coolingTime", "choice", "protected", "onConflict", "probe"):
         del body["pools"][0][member]
-    for member in ("poolsByFamily", "onConflict"):
+    for member in ("poolsByFamily", "onConflict", "failback"):
         del body["services"][0][member]
     world = DocumentDecoder().decode(sealed(json.dumps(body).encode())).world
     assert (world.quarantined, world.pools["pool"].options) == ({}, PoolOptions())
     assert world.allocations[KEY] == replace(ALLOCATION, second_pool="")
-    asked = replace(SERVICE.load_balancer, pools_by_family=(), on_conflict=None)
+    asked = replace(SERVICE.load_balancer, pools_by_family=(), on_conflict=None, failback=None)
     assert world.services[KEY] == replace(SERVICE, load_balancer=asked)
 
 
