@@ -105,7 +105,7 @@ class Watch:
             self._more.set()
 
     async def until(self, condition: Callable[[dict[str, Interface]], object]) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while not condition(self.now):
                 self._more.clear()
                 await self._more.wait()

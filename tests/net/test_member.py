@@ -64,7 +64,7 @@ def observe(host: Host, story: Callable[[Observer, Until], Awaitable[None]], **c
             fresh.set()
 
         async def until(condition: Callable[[View], bool]) -> None:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(60):
                 while not condition(observer.view):
                     fresh.clear()
                     await fresh.wait()
@@ -82,7 +82,7 @@ def observe(host: Host, story: Callable[[Observer, Until], Awaitable[None]], **c
 
     thread = threading.Thread(target=there)
     thread.start()
-    thread.join(20)
+    thread.join(120)
     assert not thread.is_alive()
     if failures:
         raise failures[0]

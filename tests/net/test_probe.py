@@ -131,8 +131,8 @@ def test_an_interface_without_ipv6_says_so() -> None:
 def test_the_kernel_is_asked_for_routes_addresses_and_neighbors() -> None:
     with Segment(HOSTS) as lan:
         looker = lan["looker"]
-        looker.run(["ping", "-c1", "-W2", "192.0.2.2"])
-        looker.run(["ping", "-c1", "-W2", "fd00::2"])
+        looker.run(["ping", "-c1", "-W30", "192.0.2.2"])
+        looker.run(["ping", "-c1", "-W30", "fd00::2"])
         with looker.entered():
             route = route_to(ipaddress.ip_address("192.0.2.2"))
             assert route is not None

@@ -144,5 +144,5 @@ def test_who_is_too_busy_to_accept_is_waited_for_and_named(tmp_path: Path) -> No
 
         late = threading.Timer(0.2, serve)
         late.start()
-        assert ask(UnixAddress(path), "/v1/status", patience=10.0)[0] == 200
+        assert ask(UnixAddress(path), "/v1/status", patience=60.0)[0] == 200
         late.join()

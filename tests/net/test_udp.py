@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from lbctl.net.udp import HOP_LIMIT, Datagram, SegmentSocket
+from tests.support.bars import PATIENCE
 from tests.support.netns import Host, Segment, eventually, netns, run_in
 
 pytestmark = pytest.mark.netns
@@ -31,7 +32,7 @@ def open_on(host: Host, address: str, *, own_port: int | None = None) -> Segment
     )
 
 
-def receive(opened: SegmentSocket, timeout: float = 2.0) -> Datagram | None:
+def receive(opened: SegmentSocket, timeout: float = PATIENCE) -> Datagram | None:
     """The next datagram of either socket."""
     poll = select.poll()
     for sock in opened.sockets:

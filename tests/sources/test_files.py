@@ -18,9 +18,8 @@ from lbctl.sources.files import FilesSource
 from lbctl.sources.tree import Listing, list_manifests
 from lbctl.sources.watch import Change, FolderWatch, What, is_remote
 from tests.sources.test_files_manifests import service
+from tests.support.bars import PATIENCE, TRIES
 
-PATIENCE = 10.0
-"""Seconds until a test gives up; what is measured is measured where it is said."""
 STILL = 0.4
 """Seconds for which nothing must happen."""
 
@@ -96,15 +95,16 @@ async def test_first_world_and_a_change(etc: Path) -> None:
 
 
 async def test_a_change_is_seen_soon(etc: Path) -> None:
-    """200 ms is the bar on an idle machine; the best of several on a busy one is not far from it."""
+    """200 ms is the bar; twice that must be met once."""
     async with following(etc) as followed:
-        best = PATIENCE
-        for port in range(1000, 1008):
+        took = [PATIENCE]
+        while min(took) >= 2 * 0.2 and len(took) <= 2 * TRIES:
+            port = 1000 + len(took)
             began = time.monotonic()
             (etc / "a.yaml").write_text(service("a", port))
             await followed.until(lambda port=port: followed.port("a") == port)  # type: ignore[misc]
-            best = min(best, time.monotonic() - began)
-        assert best < 0.4
+            took.append(time.monotonic() - began)
+        assert min(took) < 2 * 0.2, took
 
 
 async def test_an_editor_that_renames_the_new_file_over_the_old_one(etc: Path) -> None:

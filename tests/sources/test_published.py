@@ -20,8 +20,7 @@ from lbctl.sources.published import PublishedError, PublishedSource, Trouble, re
 from lbctl.sources.published_document import DocumentEncoder
 from lbctl.sources.published_file import content_of
 from tests.sources.published_worlds import KEY, PENDING, WORLD
-
-pytestmark = pytest.mark.timeout(60)
+from tests.support.bars import TRIES
 
 
 def world(generation: int, *, made_unix: float | None = None) -> World:
@@ -46,11 +45,11 @@ def put(path: Path, content: bytes) -> None:
 
 
 async def eventually(condition: Callable[[], bool]) -> None:
-    for _ in range(1000):
+    for _ in range(6000):
         if condition():
             return
         await asyncio.sleep(0.01)
-    raise AssertionError("not within 10 s")
+    raise AssertionError("not within 60 s")
 
 
 class Reader:
@@ -69,7 +68,7 @@ class Reader:
     async def until(self, generation: int) -> World:
         while not self.worlds or self.worlds[-1].generation != generation:
             self._more.clear()
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 await self._more.wait()
         return self.worlds[-1]
 
@@ -102,11 +101,13 @@ async def test_it_notices_a_replacement_at_once(path: Path) -> None:
     async with following(PublishedSource(path)) as reader:
         first = await reader.until(1)
         loop = asyncio.get_running_loop()
-        for generation in range(2, 6):
+        took = []
+        for generation in range(2, 2 + TRIES):
             before = loop.time()
             put(path, text(world(generation)))
             await reader.until(generation)
-            assert loop.time() - before < 0.8, "sooner than a poll"
+            took.append(loop.time() - before)
+        assert min(took) < 0.5, f"sooner than a poll, a second after the one before: {took}"
         assert reader.worlds[-1].services[KEY] is first.services[KEY]
         assert reader.source.published is not None
         assert reader.source.published.pending == PENDING
@@ -252,8 +253,11 @@ import asyncio, sys, threading
 from pathlib import Path
 from lbctl.sources import published
 
+reads = threading.Event()
+
 def hang(path):
     print("reading", flush=True)
+    reads.set()
     threading.Event().wait()
 
 setattr(published, sys.argv[2], hang)
@@ -264,7 +268,9 @@ async def main():
 
 async def some():
     task = asyncio.create_task(main())
-    await asyncio.sleep(0.5)
+    while not reads.is_set():
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(0.2)
     task.cancel()
     await asyncio.wait([task])
 
@@ -278,7 +284,7 @@ def test_a_read_that_never_comes_back_does_not_hold_up_the_end(path: Path, where
     """As with a file server that is gone."""
     put(path, text(world(1)))
     done = subprocess.run(
-        [sys.executable, "-c", _ENDS, str(path), where], capture_output=True, text=True, timeout=20, check=False
+        [sys.executable, "-c", _ENDS, str(path), where], capture_output=True, text=True, timeout=60, check=False
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "reading\nended\n", "")
 
@@ -287,7 +293,7 @@ async def test_a_read_that_takes_long_is_a_trouble(path: Path, monkeypatch: pyte
     released = threading.Event()
 
     def slow(of: Path) -> bytes:
-        released.wait(30)
+        released.wait(90)
         return content_of(of)
 
     monkeypatch.setattr("lbctl.sources.published._HUNG_TIME", 0.2)

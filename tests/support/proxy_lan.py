@@ -40,7 +40,7 @@ from tests.support.netns import Host, Segment
 
 _T = TypeVar("_T")
 NODES = ("n1", "n2", "n3")
-WAIT = 5.0
+WAIT = 30.0
 _CONNTRACK_DELETE = (1 << 8) | 2
 """Without saying which entry: all of them."""
 FAR = ("10.99.0.1", "fd00:99::1")
