@@ -12,7 +12,7 @@ from typing import NamedTuple
 from lbctl.config.checks.finding import Finding, Place, Secrets, some
 from lbctl.config.checks.scope import Advertisement, Selectors, demands
 from lbctl.config.spelling import nearest
-from lbctl.model.selector import Labels, LabelSelector, Operator
+from lbctl.model.selector import Labels, LabelSelector, Operator, Requirement
 from lbctl.model.service import ServiceType
 from lbctl.model.snapshot import World
 
@@ -58,7 +58,7 @@ class LabelScope:
         self._labels = labels
         self._distinct: list[Mapping[str, str]] | None = None
         self._matched: dict[LabelSelector, bool] = {}
-        self._by_label: dict[tuple[str, str], list[Mapping[str, str]]] | None = None
+        self._having_key: dict[str, dict[str, list[Mapping[str, str]]]] = {}
         self._values: dict[str, list[str]] = {}
 
     def matches(self, selector: LabelSelector) -> bool:
@@ -81,19 +81,30 @@ class LabelScope:
         return "no object has all of it at once; compare it with the labels as they are"
 
     def _having(self, selector: LabelSelector) -> Sequence[Mapping[str, str]]:
-        """Those with the first label that is wanted: many selectors must not look at many objects each."""
-        if not selector.match_labels:
+        """Those that meet the demand which the fewest meet: many selectors must not look at many objects each."""
+        return min((self._meeting(demand) for demand in demands(selector)), key=len, default=self._all())
+
+    def _meeting(self, demand: Requirement) -> Sequence[Mapping[str, str]]:
+        if demand.operator not in (Operator.IN, Operator.EXISTS):
             return self._all()
-        if self._by_label is None:
-            self._by_label = {}
+        by_value = self._by_value(demand.key)
+        if demand.operator is Operator.IN and len(demand.values) == 1:
+            return by_value.get(demand.values[0], ())
+        wanted = dict.fromkeys(demand.values) if demand.operator is Operator.IN else by_value
+        return [labels for value in wanted for labels in by_value.get(value, ())]
+
+    def _by_value(self, key: str) -> Mapping[str, Sequence[Mapping[str, str]]]:
+        """The labels of those that have one of this key, by its value."""
+        if key not in self._having_key:
+            found = self._having_key[key] = {}
             for labels in self._all():
-                for pair in labels.items():
-                    self._by_label.setdefault(pair, []).append(labels)
-        return self._by_label.get(selector.match_labels[0], ())
+                if key in labels:
+                    found.setdefault(labels[key], []).append(labels)
+        return self._having_key[key]
 
     def _values_of(self, key: str) -> list[str]:
         if key not in self._values:
-            self._values[key] = sorted({labels[key] for labels in self._all() if key in labels})
+            self._values[key] = sorted(self._by_value(key))
         return self._values[key]
 
     def _all(self) -> list[Mapping[str, str]]:
