@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from lbctl.config import extension
 from lbctl.config.block import Value
 from lbctl.config.kind import Kind, Object, kind
 from lbctl.config.metadata import OWN_PREFIX, Metadata
-from lbctl.config.ranges import covers, ranges_overlap, read_cidr, read_range
+from lbctl.config.ranges import covers, merged, ranges_overlap, read_cidr, read_range, without_use
 from lbctl.config.schema import (
     ADDRESS_PATTERN,
     Boolean,
@@ -120,12 +120,13 @@ def _exclusion_fits(fields: Fields) -> Iterator[Problem]:
 _NO_OPTIONS = PoolOptions()
 
 
-def _options(annotations: Labels) -> PoolOptions:
+def _options(annotations: Labels, ranges: Sequence[AddressRange]) -> PoolOptions:
     given = extension.read_extensions(extension.POOL, annotations)
-    if not given:
+    useless = without_use(ranges)
+    if not given and not useless:
         return _NO_OPTIONS
     return PoolOptions(
-        excluded=given.get("exclude", ()),
+        excluded=merged((*given.get("exclude", ()), *useless)),
         cooling_time=given.get("cooling-time", COOLING_TIME),
         choice=given.get("choice", Choice.LOWEST),
         protected=given.get("protect", False),
@@ -136,13 +137,14 @@ def _options(annotations: Labels) -> PoolOptions:
 
 def _build(fields: Fields) -> Object:
     metadata, spec = fields["metadata"], fields["spec"]
+    ranges = tuple(item for _, item in spec["addresses"])
     pool = Pool(
         name=metadata.name,
-        ranges=tuple(item for _, item in spec["addresses"]),
+        ranges=ranges,
         auto_assign=spec.get("autoAssign", True),
         avoid_buggy_ips=spec.get("avoidBuggyIPs", False),
         service_allocation=spec.get("serviceAllocation"),
-        options=_options(metadata.annotations),
+        options=_options(metadata.annotations, ranges),
         labels=metadata.labels,
         annotations=metadata.annotations,
     )

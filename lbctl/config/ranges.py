@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
@@ -138,3 +139,28 @@ def covers(inside: Iterable[AddressRange], outside: Iterable[AddressRange]) -> b
     """Whether every address of `inside` is in `outside`."""
     whole = merged(outside)
     return all(any(item.first in other and item.last in other for other in whole) for item in merged(inside))
+
+
+NO_UNICAST: tuple[AddressRange, ...] = tuple(
+    AddressRange(network[0], network[-1], text)
+    for text in ("0.0.0.0/8", "127.0.0.0/8", "224.0.0.0/4", "255.255.255.255/32", "::/128", "::1/128", "ff00::/8")
+    for network in [ip_network(text)]
+)
+"""What no packet to one machine of a network can be sent to: this network, loopback, multicast, limited broadcast (RFC
+1122 section 3.2.1.3, RFC 4291 section 2). Each family in order, and none of them overlap."""
+_FIRSTS, _LASTS = (
+    {version: [int(getattr(each, end)) for each in NO_UNICAST if each.first.version == version] for version in (4, 6)}
+    for end in ("first", "last")
+)
+
+
+def without_use(ranges: Iterable[AddressRange]) -> tuple[AddressRange, ...]:
+    """Those of NO_UNICAST that some of the ranges reach into."""
+    found: set[int] = set()
+    for item in ranges:
+        version = item.first.version
+        begin, end = bisect_left(_LASTS[version], int(item.first)), bisect_right(_FIRSTS[version], int(item.last))
+        if begin < end:
+            before = len(_FIRSTS[4]) if version == 6 else 0
+            found.update(range(before + begin, before + end))
+    return tuple(NO_UNICAST[place] for place in sorted(found))

@@ -156,6 +156,36 @@ status: {assignedIPv4: 3}""",
     assert made.annotations == (("lbctl.io/protect", "in-use"),)
 
 
+@pytest.mark.parametrize(
+    ("addresses", "left_out"),
+    [
+        (["223.0.0.0-224.0.0.9"], ["224.0.0.0/4"]),
+        (["0.0.0.0/0"], ["0.0.0.0/8", "127.0.0.0/8", "224.0.0.0/4", "255.255.255.255/32"]),
+        (["::/126", "ff02::1-ff02::2"], ["::-::1", "ff00::/8"]),
+        (["::1-::2"], ["::1/128"]),
+        (["1.0.0.0-126.255.255.255", "128.0.0.0-223.255.255.255", "240.0.0.0-255.255.255.254"], []),
+        (["::2/127", "fe80::/10"], []),
+    ],
+)
+def test_addresses_that_no_machine_can_have_are_left_out(addresses: list[str], left_out: list[str]) -> None:
+    """The pool is valid, as with MetalLB."""
+    made = read(pool(f"  addresses: {addresses}"), COVER).world.pools["p"]
+    assert [item.text for item in made.options.excluded] == left_out
+
+
+def test_what_is_left_out_is_in_order_with_what_is_excluded() -> None:
+    metadata = '  annotations: {lbctl.io/exclude: "223.0.0.1, 224.0.0.0/24"}\n'
+    made = read(pool("  addresses: [223.0.0.0-224.0.0.9]", metadata=metadata), COVER).world.pools["p"]
+    assert [(str(item.first), str(item.last)) for item in made.options.excluded] == [
+        ("223.0.0.1", "223.0.0.1"),
+        ("224.0.0.0", "239.255.255.255"),
+    ]
+
+
+def test_a_pool_within_the_usual_has_nothing_left_out() -> None:
+    assert read(pool(), COVER).world.pools["p"].options.excluded == ()
+
+
 def test_priority_alone_matches_every_service() -> None:
     """P10."""
     made = read(pool("  addresses: [10.0.0.0/24]\n  serviceAllocation: {priority: 3}")).world.pools["p"]

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from lbctl.config.checks.finding import Finding, Place, Secrets, some
 from lbctl.config.metadata import OWN_PREFIX
+from lbctl.config.ranges import NO_UNICAST
 from lbctl.config.schema import Path
 from lbctl.model.address import IPAddress
 from lbctl.model.node import Node
@@ -82,7 +83,8 @@ def withheld(pool: Pool, address: IPAddress) -> str:
         wanted = (address.version, int(address))
         place = bisect_right(excluded, wanted, key=lambda item: (item.first.version, int(item.first))) - 1
         if place >= 0 and address in excluded[place]:
-            return "it is excluded (lbctl.io/exclude)"
+            useless = any(address in each for each in NO_UNICAST)
+            return "no host can have it" if useless else "it is excluded (lbctl.io/exclude)"
     if pool.avoid_buggy_ips and isinstance(address, IPv4Address) and int(address) & 0xFF in (0, 255):
         return "it ends in .0 or .255 (avoidBuggyIPs)"
     return ""

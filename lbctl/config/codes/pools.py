@@ -149,7 +149,9 @@ POOLS: tuple[Code, ...] = (
         "addresses that no host can have",
         "Some ranges are set aside for other purposes (RFC 6890): 0.0.0.0/8, loopback, link-local (fe80::/10), "
         "multicast, 240.0.0.0/4, broadcast. A service that is given one is reached by nobody; or, of "
-        "240.0.0.0/4, by those few whose routers do not drop it. Mostly a digit is wrong, or the pool is far too wide.",
+        "240.0.0.0/4, by those few whose routers do not drop it. Mostly a digit is wrong, or the pool is far too wide. "
+        "What no packet to one machine can be sent to (0.0.0.0/8, loopback, multicast, 255.255.255.255) is left out of "
+        "the pool, as by lbctl.io/exclude, and a service that asks for it is refused.",
         example=together(pool("addresses: [224.0.2.0/24]"), COVER),
         fix=together(pool("addresses: [192.0.2.0/24]"), COVER),
     ),
