@@ -147,3 +147,22 @@ def faults(connection: Connection) -> Iterator[str]:
                     told = shown(value) if isinstance(value, str) else shown(str(value))[1:-1]
                     where = identity if isinstance(identity, int) else shown(str(identity))
                     yield f"row {where} of {table} has {told} for {name}"
+    yield from _second_pools_of_nothing(connection)
+
+
+_SECOND_POOLS = """
+    SELECT 'grants', id, second_pool, addresses, pool FROM grants
+    UNION ALL SELECT 'reservations', id, second_pool, addresses, pool FROM reservations
+    UNION ALL SELECT 'amendments', a.id, a.second_pool, g.addresses, a.pool
+        FROM amendments AS a JOIN grants AS g ON g.id = a.grant_id
+"""
+
+
+def _second_pools_of_nothing(connection: Connection) -> Iterator[str]:
+    """A second pool is written where there is a second address, and it came from another pool than the first."""
+    rows = (
+        f"SELECT * FROM ({_SECOND_POOLS}) WHERE second_pool != '' AND (addresses NOT LIKE '% %' OR pool = second_pool)"
+    )
+    for table, identity, second_pool, addresses, pool in connection.execute(rows):
+        why = "which is its pool already" if second_pool == pool else f"and only one address, {shown(str(addresses))}"
+        yield f"row {identity} of {table} has {shown(str(second_pool))} for second_pool, {why}"

@@ -184,10 +184,11 @@ def granted(
     addresses: str = "192.0.2.1",
     terms: str = "",
     pool: str = "p",
+    second: str = "",
     at: float = 1.0,
     batch: int = 1,
 ) -> dict[str, list[Any]]:
-    return {"grants": [number, "a", name, addresses, pool, "", terms, "automatic", at, batch]}
+    return {"grants": [number, "a", name, addresses, pool, second, terms, "automatic", at, batch]}
 
 
 def found_quarantined(mac: str) -> dict[str, list[Any]]:
@@ -208,6 +209,16 @@ def found_quarantined(mac: str) -> dict[str, list[Any]]:
             for text in ("192.0.2.1 192.0.2.2", "192.0.2.1 192.0.2.1", "192.0.2.1 2001:db8::1 192.0.2.2")
         ),
         *([granted(addresses=text)] for text in ("", "fe80::1%eth0", "192.0.2.01", "2001:DB8::1", "192.0.2.1 ")),
+        *(
+            [granted(addresses=addresses, second=second)]
+            for addresses, second in (
+                ("192.0.2.1", "q"),
+                ("192.0.2.1 2001:db8::1", "p"),
+                ("192.0.2.1 2001:db8::1", "-q"),
+            )
+        ),
+        [granted(), {"amendments": [1, 1, "p", "", 1.0, "q", 1]}],
+        [{"reservations": [1, "a", "b", "192.0.2.1", "p", "q", "ada", 1.0, 1]}],
         *([granted(number)] for number in (0, 1 << 53, (1 << 63) - 1)),
         *([granted(at=at)] for at in (-1.0, -1e14, 9e14)),
         [granted(batch=2)],
@@ -241,10 +252,11 @@ def test_whatever_a_controller_can_have_written_is_taken(memory_folder: Path) ->
         granted(name="a.b-c.9", addresses="192.0.2.1 2001:db8::1", terms="key\twith\nlines\nLocal a=b\nTCP/80 UDP/9"),
         granted(2, name="multicast", addresses="224.0.0.1"),
         granted((1 << 53) - 1, addresses="192.0.2.9"),
+        granted(4, name="two", addresses="192.0.2.4 2001:db8::4", second="q"),
         {"quarantines": [1, "192.0.2.3", "02:00:00:00:00:01", "Some_Node", "", 1.0, 1]},
         {"nodes": ["Some_Node", "192.0.2.1 192.0.2.2 2001:db8::1"]},
     ]
-    assert put(memory_folder, sealed(HEAD, *rows)).allocations == 3
+    assert put(memory_folder, sealed(HEAD, *rows)).allocations == 4
     text = text_of(memory_folder)
     put(memory_folder / "other", text)
     assert text_of(memory_folder / "other") == text
