@@ -14,6 +14,7 @@ from lbctl.model.service import ServiceKey
 from lbctl.net.status_client import UnixAddress, ask
 from lbctl.sources.published import PublishedError, read_published
 from lbctl.sources.published_document import Published
+from tests.support.bars import PATIENCE
 from tests.support.netns import eventually
 
 _T = TypeVar("_T")
@@ -83,7 +84,7 @@ class Home:
 
     def refused(self, *more: str, prefix: Sequence[str] = ()) -> str:
         """Starts one that must not start; what it said, a line."""
-        done = subprocess.run([*prefix, *self.argv(*more)], capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run([*prefix, *self.argv(*more)], capture_output=True, text=True, timeout=120, check=False)
         assert done.returncode == 2, done
         assert done.stdout == ""
         lines = [line for line in done.stderr.splitlines() if line.startswith("lbctl ")]
@@ -91,7 +92,7 @@ class Home:
         assert "Traceback" not in done.stderr
         return lines[0]
 
-    def stop(self, number: int = signal.SIGTERM, *, within: float = 10.0) -> int:
+    def stop(self, number: int = signal.SIGTERM, *, within: float = PATIENCE) -> int:
         assert self.process is not None
         self.process.send_signal(number)
         status = self.process.wait(within)
@@ -131,7 +132,7 @@ class Home:
     def until(self, condition: Callable[[dict[str, str]], _T], root: Path = Path("/")) -> dict[str, str]:
         """The published addresses, once they are so."""
         try:
-            eventually(lambda: condition(self.addresses(root)), within=20, every=0.02)
+            eventually(lambda: condition(self.addresses(root)), every=0.02)
         except AssertionError as error:
             raise AssertionError(f"{error}; {self.addresses(root)}; {self.logged()[-1500:]}") from None
         return self.addresses(root)
@@ -142,7 +143,7 @@ class Home:
         return "; ".join(map(str, found.pending.get(ServiceKey("default", name), ())))
 
     def ask(self, path: str) -> dict[str, Any]:
-        _, answer = ask(UnixAddress(self.socket), path, patience=10.0)
+        _, answer = ask(UnixAddress(self.socket), path, patience=60.0)
         return answer
 
     def root(self) -> Path:

@@ -53,7 +53,7 @@ async def running(folder: Path, source: Memory) -> AsyncIterator[Controller]:
     controller = Controller(settings, lambda _: source, on_ready=ready.set)
     task = asyncio.create_task(controller.run())
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             await ready.wait()
         yield controller
     finally:
@@ -63,11 +63,11 @@ async def running(folder: Path, source: Memory) -> AsyncIterator[Controller]:
 
 
 async def until(condition: Any) -> None:
-    for _ in range(1500):
+    for _ in range(6000):
         if condition():
             return
         await asyncio.sleep(0.01)
-    raise AssertionError("not within 15 s")
+    raise AssertionError("not within 60 s")
 
 
 def published(folder: Path) -> set[str]:

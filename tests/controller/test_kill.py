@@ -12,7 +12,7 @@ import shutil
 import signal
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -139,11 +139,16 @@ def _await_commit(home: Home, watch: Watch, chance: random.Random) -> None:
         pass
 
 
-def _kills(home: Home, count: int, seed: int) -> Watch:
-    """Every other kill comes at any moment, the others are aimed at the time between a commit and its publication."""
+def _kills(home: Home, count: int, seed: int, enough: Callable[[Watch], bool]) -> Watch:
+    """Every other kill comes at any moment, the others are aimed at the time between a commit and its publication.
+
+    More than `count` while it is not enough: where a daemon needs longer to start, fewer are killed at work.
+    """
     chance = random.Random(seed)
     watch = Watch(home)
-    for number in range(count):
+    for number in range(10 * count):
+        if number >= count and enough(watch):
+            break
         child = _start(home)
         try:
             until = time.monotonic() + chance.uniform(0.0, 0.8)
@@ -163,7 +168,7 @@ def _kills(home: Home, count: int, seed: int) -> Watch:
     # At last it is left alone, and settles.
     home.start()
     wanted = {path.stem for path in home.config.glob("s*.yaml")}
-    eventually(lambda: len(home.addresses()) == min(6, len(wanted)) and set(home.addresses()) <= wanted, within=30)
+    eventually(lambda: len(home.addresses()) == min(6, len(wanted)) and set(home.addresses()) <= wanted)
     watch.look()
     home.stop()
     assert "Traceback" not in home.logged()
@@ -171,7 +176,7 @@ def _kills(home: Home, count: int, seed: int) -> Watch:
 
 
 def test_fifteen_kills(home: Home) -> None:
-    watch = _kills(home, 15, seed=1)
+    watch = _kills(home, 15, seed=1, enough=lambda watch: watch.newest > 5 and watch.commits > 3)
     assert watch.newest > 5, "grants were made between the kills"
     assert watch.commits > 3
 
@@ -179,6 +184,6 @@ def test_fifteen_kills(home: Home) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_two_hundred_kills(home: Home) -> None:
-    watch = _kills(home, 200, seed=2)
+    watch = _kills(home, 200, seed=2, enough=lambda watch: watch.commits > 40 and watch.behind > 0)
     assert watch.commits > 40
     assert watch.behind, "some kills were between a commit and its publication"

@@ -29,7 +29,6 @@ from tests.controller.ledger_schema1 import write_schema1
 from tests.controller.running import Home
 from tests.support.netns import eventually
 
-pytestmark = pytest.mark.timeout(120)
 _NOBODY = 65534
 _POOL = """apiVersion: metallb.io/v1beta1
 kind: IPAddressPool
@@ -81,11 +80,11 @@ def test_what_was_said_to_be_done_is_done_whenever_the_controller_is_killed(home
         daemon = UnixAddress(home.socket)
         for number in range(start, start + 10_000):
             try:
-                status, answer = post(daemon, "/v1/reserve", {"service": f"a/s{number}"}, patience=10.0)
+                status, answer = post(daemon, "/v1/reserve", {"service": f"a/s{number}"}, patience=60.0)
                 assert status == 200, answer
                 confirmed[f"s{number}"] = answer["reservation"]["addresses"][0]
                 address = f"10.0.9.{number % 250}"
-                status, answer = post(daemon, "/v1/clear", {"address": address}, patience=10.0)
+                status, answer = post(daemon, "/v1/clear", {"address": address}, patience=60.0)
                 assert status == 200, answer
                 cleared.add(address)
             except AskError:
@@ -100,9 +99,11 @@ def test_what_was_said_to_be_done_is_done_whenever_the_controller_is_killed(home
         home.start()
         over = threading.Event()
         threads = [threading.Thread(target=give_orders, args=(10_000 * (3 * turn + each), over)) for each in range(3)]
+        before = len(confirmed)
         for thread in threads:
             thread.start()
-        time.sleep(chance.uniform(0.05, 0.3))
+        eventually(lambda before=before: len(confirmed) > before + 2)  # type: ignore[misc]
+        time.sleep(chance.uniform(0.0, 0.3))
         home.kill()
         over.set()
         for thread in threads:
@@ -150,6 +151,14 @@ def _killed(work: Callable[[], None], after: float) -> bool:
     return os.WIFSIGNALED(status)
 
 
+def _until(turns: int, in_time: list[bool]) -> Iterator[int]:
+    """So many turns, and more while too few kills came in time: that is the machine's affair."""
+    for turn in range(20 * turns):
+        if turn >= turns and sum(in_time) > 2:
+            return
+        yield turn
+
+
 def _schema1_of(folder: Path, grants: int) -> None:
     write_schema1(folder)
     with sqlite3.connect(folder / FILE_NAME) as writer:
@@ -162,18 +171,18 @@ def _schema1_of(folder: Path, grants: int) -> None:
 
 def test_a_migration_that_is_killed_happened_or_did_not(memory_folder: Path) -> None:
     chance = random.Random(4)
-    in_time = 0
-    for turn in range(12):
+    in_time: list[bool] = []
+    for turn in _until(12, in_time):
         folder = memory_folder / str(turn) / "controller"
         _schema1_of(folder, 2000)
-        in_time += _killed(lambda folder=folder: _bring_up(folder), chance.uniform(0.0, 0.05))  # type: ignore[misc]
+        in_time.append(_killed(lambda folder=folder: _bring_up(folder), chance.uniform(0.0, 0.05)))  # type: ignore[misc]
         ledger = Ledger(folder, new_name=lambda: "none")
         assert len(ledger.open().allocations) == 2002
         ledger.close()
         with reading(folder) as connection:
             assert check(connection) == []
         assert not [item.name for item in folder.iterdir() if item.name.endswith(".part")]
-    assert in_time > 2
+    assert sum(in_time) > 2
 
 
 def test_an_import_that_is_killed_happened_or_did_not_and_the_next_one_tidies(memory_folder: Path) -> None:
@@ -187,14 +196,14 @@ def test_an_import_that_is_killed_happened_or_did_not_and_the_next_one_tidies(me
         (memory_folder / f"{number}.jsonl").write_bytes(texts[-1])
     folder = memory_folder / "state" / "controller"
     _import(folder, memory_folder / "0.jsonl")
-    in_time = 0
-    for turn in range(12):
+    in_time: list[bool] = []
+    for turn in _until(12, in_time):
         file = memory_folder / f"{(turn + 1) % 2}.jsonl"
-        in_time += _killed(lambda file=file: _import(folder, file), chance.uniform(0.0, 0.25))  # type: ignore[misc]
+        in_time.append(_killed(lambda file=file: _import(folder, file), chance.uniform(0.0, 0.25)))  # type: ignore[misc]
         with reading(folder) as connection:
             assert b"".join(exported(connection)) in texts
             assert check(connection) == []
-    assert in_time > 2
+    assert sum(in_time) > 2
     _import(folder, memory_folder / "0.jsonl")
     assert not [item.name for item in folder.iterdir() if ".part" in item.name]
     for copy in folder.glob("ledger-2*.sqlite"):
@@ -225,7 +234,7 @@ def _as_nobody(attempt: Callable[[], None]) -> None:
 def test_other_users_may_read_the_ledger_and_change_nothing(home: Home) -> None:
     home.service("web")
     home.start()
-    eventually(lambda: "web" in home.addresses(), within=20)
+    eventually(lambda: "web" in home.addresses())
     home.config.parent.chmod(0o755)
     folder, daemon = home.state / "controller", UnixAddress(home.socket)
 
@@ -254,7 +263,7 @@ def test_other_users_may_read_the_ledger_and_change_nothing(home: Home) -> None:
 def test_a_ledger_that_makes_no_sense_ends_the_start_in_a_line(home: Home) -> None:
     home.service("web")
     home.start()
-    eventually(lambda: "web" in home.addresses(), within=20)
+    eventually(lambda: "web" in home.addresses())
     home.stop()
     with sqlite3.connect(home.state / "controller" / FILE_NAME) as writer:
         writer.execute("UPDATE grants SET terms = 'x'")
