@@ -27,7 +27,7 @@ def lbctl_lab(*words: str, env: dict[str, str] | None = None) -> subprocess.Comp
         [*_LBCTL, *words],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
         check=False,
         stdin=subprocess.DEVNULL,
         env={**os.environ, **(env or {})},

@@ -31,7 +31,7 @@ def _remains(pid: int) -> list[str]:
 
 def test_every_step_is_done_and_verified() -> None:
     demo = subprocess.Popen([*_DEMO, "-o", "json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    said, errors = demo.communicate(timeout=110)
+    said, errors = demo.communicate(timeout=250)
     assert demo.returncode == 0, errors
     report = json.loads(said)
     assert report["schema"] == "lbctl.io/lab-demo/v1"
@@ -48,7 +48,7 @@ def test_every_step_is_done_and_verified() -> None:
 
 def test_plain_where_it_is_no_terminal() -> None:
     demo = subprocess.Popen(_DEMO, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    said, errors = demo.communicate(timeout=110)
+    said, errors = demo.communicate(timeout=250)
     assert demo.returncode == 0, errors
     assert errors == ""
     assert "\x1b" not in said
@@ -74,7 +74,7 @@ def _on_a_terminal(env: dict[str, str], until: str) -> str:
     said = b""
     typed = False
     try:
-        while select.select([ours], [], [], 110)[0]:
+        while select.select([ours], [], [], 250)[0]:
             said += os.read(ours, 65536)
             if not typed and until.encode() in said:
                 typed = os.write(ours, b"\x03") == 1
@@ -82,7 +82,7 @@ def _on_a_terminal(env: dict[str, str], until: str) -> str:
         pass  # the other end is closed: it has ended
     finally:
         os.close(ours)
-    assert demo.wait(timeout=30) == 130, said.decode()
+    assert demo.wait(timeout=120) == 130, said.decode()
     assert _remains(demo.pid) == []
     return said.decode()
 
@@ -114,7 +114,7 @@ def test_interrupted_it_cleans_up(number: signal.Signals, moment: str) -> None:
         assert demo.stdout is not None
         assert any(moment in line for line in demo.stdout)
         demo.send_signal(number)
-        said, errors = demo.communicate(timeout=60)
+        said, errors = demo.communicate(timeout=120)
     assert demo.returncode == 128 + number
     assert f"stopped by {number.name}" in errors
     assert "verified;" not in said
@@ -131,7 +131,7 @@ def test_a_step_that_fails_fails_the_demo(tmp_path: Path) -> None:
     demo = subprocess.Popen(
         [*_DEMO, "--configs", str(tmp_path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
-    said, errors = demo.communicate(timeout=110)
+    said, errors = demo.communicate(timeout=250)
     assert demo.returncode == 1, said
     assert "This did not work: the Service got ['192.168.3.171']" in errors
     assert "-- controller" in errors

@@ -86,7 +86,7 @@ def _build_elsewhere(lab: Lab, keep: str) -> subprocess.Popen[str]:
 def test_killed_while_building(make_lab: Callable[..., Lab], namespaces_there: int) -> None:
     lab = make_lab()
     with _build_elsewhere(lab, "keep") as builder:
-        eventually(lambda: len(namespaces.existing(lab.name)) >= namespaces_there, within=30, every=0)
+        eventually(lambda: len(namespaces.existing(lab.name)) >= namespaces_there, every=0)
         builder.kill()
     assert remains(lab)
     with pytest.raises(LabError, match="there is no lab"):
@@ -94,7 +94,7 @@ def test_killed_while_building(make_lab: Callable[..., Lab], namespaces_there: i
     # Either way out works: building it again, and removing it.
     if namespaces_there == 5:
         lab.up(daemons=False)
-        assert lab.exec("web1", ["curl", "-s", "-m5", "http://10.244.3.10/"]).returncode == 0
+        assert lab.exec("web1", ["curl", "-s", "-m60", "http://10.244.3.10/"]).returncode == 0
     assert lab.down()
     assert remains(lab) == []
 
@@ -133,12 +133,12 @@ def test_two_labs_stand_beside_each_other(make_lab: Callable[..., Lab]) -> None:
     one.up(daemons=False)
     two.up(daemons=False)
     one.cut("n1")
-    two.exec("client", ["ping", "-q", "-c1", "-W5", "192.168.3.103"], check=True)
+    two.exec("client", ["ping", "-q", "-c1", "-w60", "192.168.3.103"], check=True)
     one.apply_text("a.yaml", "a: 1\n")
     assert list(two.manifests.iterdir()) == []
     one.down()
     assert two.is_running("web1")
-    two.exec("client", ["ping", "-q", "-c1", "-W5", "192.168.3.103"], check=True)
+    two.exec("client", ["ping", "-q", "-c1", "-w60", "192.168.3.103"], check=True)
     two.down()
     assert remains(one) == remains(two) == []
 

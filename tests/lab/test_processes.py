@@ -17,7 +17,7 @@ from lbctl.lab import processes
 
 @pytest.fixture
 def sleeper() -> Iterator[subprocess.Popen[bytes]]:
-    child = subprocess.Popen(["sleep", "60"], start_new_session=True)
+    child = subprocess.Popen(["sleep", "600"], start_new_session=True)
     yield child
     child.kill()
     child.wait()
@@ -33,7 +33,7 @@ def test_a_process_is_known_by_its_start_time_too(sleeper: subprocess.Popen[byte
     assert processes.is_alive(real)
     assert not processes.wait_gone([real], 0.01)
     assert processes.send_signal(real, signal.SIGKILL)
-    assert processes.wait_gone([real], 10.0)
+    assert processes.wait_gone([real], 60.0)
     # A zombie until we wait for it: gone for us.
     assert processes.identify(sleeper.pid) is None
     assert not processes.is_alive(real)
@@ -58,7 +58,7 @@ def test_a_name_with_spaces_and_parentheses_does_not_confuse(tmp_path: Path) -> 
 
 
 def test_a_session_holds_the_children_when_its_leader_is_gone() -> None:
-    script = "import subprocess, sys; c = subprocess.Popen(['sleep', '60']); print(c.pid, flush=True)"
+    script = "import subprocess, sys; c = subprocess.Popen(['sleep', '600']); print(c.pid, flush=True)"
     leader = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, start_new_session=True)
     assert leader.stdout is not None
     child = int(leader.stdout.readline())
