@@ -29,9 +29,7 @@ from lbctl.plan.allocation import (
 from lbctl.plan.allocation_memo import (
     AllocationMemo,
     Codes,
-    Expected,
     Held,
-    Names,
     Wish,
     catch_up,
     codes_of,
@@ -52,7 +50,6 @@ from lbctl.plan.draft import (
     wait,
 )
 from lbctl.plan.keep import keep_holders
-from lbctl.plan.positions import code_of
 from lbctl.plan.reason import GrantCause, Reason, Refusal
 from lbctl.plan.search import (
     Found,
@@ -77,8 +74,6 @@ __all__ = [
     "Unread",
     "allocate",
 ]
-
-_NOTHING = Expected((), (), "")
 
 
 def allocate(
@@ -234,7 +229,8 @@ def _serve_waiting(memo: AllocationMemo, draft: Draft) -> None:
             memo.waiting.leave(key)
             hold(memo, wish, found.codes, found.pools)
             grant(memo, wish, found.codes, found.pools, found.cause, draft)
-            _tell_half(memo, wish, draft)
+            if len(found.codes) < len(wish.family.families):
+                _tell_half(memo, wish, draft)
         else:
             refuse(memo, key, kind, found, draft)
 
@@ -261,17 +257,7 @@ def _serve(memo: AllocationMemo, wish: Wish, draft: Draft) -> Found | tuple[Refu
 
 
 def _remember_expected(memo: AllocationMemo, draft: Draft) -> None:
-    for ended in draft.releases:
-        memo.expected[ended.allocation.service] = _NOTHING
-    for amendment in draft.amendments:
-        codes = codes_of(amendment.allocation)
-        pools = _each(len(codes), amendment.pool, amendment.second_pool)
-        memo.expected[amendment.allocation.service] = Expected(codes, pools, amendment.terms)
-    for made in draft.grants:
-        codes = tuple(map(code_of, made.addresses))
-        pools = _each(len(codes), made.pool, made.second_pool)
-        memo.expected[made.service] = Expected(codes, pools, made.terms)
-
-
-def _each(count: int, pool: str, second_pool: str) -> Names:
-    return (pool, second_pool or pool)[:count]
+    expected = memo.expected
+    expected.update((ended.allocation.service, "") for ended in draft.releases)
+    expected.update((item.allocation.service, item.terms) for item in draft.amendments)
+    expected.update((made.service, made.terms) for made in draft.grants)

@@ -35,15 +35,6 @@ class Wish:
 
 
 @dataclass(slots=True)
-class Expected:
-    """What the ledger will say of a service once the plan is committed."""
-
-    codes: Codes
-    pools: Names
-    terms: str
-
-
-@dataclass(slots=True)
 class Held:
     """`pools`: that of each address."""
 
@@ -72,7 +63,9 @@ class AllocationMemo:
         """Services that would leave one, if the machine there did not answer for several; and what is said of that."""
         self.waiting = Line()
         """Services that hold nothing, but for those that can have nothing whatever happens."""
-        self.expected: dict[ServiceKey, Expected] = {}
+        self.expected: dict[ServiceKey, str] = {}
+        """The terms that the ledger will have, once the plan is committed, of those of whom it is to say something
+        else; the addresses will be those of `held`."""
         self.freed: set[int] = set()
         """Addresses that the last plan freed, whatever the ledger says of that now."""
         self.pending: FrozenMap[ServiceKey, tuple[Refusal, ...]] = FrozenMap()
@@ -103,9 +96,9 @@ def catch_up(
             index.clear()
         memo.freed.clear()
         memo.settled = False
-        _read_kept(memo, Remembered())
+        read_kept(memo, Remembered())
         return {*world.services, *world.allocations, *memo.pending}
-    dirty = _read_kept(memo, before_remembered) | changed_keys(before.services, world.services)
+    dirty = read_kept(memo, before_remembered) | changed_keys(before.services, world.services)
     dirty |= changed_keys(before_remembered.first_seen, remembered.first_seen)
     dirty |= {
         key
@@ -120,7 +113,7 @@ def catch_up(
     return _with_neighbours(memo, dirty)
 
 
-def _read_kept(memo: AllocationMemo, before: Remembered) -> set[ServiceKey]:
+def read_kept(memo: AllocationMemo, before: Remembered) -> set[ServiceKey]:
     """Takes over what is kept of addresses; returns the holders of those that came into quarantine or out of it, and
     the services for which something else is reserved now."""
     space, after = memo.space, memo.remembered
@@ -159,16 +152,15 @@ def _read_kept(memo: AllocationMemo, before: Remembered) -> set[ServiceKey]:
 
 def _as_expected(memo: AllocationMemo, key: ServiceKey) -> bool:
     """Whether the ledger says of this service what the last plan was to make it say."""
-    expected = memo.expected.get(key)
-    if expected is None:
+    if key not in memo.expected:
         return False
-    allocation = memo.world.allocations.get(key)
-    if allocation is None:
-        return not expected.codes
+    allocation, held = memo.world.allocations.get(key), memo.held.get(key)
+    if allocation is None or held is None:
+        return allocation is None and held is None
     return (
-        codes_of(allocation) == expected.codes
-        and pools_of(allocation) == expected.pools
-        and memo.remembered.terms.get(key, "") == expected.terms
+        codes_of(allocation) == held.codes
+        and pools_of(allocation) == held.pools
+        and memo.remembered.terms.get(key, "") == memo.expected[key]
     )
 
 
@@ -202,17 +194,18 @@ def wish_of(memo: AllocationMemo, service: Service) -> Wish:
     created = service.created_unix
     if created is None:
         created = memo.remembered.first_seen.get(key, float("inf"))
-    found = family_wish(service.family)
+    family = family_wish(service.family)
     refusal: Refusal | None = None
     if asked.load_balancer_class != memo.load_balancer_class:
         refusal = Refusal(str(key), Reason.OTHER_CLASS, asked.load_balancer_class or "it has no class")
-    elif not isinstance(found, FamilyWish):
-        refusal = Refusal(str(key), *found)
+    if not isinstance(family, FamilyWish):
+        refusal = refusal or Refusal(str(key), *family)
+        family = FamilyWish(())
     return Wish(
         key=key,
         rank=(created, key.namespace, key.name),
         service=service,
-        family=found if isinstance(found, FamilyWish) else FamilyWish(()),
+        family=family,
         terms=terms_of(service),
         requested=tuple(sorted(map(code_of, asked.requested))) if asked.requested else (),
         refusal=refusal,

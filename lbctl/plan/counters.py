@@ -13,9 +13,9 @@ from lbctl.model.pool import Pool
 from lbctl.model.service import ServiceKey
 from lbctl.model.snapshot import World
 from lbctl.plan.allocation import Remembered
-from lbctl.plan.positions import code_of, family_of_code
+from lbctl.plan.family_space import spaces_of
+from lbctl.plan.positions import PoolFinder, code_of, family_of_code
 from lbctl.plan.reason import Reason, Refusal
-from lbctl.plan.space import PoolFinder, spaces_of
 
 SCHEMA = "lbctl.io/pools/v1"
 

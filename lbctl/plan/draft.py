@@ -114,7 +114,7 @@ def let_go(memo: AllocationMemo, key: ServiceKey) -> Held:
 
 def wait(memo: AllocationMemo, wish: Wish, draft: Draft) -> None:
     """It takes its place among those of its kind; or is told for good why it can have nothing."""
-    key, asked = wish.key, wish.service.load_balancer
+    key = wish.key
     if wish.refusal is not None:
         draft.told[key] = (wish.refusal,)
     elif not memo.world.pools:
@@ -125,8 +125,10 @@ def wait(memo: AllocationMemo, wish: Wish, draft: Draft) -> None:
         memo.waiting.join_alone(key, wish.rank)
     else:
         names = asked_pools(wish)
-        what: object = (bool(asked.pools_by_family), names, _open_to(memo, wish, names))
-        if not names:
+        what: object
+        if names:
+            what = bool(wish.service.load_balancer.pools_by_family), names, _open_to(memo, wish, names)
+        else:
             choice = memo.matcher.choice(wish.service)
             what, names = id(choice), choice.names
         _join(memo, memo.waiting, wish, (what, wish.family), names)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
 
 from lbctl.model.address import Family
 from lbctl.model.service import FamilyPolicy, FamilySpec
 from lbctl.plan.reason import Reason
 
 
-@dataclass(frozen=True, slots=True)
-class FamilyWish:
+class FamilyWish(NamedTuple):
     """The families in order of preference. `partial`: one of two is better than none (PreferDualStack)."""
 
     families: tuple[Family, ...]
@@ -21,8 +21,6 @@ class FamilyWish:
         return len(self.families) == 2
 
 
-_NOTHING_SAID = FamilySpec()
-_IPV4 = FamilyWish((Family.IPV4,))
 _NO_CLUSTER_IP = (Reason.NO_CLUSTER_IP, "it is headless")
 
 
@@ -36,16 +34,17 @@ def family_wish(spec: FamilySpec) -> FamilyWish | tuple[Reason, str]:
     Cluster IPs decide where there are any, because behind a family without one nobody forwards; else `ipFamilies`; else
     IPv4. Without cluster IPs nothing shows which families the cluster has, so a dual-stack policy stands for both.
     """
-    if spec == _NOTHING_SAID:
-        return _IPV4
-    if spec.cluster_ips:
-        return _from_cluster_ips(spec)
-    families = tuple(dict.fromkeys(spec.ip_families)) or (Family.IPV4,)
-    match spec.policy:
+    return _from_cluster_ips(spec) if spec.cluster_ips else _from_families(spec.ip_families, spec.policy)
+
+
+@lru_cache(maxsize=64)
+def _from_families(asked: tuple[Family, ...], policy: FamilyPolicy | None) -> FamilyWish:
+    families = tuple(dict.fromkeys(asked)) or (Family.IPV4,)
+    match policy:
         case FamilyPolicy.SINGLE:
             return FamilyWish(families[:1])
         case FamilyPolicy.PREFER | FamilyPolicy.REQUIRE:
-            return FamilyWish((families[0], _other(families[0])), partial=spec.policy is FamilyPolicy.PREFER)
+            return FamilyWish((families[0], _other(families[0])), partial=policy is FamilyPolicy.PREFER)
         case None:
             return FamilyWish(families)
 

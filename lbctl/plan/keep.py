@@ -12,6 +12,7 @@ from lbctl.plan.draft import (
     grant,
     hold,
     in_no_pool,
+    let_go,
     release,
     requests_changed,
     tell,
@@ -29,18 +30,15 @@ from lbctl.plan.waiting import Rank
 def keep_holders(memo: AllocationMemo, dirty: set[ServiceKey], draft: Draft) -> None:
     services, allocations = memo.world.services, memo.world.allocations
     for key in dirty:
-        held = memo.held.pop(key, None)
-        for code in held.codes if held else ():
-            memo.space.give_back(code, key)
-        memo.half.leave(key)
-        memo.moving.pop(key, None)
-        memo.stuck.pop(key, None)
-        memo.waiting.leave(key)
-        memo.wishes.pop(key, None)
+        if key in memo.held:
+            let_go(memo, key)
+        if memo.wishes.pop(key, None) is not None:
+            memo.moving.pop(key, None)
+            memo.waiting.leave(key)
         service = services.get(key)
         if service is not None and service.type is ServiceType.LOAD_BALANCER:
             memo.wishes[key] = wish_of(memo, service)
-    for key in sorted((key for key in dirty if key in allocations), key=lambda key: _holder_order(memo, key)):
+    for key in sorted(dirty & allocations.keys(), key=lambda key: _holder_order(memo, key)):
         refusal = _keep(memo, allocations[key], draft)
         if refusal is not None:
             release(memo, allocations[key], refusal, draft)

@@ -8,10 +8,12 @@ there are.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from ipaddress import IPv4Address, IPv6Address
+from itertools import pairwise
 
 from lbctl.model.address import AddressRange, Family, IPAddress
+from lbctl.model.pool import Pool
 
 _V6 = 1 << 128
 _V6_MASK = _V6 - 1
@@ -19,7 +21,7 @@ _V6_MASK = _V6 - 1
 
 def code_of(address: IPAddress) -> int:
     """The address as a number; IPv6 ones are all above the IPv4 ones."""
-    return int(address) if address.version == 4 else int(address) | _V6
+    return int(address) if isinstance(address, IPv4Address) else int(address) | _V6
 
 
 def address_of_code(code: int) -> IPAddress:
@@ -64,6 +66,13 @@ class Positions:
         offset, first, _ = self.segments[bisect_right(self._offsets, position) - 1]
         return first + position - offset
 
+    def earlier(self, one: int | None, other: int | None) -> int | None:
+        """The one of two addresses of the pool that comes first; None: there is no such address."""
+        places = (
+            (place, code) for code in (one, other) if code is not None and (place := self.position(code)) is not None
+        )
+        return min(places, default=(0, None))[1]
+
     def count(self, *, skip_buggy: bool) -> int:
         """How many addresses there are; exact for IPv6 too."""
         return sum(_count(first, last, skip_buggy=skip_buggy) for _, first, last in self.segments)
@@ -101,3 +110,27 @@ def _without(first: int, last: int, holes: list[tuple[int, int]]) -> Iterator[tu
         first = end + 1
     if first <= last:
         yield first, last
+
+
+class PoolFinder:
+    """Finds the pools that contain an address."""
+
+    __slots__ = ("_firsts", "_overlapping", "_sorted")
+
+    def __init__(self, pools: Mapping[str, Pool]) -> None:
+        self._sorted = sorted(
+            (code_of(item.first), code_of(item.last), (name,)) for name, pool in pools.items() for item in pool.ranges
+        )
+        self._firsts = [first for first, *_ in self._sorted]
+        # Overlapping pools are refused in the config (rule P7); if they come nevertheless, all are looked at.
+        self._overlapping = any(after[0] <= before[1] for before, after in pairwise(self._sorted))
+
+    def homes(self, code: int) -> tuple[str, ...]:
+        """The pools, by name, whose ranges have the address, excluded or not."""
+        at = bisect_right(self._firsts, code)
+        if self._overlapping:
+            return tuple(sorted({name for first, last, (name,) in self._sorted[:at] if first <= code <= last}))
+        if not at:
+            return ()
+        _, last, names = self._sorted[at - 1]
+        return names if code <= last else ()

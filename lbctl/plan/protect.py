@@ -18,9 +18,8 @@ from lbctl.model.pool import Pool
 from lbctl.model.service import ServiceKey, ServiceType
 from lbctl.model.snapshot import World
 from lbctl.plan.pools import PoolMatcher
-from lbctl.plan.positions import code_of, is_buggy
+from lbctl.plan.positions import PoolFinder, code_of, is_buggy
 from lbctl.plan.reason import Reason, Refusal
-from lbctl.plan.space import PoolFinder
 
 _NAMED = 5
 

@@ -9,14 +9,15 @@ from lbctl.model.address import Family, IPAddress
 from lbctl.model.reservation import Reservation
 from lbctl.model.service import FamilyPolicy, FamilySpec, LoadBalancerSpec, Service, ServiceKey, ServiceType
 from lbctl.model.snapshot import World
-from lbctl.plan.allocate import allocate
-from lbctl.plan.allocation import Remembered, Unread
-from lbctl.plan.allocation_memo import AllocationMemo, Codes, Names, Wish, wish_of
+from lbctl.plan.allocation import Remembered
+from lbctl.plan.allocation_memo import AllocationMemo, Codes, Names, Wish, read_kept, wish_of
 from lbctl.plan.draft import written
 from lbctl.plan.pools import PoolMatcher
 from lbctl.plan.positions import address_of_code, code_of, family_of_code
 from lbctl.plan.reason import GrantCause, Reason, Refusal
 from lbctl.plan.search import Found, from_asked_pools, from_choice, refused, texts_of
+from lbctl.plan.sharing import terms_from
+from lbctl.plan.space import AddressSpace
 
 
 def choose_reservation(
@@ -36,21 +37,15 @@ def choose_reservation(
     that is named. `families`: of a service that does not exist yet, one or two; IPv4 where nothing is said. What was
     reserved for the service before counts for nothing: the new reservation takes its place.
 
-    `world.allocations` is what the ledger holds, and counts as held whatever the world does not show. Costs a plan
-    without a memo.
+    `world.allocations` is what the ledger holds, and counts as held whatever the world shows: what the next plan may
+    change of it is left to that. Costs a look at each allocation.
     """
     before = MappingProxyType({key: item for key, item in remembered.reserved.items() if key != service})
-    ours = _all_ours(world)
-    unread = Unread(
-        services=frozenset(world.allocations.keys() - world.services.keys()),
-        pools=frozenset(name for item in world.allocations.values() for name in (item.pool, item.second_pool) if name)
-        - world.pools.keys(),
-    )
-    _, memo = allocate(ours, replace(remembered, reserved=before), now_unix=now_unix, unread=unread)
     if not world.pools:
         return (Refusal(str(service), Reason.NO_POOLS),)
     if pool is not None and pool not in world.pools:
         return (Refusal(pool, Reason.UNKNOWN_POOL),)
+    memo = _as_it_is(world, replace(remembered, reserved=before), now_unix)
     if service not in world.services and (pool is not None or addresses):
         _pass_over_labels(memo)
     wish = _wish(memo, service, families, pool)
@@ -78,14 +73,18 @@ def choose_reservation(
     return Reservation(service=service, addresses=chosen, pool=first, second_pool=second, since_unix=now_unix, by=by)
 
 
-def _all_ours(world: World) -> World:
-    """Whoever holds an address is of the class that is looked after, whichever that is."""
-    changed = {
-        key: replace(service, load_balancer=replace(service.load_balancer, load_balancer_class=None))
-        for key in world.allocations
-        if (service := world.services.get(key)) is not None and service.load_balancer.load_balancer_class is not None
-    }
-    return replace(world, services={**world.services, **changed}) if changed else world
+def _as_it_is(world: World, remembered: Remembered, now_unix: float) -> AllocationMemo:
+    """The indexes of allocation with everybody on what the ledger says, and nobody served meanwhile."""
+    memo = AllocationMemo()
+    memo.world, memo.remembered, memo.now_unix = world, remembered, now_unix
+    memo.matcher, memo.space = PoolMatcher(world.pools, world.namespaces), AddressSpace(world.pools)
+    read_kept(memo, Remembered())
+    take = memo.space.take
+    for key, allocation in world.allocations.items():
+        terms = terms_from(remembered.terms.get(key, ""))
+        for address in allocation.addresses:
+            take(code_of(address), key, terms)
+    return memo
 
 
 def _wish(memo: AllocationMemo, key: ServiceKey, families: tuple[Family, ...], pool: str | None) -> Wish:

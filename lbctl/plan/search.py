@@ -270,28 +270,19 @@ def _whole(
 ) -> Found | None:
     """The first pool of the list that has an address of every family; what the others lack."""
     families, space = wish.family.families, memo.space
-    may_be_full = len(families) == 1 and wish.terms.sharing is None and not own
     for name in names:
-        # Of very many pools most are full, and passed for every service.
-        if may_be_full and space.full(name, families[0]):
-            lacking.append((name, families[0]))
-            continue
-        there = space.families(name)
-        absent = next((family for family in families if family not in there), None)
-        if absent is not None:
-            lacking.append((name, absent))
-            continue
-        picked: Picked = {}
+        codes: Codes = ()
         for family in families:
             code = _returning_to(memo, wish, name, family, own) if own else None
             if code is None:
                 code = space.first(name, family, wish.terms)
             if code is None:
-                lacking.append((name, family))
+                there = space.families(name)
+                lacking.append((name, next((family for family in families if family not in there), family)))
                 break
-            picked[family] = (code, name)
+            codes += (code,)
         else:
-            return _as_returned(_found(picked, cause), own)
+            return _as_returned(Found(tuple(sorted(codes)), (name,) * len(codes), cause), own)
     return None
 
 

@@ -37,13 +37,14 @@ class Terms:
         return "\n".join((*self.sharing, ports))
 
 
-_ALONE = Terms(None, frozenset())
+ALONE = Terms(None, frozenset())
+"""The terms of all who share with nobody."""
 
 
 def terms_from(text: str) -> Terms:
     """The other way round from `Terms.text`."""
     if not text:
-        return _ALONE
+        return ALONE
     key, backends, ports = text.rsplit("\n", 2)
     pairs = (item.split("/") for item in ports.split())
     return Terms((key, backends), frozenset((protocol, int(port)) for protocol, port in pairs))
@@ -52,7 +53,7 @@ def terms_from(text: str) -> Terms:
 def terms_of(service: Service) -> Terms:
     key = service.load_balancer.sharing_key
     if not key:
-        return _ALONE
+        return ALONE
     return Terms((key, _backends(service)), frozenset((port.protocol.value, port.port) for port in service.ports))
 
 

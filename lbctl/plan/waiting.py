@@ -10,7 +10,7 @@ their first, and each goes on for as long as it finds something.
 from __future__ import annotations
 
 from bisect import bisect_right, insort
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from heapq import heapify, heappop, heappush
 from typing import NamedTuple
 
@@ -59,7 +59,8 @@ class Kind:
         self.again = again
         self.members: dict[ServiceKey, Rank] = {}
         self.told: Told | None = None
-        self.untold: set[ServiceKey] = set()
+        self.untold: list[ServiceKey] = []
+        """Those who came since one was refused, and some that left again."""
         self.asked = self.hopeless = self.scheduled = False
         self._order: list[tuple[Rank, ServiceKey]] = []
         """Members in order, and some that are none any more."""
@@ -69,7 +70,7 @@ class Kind:
 
     def add(self, key: ServiceKey, rank: Rank) -> None:
         self.members[key] = rank
-        self.untold.add(key)
+        self.untold.append(key)
         self._fresh.append((rank, key))
 
     def begin(self) -> None:
@@ -111,7 +112,7 @@ class Kind:
         """Nothing for the one whose turn it is, nor for those after it; returns whom that is news for."""
         members = self.members
         if found == self.told:
-            news = [key for key in self.untold if key in members]
+            news = [key for key in dict.fromkeys(self.untold) if key in members]
         else:
             self._at = self._first(self._at)
             news = [key for rank, key in self._order[self._at :] if members.get(key) is rank]
@@ -142,10 +143,11 @@ class Sharer(NamedTuple):
 
 
 class Line:
-    """All kinds that wait for the same sort of thing. `touched` is filled by the address space."""
+    """All kinds that wait for the same sort of thing. The address space tells what was touched."""
 
     def __init__(self) -> None:
-        self.touched: set[Thing] = set()
+        self._touched: set[Thing] = set()
+        """What somebody looks at and was touched since a round looked here."""
         self._touched_in_round: set[Thing] = set()
         self._kinds: dict[object, Kind] = {}
         self._of: dict[ServiceKey, Kind | None] = {}
@@ -166,12 +168,27 @@ class Line:
         """Everybody who waits, for those who look at the whole of it."""
         return {key: rank for kind in self._kinds.values() for key, rank in kind.members.items()} | self._alone
 
+    def touch(self, code: int, pools: Iterable[str], sharing: SharingClass | None) -> None:
+        """An address of the pools was taken, given back or kept for somebody; `sharing`: by whom it can be shared."""
+        # What was touched before in this round has been seen to; only what opens a way does so each time.
+        known, watchers = self._touched_in_round, self._watchers
+        if code in watchers and code not in known:
+            self._touched.add(code)
+        for name in pools:
+            if name in watchers and name not in known:
+                self._touched.add(name)
+        if sharing is not None and sharing in self._sharers:
+            self._touched.add(sharing)
+
+    def reopened(self, pools: Iterable[str]) -> None:
+        """An address of the pools was given back."""
+        self._touched.update(thing for thing in map(opened, pools) if thing in self._watchers)
+
     def join(
         self, key: ServiceKey, rank: Rank, what: object, things: frozenset[Thing], again: frozenset[Thing] = frozenset()
     ) -> None:
-        """`what`: the kind; `things`: all that it looks at; `again`: those of them that may open a way for the others
-        of the kind in the very round in which one found nothing."""
-        self.leave(key)
+        """For one who does not wait yet. `what`: the kind; `things`: all that it looks at; `again`: those of them that
+        may open a way for the others of the kind in the very round in which one found nothing."""
         kind = self._kinds.get(what)
         if kind is None:
             kind = self._kinds[what] = Kind(what, things, again)
@@ -184,7 +201,6 @@ class Line:
     def join_sharing(self, key: ServiceKey, rank: Rank, sharer: Sharer, *, joins: bool) -> None:
         """`joins`: whether there is an address that its sharing class might join; what others of the class were sorted
         by counts until they are sorted again."""
-        self.leave(key)
         self.join(key, rank, *sharer.kind(joins=self._joins.setdefault(sharer.sharing, joins)))
         self._sharers.setdefault(sharer.sharing, {})[key] = sharer
         self._shares[key] = sharer.sharing
@@ -198,7 +214,9 @@ class Line:
         for key, sharer in tuple(self._sharers.get(sharing, {}).items()):
             before, wanted = self._of[key], sharer.kind(joins=joins)
             if before is not None and before.what != wanted[0]:
-                self.join_sharing(key, before.members[key], sharer, joins=joins)
+                rank = before.members[key]
+                self.leave(key)
+                self.join_sharing(key, rank, sharer, joins=joins)
                 after = self._of[key]
                 if after is not None:
                     came[after] = None
@@ -223,7 +241,6 @@ class Line:
             if not self._sharers[sharing]:
                 del self._sharers[sharing], self._joins[sharing]
         del kind.members[key]
-        kind.untold.discard(key)
         if not kind.members:
             del self._kinds[kind.what]
             self._stale.pop(kind, None)
@@ -237,14 +254,14 @@ class Line:
         """Those to be asked now, in order. Who is served leaves before the next one is taken; of a kind for which there
         is nothing, `Kind.refuse` says so, and it gets no more turns unless something opens. `shared`: whether there is
         an address that a sharing class might join."""
-        touched = self.touched | self._touched_in_round
+        touched = self._touched | self._touched_in_round
         for sharing in _classes(self._sharers, touched):
             self._sort(sharing, joins=shared(sharing))
         woken = self._stale
         for thing in touched:
             woken.update(self._watchers.get(thing, {}))
         self._stale = {}
-        self.touched.clear()
+        self._touched.clear()
         self._touched_in_round.clear()
         for kind in tuple(woken):
             kind.begin()
@@ -265,7 +282,7 @@ class Line:
             yield key, kind_or_none
             if kind_or_none is not None and not kind_or_none.hopeless:
                 self._schedule(kind_or_none, heap, seen)
-            if self.touched:
+            if self._touched:
                 self._wake((rank, key), heap, seen)
         for kind in seen:
             kind.asked = kind.hopeless = kind.scheduled = False
@@ -283,14 +300,14 @@ class Line:
         heap: list[_Turn],
         seen: dict[Kind, None],
     ) -> None:
-        for sharing in _classes(self._sharers, self.touched):
+        for sharing in _classes(self._sharers, self._touched):
             for kind in self._sort(sharing, joins=True):
                 if not kind.scheduled:
                     # What they were told among others they would be told now, up to this turn.
                     kind.begin()
                     kind.asked = kind.hopeless = True
                     seen[kind] = None
-        for thing in self.touched:
+        for thing in self._touched:
             known = thing in self._touched_in_round
             for kind in self._watchers.get(thing, ()):
                 if kind.scheduled:
@@ -308,8 +325,8 @@ class Line:
                 if kind.hopeless and thing in kind.again:
                     kind.pass_over(turn)
                     self._schedule(kind, heap, seen)
-        self._touched_in_round |= self.touched
-        self.touched.clear()
+        self._touched_in_round |= self._touched
+        self._touched.clear()
 
 
 def _classes(sharers: Mapping[SharingClass, object], touched: set[Thing]) -> list[SharingClass]:
