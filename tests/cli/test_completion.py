@@ -32,7 +32,7 @@ def completed(tmp_path: Path, *words: str, services: str = "") -> set[str]:
         _lbctl
         printf '%s\\n' "${{COMPREPLY[@]}}"
     """
-    done = subprocess.run(["bash", "-c", program], capture_output=True, text=True, check=True, timeout=20, cwd=tmp_path)
+    done = subprocess.run(["bash", "-c", program], capture_output=True, text=True, check=True, timeout=60, cwd=tmp_path)
     assert done.stderr == ""
     return set(done.stdout.split())
 

@@ -159,7 +159,7 @@ def test_a_signal_while_building_leaves_nothing(number: signal.Signals, namespac
     lab = Lab(lab_name())
     argv = [*_LBCTL, "up", "--name", lab.name, "--nodes", "20", "--no-daemons"]
     with subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as builder:
-        eventually(lambda: len(namespaces.existing(lab.name)) >= namespaces_there, within=30, every=0)
+        eventually(lambda: len(namespaces.existing(lab.name)) >= namespaces_there, every=0)
         while builder.poll() is None:  # impatience changes nothing
             builder.send_signal(number)
             with contextlib.suppress(subprocess.TimeoutExpired):

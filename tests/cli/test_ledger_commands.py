@@ -24,8 +24,6 @@ from tests.cli.test_main import lbctl
 from tests.controller.kept_stories import quarantine
 from tests.controller.running import Home
 
-pytestmark = pytest.mark.timeout(120)
-
 
 @pytest.fixture
 def home(memory_folder: Path) -> Iterator[Home]:

@@ -31,7 +31,7 @@ def port() -> Iterator[int]:
 
 def _talk(port: int, request: bytes, host: str = "127.0.0.1") -> bytes:
     """Sends, and reads until the server closes."""
-    with socket.create_connection((host, port), timeout=20) as sock:
+    with socket.create_connection((host, port), timeout=60) as sock:
         sock.sendall(request)
         answer = b""
         while chunk := sock.recv(65536):
@@ -53,7 +53,7 @@ def test_ipv6(port: int) -> None:
 def test_one_connection_carries_many_requests_however_they_are_cut(port: int) -> None:
     stream = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n" * 2 + b"GET / HTTP/1.1\r\nConnection: Close\r\n\r\n"
     for size in (len(stream), 7, 1):
-        with socket.create_connection(("127.0.0.1", port), timeout=20) as sock:
+        with socket.create_connection(("127.0.0.1", port), timeout=60) as sock:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             for start in range(0, len(stream), size):
                 sock.sendall(stream[start : start + size])
@@ -76,14 +76,14 @@ def test_what_is_no_request_is_refused(port: int, request_: bytes) -> None:
 
 
 def test_an_endless_request_is_cut_short(port: int) -> None:
-    with socket.create_connection(("127.0.0.1", port), timeout=20) as sock, pytest.raises(OSError):  # noqa: PT012
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as sock, pytest.raises(OSError):  # noqa: PT012
         while True:
             sock.sendall(b"x" * 4096)
 
 
 def test_a_client_that_resets_does_no_harm(port: int) -> None:
     for _ in range(20):
-        with socket.create_connection(("127.0.0.1", port), timeout=20) as sock:
+        with socket.create_connection(("127.0.0.1", port), timeout=60) as sock:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
             sock.sendall(b"GET / HTTP/1.1\r\n\r\n")
     assert b"n7 saw" in _talk(port, b"GET / HTTP/1.0\r\n\r\n")
@@ -98,7 +98,7 @@ def test_many_short_connections(port: int) -> None:
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
 def test_datagrams_come_back_with_its_words(port: int, host: str) -> None:
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.settimeout(20)
+        sock.settimeout(60)
         for number in range(20):
             sock.sendto(b"question %d" % number, (host, port))
             assert sock.recv(65536) == b"question %d n7 saw %s\n" % (number, host.encode())

@@ -50,6 +50,6 @@ resource.setrlimit(resource.RLIMIT_NOFILE, (64, 200))
 async def main(): return resource.getrlimit(resource.RLIMIT_NOFILE)
 print(asyncio.run(settled(main())))
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout == "(200, 200)\n"
     assert resource.getrlimit(resource.RLIMIT_NOFILE)[1] != 200
