@@ -16,12 +16,12 @@ import pytest
 
 from lbctl.cli import main
 from lbctl.cli.exit_status import ExitStatus
+from tests.support.bars import met_once
 
 _HEAVY = ("pydantic", "rich", "aiohttp", "pyroute2", "scapy", "yaml", "msgspec", "asyncio", "http")
 _MODULES = """
 import json, sys
 from lbctl.cli.main import run
-from tests.support.bars import met_once
 status = run(sys.argv[1:])
 print(json.dumps(sorted(sys.modules)), file=sys.stderr)
 sys.exit(int(status))
