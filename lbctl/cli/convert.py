@@ -12,8 +12,6 @@ from lbctl.cli.exit_status import ExitStatus
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
-_STDIN = "-"
-
 
 @app.command()
 def convert(
@@ -44,28 +42,17 @@ def convert(
     import gc
 
     from lbctl.cli.diagnostics import human, shown_lines
+    from lbctl.cli.manifest_files import read_manifests
     from lbctl.config.convert import convert as converted
-    from lbctl.sources.tree import list_manifests
 
     gc.disable()  # nothing here outlives the command
-    contents: dict[str, bytes] = {}
-    named = [path for path in paths if str(path) != _STDIN]
-    listing = list_manifests(named)
-    here = str(Path.cwd()) + "/"
-    problems = [f"{each.path.removeprefix(here)}: {each.why}" for each in listing.unreadable]
-    if len(named) < len(paths):
-        contents["<stdin>"] = sys.stdin.buffer.read()
-    for path in listing.files:
-        try:
-            contents[path.removeprefix(here)] = Path(path).read_bytes()
-        except OSError as error:
-            problems.append(f"{path.removeprefix(here)}: {error.strerror or error}")
-    if problems:
-        print(f"lbctl convert: {'; '.join(problems)}", file=sys.stderr)
+    files = read_manifests(paths)
+    if files.unread:
+        print(f"lbctl convert: {'; '.join(map(str, files.unread))}", file=sys.stderr)
         return ExitStatus.UNAVAILABLE
-    made = converted(contents, namespace=namespace)
+    made = converted(files.contents, namespace=namespace)
 
-    lines = shown_lines(contents)
+    lines = shown_lines(files.contents)
     sys.stdout.write(made.text)
     sys.stdout.flush()
     for found in made.diagnostics:

@@ -91,7 +91,8 @@ def diff(
     from dataclasses import replace
 
     from lbctl.cli.diff_document import document
-    from lbctl.cli.diff_inputs import CannotTell, gather, supposed
+    from lbctl.cli.diff_inputs import gather, supposed
+    from lbctl.cli.diff_manifests import CannotTell
     from lbctl.cli.diff_report import human
     from lbctl.cli.render import as_json, terminal_width
     from lbctl.plan.diff import diff as compare

@@ -5,7 +5,6 @@ Nothing here writes, and the ledger's lock is not touched.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -14,8 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from lbctl.config.assemble import FileReading, Reading
-from lbctl.config.diagnostic import Diagnostic, Severity, Span
+from lbctl.cli.diff_manifests import CannotTell, Manifests, read
 from lbctl.config.reader import Reader
 from lbctl.model.address import IPAddress
 from lbctl.model.snapshot import SOURCE_MAPS, World
@@ -23,14 +21,9 @@ from lbctl.plan.allocate import Remembered
 from lbctl.plan.diff import Diff
 from lbctl.plan.sharing import terms_of
 
-STDIN = "-"
 _CLUSTER_MAPS = ("services", "slices", "nodes", "namespaces")
 """What a cluster brings rather than its operator: where NEW has none of a kind, those of now are meant to stay."""
 _NOUNS = {"services": "Service", "slices": "EndpointSlice", "nodes": "Node", "namespaces": "Namespace"}
-
-
-class CannotTell(Exception):
-    """The question cannot be answered; the text is one line and says what to do."""
 
 
 class Basis(StrEnum):
@@ -55,47 +48,6 @@ class Note:
 
     basis: Basis
     message: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Manifests:
-    """Files and folders, read together. `named` is how to call them in a sentence."""
-
-    named: str
-    files: Mapping[str, FileReading]
-    reading: Reading
-
-    @property
-    def errors(self) -> tuple[Diagnostic, ...]:
-        return tuple(found for found in self.reading.diagnostics if found.severity is Severity.ERROR)
-
-    def passwords(self) -> Mapping[str, str]:
-        """By BGPPeer what the Secret that it names holds."""
-        secrets = self.reading.secrets
-        by_name: dict[str, str] = {}
-        for (_, name), secret in sorted(secrets.items(), key=lambda item: item[0]):
-            if secret.value:
-                by_name.setdefault(name, secret.value)
-        found: dict[str, str] = {}
-        for peer in self.reading.world.bgp_peers.values():
-            reference = peer.session.password_secret
-            if reference is None:
-                continue
-            exact = secrets.get((reference.namespace, reference.name)) if reference.namespace else None
-            value = exact.value if exact is not None else by_name.get(reference.name)
-            if value:
-                found[peer.name] = value
-        return found
-
-    def place_of(self, map: str, key: object) -> Span | None:
-        """Where an object's name stands."""
-        for name in sorted(self.files):
-            for lines, parsed in self.files[name].documents:
-                for number, made in enumerate(parsed.objects):
-                    if made.map == map and made.key == key:
-                        path = ("spec", "addresses") if map == "pools" else ("metadata", "name")
-                        return parsed.span(number, path).moved(name, lines)
-        return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,35 +131,6 @@ def gather(
         generation=generation,
         ledger=ledger,
     )
-
-
-def read(paths: Sequence[Path], reader: Reader) -> Manifests:
-    """Reads manifests; those with errors are in it too. Raises CannotTell where a path cannot be read at all.
-
-    One reader for both sides: what stands in both is parsed once.
-    """
-    from lbctl.sources.tree import list_manifests
-
-    contents: dict[str, bytes] = {}
-    named = [path for path in paths if str(path) != STDIN]
-    if len(named) < len(paths):
-        contents["<stdin>"] = sys.stdin.buffer.read()
-    listing = list_manifests(named)
-    if listing.unreadable:
-        raise CannotTell("; ".join(f"{shown(each.path)}: {each.why}" for each in listing.unreadable))
-    for path in listing.files:
-        try:
-            contents[shown(path)] = Path(path).read_bytes()
-        except OSError as error:
-            raise CannotTell(f"{shown(path)}: {error.strerror or error}") from None
-    files = {name: reader.read_file(name, raw) for name, raw in contents.items()}
-    return Manifests(named=", ".join(map(str, paths)), files=files, reading=reader.assemble(files))
-
-
-def shown(path: str) -> str:
-    """As short as it is clear: relative to where we are, if it lies below."""
-    here = str(Path.cwd())
-    return path.removeprefix(here + "/") if here != "/" else path
 
 
 def _state(folder: Path, notes: _Notes) -> tuple[World, Remembered, int, str]:

@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 from lbctl.cli.diff_inputs import Inputs
-from lbctl.cli.render import WIDTH, Style, paint, wrap
+from lbctl.cli.diff_summary import summary
+from lbctl.cli.page import MOST, Page, count
+from lbctl.cli.render import WIDTH, Style
 from lbctl.plan.diff import Diff
 from lbctl.plan.diff_objects import KINDS, Consequence, Edit, ObjectChange, ObjectEvent, Value, shown_part
 from lbctl.plan.diff_owners import VIPChange, VIPEvent
@@ -16,8 +18,6 @@ from lbctl.plan.diff_sessions import FieldChange, SessionChange, SessionEvent
 from lbctl.plan.reason import Refusal
 from lbctl.plan.routes import RouteAttributes
 
-_MOST = 10
-"""So many of a kind are listed; the others are counted."""
 _T = TypeVar("_T")
 
 _GONE, _NEW, _OTHER = Style.BAD, Style.GOOD, Style.DOUBT
@@ -66,12 +66,12 @@ _VIP_HEADS = {
 
 def human(told: Diff, inputs: Inputs, *, width: int | None) -> str:
     """The whole answer, without a line end at its end."""
-    page = _Page(width or WIDTH)
-    for error in inputs.manifests.errors[:_MOST]:
+    page = Page(width or WIDTH)
+    for error in inputs.manifests.errors[:MOST]:
         page.text(f": {error.message}", indent=2, mark=f"error[{error.code}]", style=Style.BAD)
         page.text(f"--> {error.span}", indent=4, at=2)
-    if len(inputs.manifests.errors) > _MOST:
-        page.line(f"  and {len(inputs.manifests.errors) - _MOST:,} more; lbctl validate shows them all")
+    if len(inputs.manifests.errors) > MOST:
+        page.line(f"  and {len(inputs.manifests.errors) - MOST:,} more; lbctl validate shows them all")
     for note in inputs.notes:
         page.text(f": {note.message}", indent=2, mark="note", style=Style.STRONG)
     if page.lines:
@@ -88,64 +88,6 @@ def human(told: Diff, inputs: Inputs, *, width: int | None) -> str:
     return "\n".join(page.lines)
 
 
-class _Page:
-    """Lines, wrapped where a person would have to scroll."""
-
-    def __init__(self, width: int) -> None:
-        self.lines: list[str] = []
-        self._width = max(width, 40)
-
-    def line(self, text: str) -> None:
-        self.lines.append(text)
-
-    def text(self, text: str, *, indent: int, at: int = 0, mark: str = "", style: Style | None = None) -> None:
-        """`mark` begins the text, in its style."""
-        first, *rest = wrap(mark + text, indent=indent - at, width=self._width - at)
-        if style is not None:
-            first = paint(first[: len(mark)], style) + first[len(mark) :]
-        self.lines += [" " * at + line for line in (first, *rest)]
-
-    def head(self, text: str) -> None:
-        self.line(paint(text, Style.STRONG))
-
-    def group(self, sign: tuple[str, Style], head: str, rows: Sequence[Sequence[str]]) -> None:
-        """A line that says what and why, and below it for whom."""
-        self.text(f" {head}", indent=4, at=2, mark=sign[0], style=sign[1])
-        shown = [list(row) for row in rows[:_MOST]]
-        columns = max((len(row) for row in shown), default=0)
-        for row in shown:
-            row += [""] * (columns - len(row))
-        widths = [max(len(row[column]) for row in shown) for column in range(columns)]
-        for row in shown:
-            cells = "  ".join(cell.ljust(size) for cell, size in zip(row, widths, strict=True)).rstrip()
-            if len(cells) + 6 <= self._width:
-                self.line("      " + cells)
-            else:
-                self._broken([cell for cell in row if cell])
-        if len(rows) > _MOST:
-            self.line(f"      and {len(rows) - _MOST:,} more (-o json has them all)")
-
-    def _broken(self, cells: Sequence[str]) -> None:
-        """A row that is too long for one line: as many cells as fit on each, and the gap between them stays."""
-        line, at = cells[0], 6
-        for cell in cells[1:]:
-            if at + len(line) + 2 + len(cell) <= self._width:
-                line = f"{line}  {cell}"
-                continue
-            self._wrapped(line, at)
-            line, at = cell, 10
-        self._wrapped(line, at)
-
-    def _wrapped(self, line: str, at: int) -> None:
-        if at + len(line) <= self._width:
-            self.line(" " * at + line)
-        else:
-            self.text(line, indent=at + 2, at=at)
-
-    def gap(self) -> None:
-        self.line("")
-
-
 def _grouped(items: Iterable[_T], key: Callable[[_T], Any]) -> dict[Any, list[_T]]:
     """Items by key, in the order in which the keys come first."""
     found: dict[Any, list[_T]] = {}
@@ -158,7 +100,7 @@ def _joined(values: Iterable[object]) -> str:
     return ", ".join(map(str, values))
 
 
-def _services(page: _Page, changes: Sequence[ServiceChange]) -> None:
+def _services(page: Page, changes: Sequence[ServiceChange]) -> None:
     if not changes:
         return
     page.head("Services")
@@ -171,7 +113,7 @@ def _services(page: _Page, changes: Sequence[ServiceChange]) -> None:
 
 
 def _service_head(event: ServiceEvent, items: Sequence[ServiceChange], reason: object, cause: object) -> str:
-    number = _count(len(items), "service")
+    number = count(len(items), "service")
     one = len(items) == 1
     match event:
         case ServiceEvent.LOSES:
@@ -206,7 +148,7 @@ def _where(pool: str, inputs: Inputs) -> str:
     return f" ({place})" if place is not None else ", which NEW does not have"
 
 
-def _refused(page: _Page, found: Sequence[Refusal], inputs: Inputs) -> None:
+def _refused(page: Page, found: Sequence[Refusal], inputs: Inputs) -> None:
     if not found:
         return
     page.head("Edits that would be held back (protect: in-use)")
@@ -215,7 +157,7 @@ def _refused(page: _Page, found: Sequence[Refusal], inputs: Inputs) -> None:
     page.gap()
 
 
-def _stranded(page: _Page, found: Sequence[Stranded], inputs: Inputs) -> None:
+def _stranded(page: Page, found: Sequence[Stranded], inputs: Inputs) -> None:
     if not found:
         return
     page.head("Addresses in use that their pool would give up")
@@ -225,7 +167,7 @@ def _stranded(page: _Page, found: Sequence[Stranded], inputs: Inputs) -> None:
     page.gap()
 
 
-def _vips(page: _Page, changes: Sequence[VIPChange], *, planned: bool) -> None:
+def _vips(page: Page, changes: Sequence[VIPChange], *, planned: bool) -> None:
     if not changes:
         return
     page.head("VIPs by ARP and NDP" + (" (planned owners)" if planned else ""))
@@ -237,7 +179,7 @@ def _vips(page: _Page, changes: Sequence[VIPChange], *, planned: bool) -> None:
             way = f": {before} -> {after}" if event is VIPEvent.MOVES else f": {after}" if after else ""
             why = f": {reason.value}{details}" if reason is not None else ""
             rows = [[str(item.address), _joined(item.services)] for item in items]
-            page.group(sign, f"{_count(len(items), 'VIP')} {_VIP_HEADS[event]}{way}{why}", rows)
+            page.group(sign, f"{count(len(items), 'VIP')} {_VIP_HEADS[event]}{way}{why}", rows)
     page.gap()
 
 
@@ -247,7 +189,7 @@ def _details(refusals: Sequence[Refusal]) -> str:
     return f" ({'; '.join(filter(None, details))})" if any(details) else ""
 
 
-def _sessions(page: _Page, changes: Sequence[SessionChange]) -> None:
+def _sessions(page: Page, changes: Sequence[SessionChange]) -> None:
     if not changes:
         return
     page.head("BGP sessions")
@@ -268,7 +210,7 @@ def _change_of(part: FieldChange) -> str:
     return f"{before or 'none'} -> {after or 'none'}"
 
 
-def _routes(page: _Page, changes: Sequence[RouteChange]) -> None:
+def _routes(page: Page, changes: Sequence[RouteChange]) -> None:
     if not changes:
         return
     page.head("BGP prefixes")
@@ -281,7 +223,7 @@ def _routes(page: _Page, changes: Sequence[RouteChange]) -> None:
             why = reason.value
             if refused is not None:
                 why = f"until now {refused.value}" if reason is RouteReason.FIT else refused.value
-            head = f"{_count(len(items), 'prefix', 'prefixes')} {event.value} {_TOWARDS[event]} {peer}{on}: {why}"
+            head = f"{count(len(items), 'prefix', 'prefixes')} {event.value} {_TOWARDS[event]} {peer}{on}: {why}"
             page.group(sign, head, [_route_row(item) for item in items])
     page.gap()
 
@@ -310,7 +252,7 @@ def _few(names: Sequence[str]) -> str:
     return _joined(names) if len(names) <= 6 else f"{_joined(names[:5])} and {len(names) - 5} more"
 
 
-def _objects(page: _Page, changes: Sequence[ObjectChange]) -> None:
+def _objects(page: Page, changes: Sequence[ObjectChange]) -> None:
     """A line for each edit that is said nothing else of would do; all are listed, since none is without effect."""
     if not changes:
         return
@@ -323,10 +265,10 @@ def _objects(page: _Page, changes: Sequence[ObjectChange]) -> None:
             if event is not ObjectEvent.CHANGED:
                 page.group(sign, f"{kind} {_few([item.name for item in items])} {event.value}", [])
                 continue
-            for item in items[:_MOST]:
+            for item in items[:MOST]:
                 page.group(sign, _object(item), [])
-            if len(items) > _MOST:
-                page.group(sign, f"and {_count(len(items) - _MOST, kind)} more (-o json has them all)", [])
+            if len(items) > MOST:
+                page.group(sign, f"and {count(len(items) - MOST, kind)} more (-o json has them all)", [])
     page.gap()
 
 
@@ -356,7 +298,7 @@ def _shown(value: Value) -> str:
     return (value or "none") if isinstance(value, str) else f"[{_joined(value)}]"
 
 
-def _pending(page: _Page, waiting: Sequence[PendingService]) -> None:
+def _pending(page: Page, waiting: Sequence[PendingService]) -> None:
     if not waiting:
         return
     page.head("As now")
@@ -371,74 +313,5 @@ def _pending(page: _Page, waiting: Sequence[PendingService]) -> None:
         held = any(item.holds for item in items)
         verb = ("waits" if one else "wait") + (" for a second address" if held else "")
         rows = [[str(item.service), _joined(item.holds)] for item in items]
-        page.group((" ", Style.FAINT), f"{_count(len(items), 'service')} {verb}: {why}", rows)
+        page.group((" ", Style.FAINT), f"{count(len(items), 'service')} {verb}: {why}", rows)
     page.gap()
-
-
-def _count(number: int, noun: str, nouns: str = "") -> str:
-    return f"{number:,} {noun if number == 1 else nouns or noun + 's'}"
-
-
-def summary(told: Diff, *, errors: int = 0) -> str:
-    """One line: how many of each. With errors in NEW it is never said that nothing would change."""
-    parts = [
-        *_numbers(told.services, ("service", "services"), _WORDS_SERVICE),
-        *_numbers(told.vips, ("VIP", "VIPs"), _WORDS_VIP),
-        *_numbers(told.sessions, ("session", "sessions"), _WORDS_SESSION, lambda change: max(1, len(change.nodes))),
-        *_numbers(told.routes, ("prefix", "prefixes"), _WORDS_ROUTE),
-    ]
-    if told.refused:
-        parts.insert(0, f"{_count(len(told.refused), 'edit')} of pools would be held back")
-    parts += _numbers(told.objects, ("config object", "config objects"), _WORDS_OBJECT)
-    if errors:
-        parts.insert(0, f"{_count(errors, 'error')} in NEW")
-    if told:
-        return "; ".join(parts)
-    return f"Cannot tell: {parts[0]}, and beside it nothing would change." if errors else "Nothing would change."
-
-
-_WORDS_SERVICE = {
-    ServiceEvent.LOSES: ("loses its address", "lose their addresses"),
-    ServiceEvent.CHANGES: ("changes address", "change addresses"),
-    ServiceEvent.POOL: ("changes pool", "change pools"),
-    ServiceEvent.WAITS: ("would wait", "would wait"),
-    ServiceEvent.GETS: ("gets an address", "get addresses"),
-}
-_WORDS_VIP = {
-    VIPEvent.STOPS: ("announced no more", "announced no more"),
-    VIPEvent.SILENT: ("not announced", "not announced"),
-    VIPEvent.MOVES: ("moves", "move"),
-    VIPEvent.STARTS: ("announced anew", "announced anew"),
-}
-_WORDS_SESSION = {
-    SessionEvent.CLOSES: ("closes", "close"),
-    SessionEvent.RESETS: ("resets", "reset"),
-    SessionEvent.OPENS: ("opens", "open"),
-}
-_WORDS_ROUTE = {
-    RouteEvent.WITHDRAWN: ("withdrawn", "withdrawn"),
-    RouteEvent.CHANGED: ("changed", "changed"),
-    RouteEvent.ANNOUNCED: ("announced", "announced"),
-}
-
-_WORDS_OBJECT = {
-    ObjectEvent.REMOVED: ("removed", "removed"),
-    ObjectEvent.CHANGED: ("changed", "changed"),
-    ObjectEvent.ADDED: ("added", "added"),
-}
-
-
-def _numbers(
-    changes: Sequence[Any],
-    noun: tuple[str, str],
-    words: dict[Any, tuple[str, str]],
-    weight: Callable[[Any], int] = lambda change: 1,
-) -> list[str]:
-    """ "2 sessions close, 3 reset": one part, or none."""
-    found: list[str] = []
-    for event, (one, many) in words.items():
-        number = sum(weight(change) for change in changes if change.event is event)
-        if number:
-            counted = f"{number:,}" if found else _count(number, *noun)
-            found.append(f"{counted} {one if number == 1 else many}")
-    return [", ".join(found)] if found else []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -15,16 +15,13 @@ import typer
 from lbctl.cli.exit_status import ExitStatus
 
 if TYPE_CHECKING:
+    from lbctl.cli.manifest_files import ManifestFiles
     from lbctl.config.diagnostic import Diagnostic
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 SCHEMA = "lbctl.io/diagnostics/v1"
-_STDIN = "-"
 _UNREADABLE = "LB0010"
-_STDIN_NAME = "<stdin>"
-_NOWHERE = "\0"
-"""What no path begins with."""
 
 
 class Form(StrEnum):
@@ -68,16 +65,18 @@ def validate(
     # Everything below costs 60 ms to import; --help and typing errors need none of it.
     import gc
 
+    from lbctl.cli.manifest_files import read_manifests
     from lbctl.cli.progress import Progress
     from lbctl.config.diagnostic import Severity
     from lbctl.config.reader import Reader
 
     gc.disable()  # nothing here outlives the command
-    contents, found = _read(paths)
+    files = read_manifests(paths)
+    contents, found = files.contents, _found_of(files)
     with Progress("checking", sum(map(len, contents.values()))) as progress:
         reading = Reader().read(contents, progress.advance)
     diagnostics = tuple(sorted((*found, *reading.diagnostics), key=lambda diagnostic: diagnostic.order))
-    readable = not any(diagnostic.code == _UNREADABLE for diagnostic in found)
+    readable = not files.unread
     told = Told(diagnostics, reading.allowed, contents, reading.count, show_allowed, readable)
     # A stream that cannot show a character gets its escape, not our traceback.
     if isinstance(sys.stdout, io.TextIOWrapper):
@@ -112,46 +111,13 @@ class Told:
         return sorted(shown, key=lambda pair: pair[0].order)
 
 
-def _read(paths: Sequence[Path]) -> tuple[dict[str, bytes], list[Diagnostic]]:
-    """The manifests below `paths` by the name to show, and what cannot be read or holds nothing."""
-    from lbctl.cli.progress import Progress
+def _found_of(files: ManifestFiles) -> list[Diagnostic]:
+    """What cannot be read, or holds nothing."""
     from lbctl.config.reader import whole_file
-    from lbctl.sources.tree import LARGEST, list_manifests
 
-    here = _prefix()
-
-    def about(path: str, code: str, message: str) -> Diagnostic:
-        return whole_file(path.removeprefix(here), code, message)
-
-    contents: dict[str, bytes] = {}
-    named = [path for path in paths if str(path) != _STDIN]
-    if len(named) < len(paths):
-        contents[_STDIN_NAME] = sys.stdin.buffer.read(LARGEST + 1)
-    listing = list_manifests(named)
-    found = [about(each.path, _UNREADABLE, f"cannot be read: {each.why}") for each in listing.unreadable]
-    if len(contents.get(_STDIN_NAME, b"")) > LARGEST:
-        del contents[_STDIN_NAME]
-        found.append(about(_STDIN_NAME, _UNREADABLE, f"cannot be read: larger than {LARGEST >> 20} MiB"))
-    with Progress("reading", len(listing.files)) as progress:
-        for path in listing.files:
-            try:
-                contents[path.removeprefix(here)] = Path(path).read_bytes()
-            except OSError as error:
-                found.append(about(path, _UNREADABLE, f"cannot be read: {error.strerror or error}"))
-            progress.advance(1)
-    empty = [folder for folder, below in listing.below.items() if not below]
-    if not any(each.path in empty for each in listing.unreadable):
-        found += [about(path, "LB0009", "no *.yaml, *.yml or *.json in this folder") for path in empty]
-    return contents, found
-
-
-def _prefix() -> str:
-    """What need not be said of a path: where we are."""
-    try:
-        here = str(Path.cwd())
-    except OSError:
-        return _NOWHERE
-    return here + "/" if here != "/" else _NOWHERE
+    found = [whole_file(each.name, _UNREADABLE, f"cannot be read: {each.why}") for each in files.unread]
+    found += [whole_file(name, "LB0009", "no *.yaml, *.yml or *.json in this folder") for name in files.empty]
+    return found
 
 
 def show(told: Told, form: Form) -> None:

@@ -97,7 +97,8 @@ def _folder(
             return  # a link to a folder that we are in, or were: its files are known by their first name
         walked.add(identity)
         with os.scandir(folder) as entries:
-            for entry in entries:
+            # Links come last: what they lead to has its own name before theirs, whatever order the disk has.
+            for entry in sorted(entries, key=lambda entry: (entry.is_symlink(), entry.name)):
                 if not entry.name.startswith("."):
                     _entry(entry, listing, seen, walked)
     except OSError as error:
@@ -126,10 +127,14 @@ def _file(path: str, found: os.stat_result, listing: Listing, seen: set[tuple[in
     if identity not in seen:
         seen.add(identity)
         if found.st_size > LARGEST:
-            why = f"larger than {LARGEST >> 20} MiB, which no manifest is"
-            listing.unreadable.append(Unreadable(path, why, root=False))
+            listing.unreadable.append(Unreadable(path, too_large(), root=False))
             return
         listing.files[path] = stamp(found)
+
+
+def too_large() -> str:
+    """Why what has more than LARGEST bytes is not read."""
+    return f"larger than {LARGEST >> 20} MiB, which no manifest is"
 
 
 def stamp(found: os.stat_result) -> Stamp:
