@@ -93,7 +93,7 @@ def test_validate_on_a_terminal(tmp_path: Path) -> None:
         )
     finally:
         os.close(theirs)
-        reading.join(10)
+        reading.join(60)
         os.close(ours)
     assert done.stdout.decode() == "ok: 1 file, 3,000 objects, nothing found\n"
     assert b"checking" in b"".join(drawn)

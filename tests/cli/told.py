@@ -173,7 +173,7 @@ def serving(start: Callable[[], dict[str, Handler]], path: Path) -> Iterator[str
     thread = threading.Thread(target=lambda: asyncio.run(serve()))
     thread.start()
     try:
-        assert ready.wait(10)
+        assert ready.wait(60)
         yield f"unix:{path}"
     finally:
         for loop, stop in ends:
