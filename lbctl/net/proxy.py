@@ -14,10 +14,10 @@ from enum import StrEnum
 
 from lbctl.net import conntrack, forwarding
 from lbctl.net.forwarding import SysctlChange
-from lbctl.net.nftables import Nft, ProxyError, ProxyTrouble, generation, standing
+from lbctl.net.nftables import Nft, ProxyError, ProxyTrouble, generation, let_packets_through, standing
 from lbctl.plan.proxy import Ruleset, stale_udp
 from lbctl.plan.proxy_rules import between, disjoint, table
-from lbctl.plan.proxy_table import Delta, delta_text, difference, load_text
+from lbctl.plan.proxy_table import Delta, delta_text, difference, load_text, stages
 
 SPACING = 0.2
 """Seconds from the start of one update to the start of the next: what comes in between goes together."""
@@ -204,7 +204,7 @@ class Proxy:
         if not delta:
             return Way.UNCHANGED
         try:
-            await self._load(delta_text(delta), self._sure)
+            await self._change(delta, self._sure)
             return Way.DELTA
         except ProxyError as error:
             if error.reason in _HOPELESS:
@@ -221,7 +221,7 @@ class Proxy:
             delta = await asyncio.to_thread(difference, actual, desired) if actual is not None else None
             if delta is not None:
                 if delta:
-                    await self._load(delta_text(delta), seen)
+                    await self._change(delta, seen)
                 else:
                     self._handle, self._sure = standing(), seen
                 return (Way.DELTA if delta else Way.UNCHANGED), delta
@@ -230,6 +230,14 @@ class Proxy:
                 raise
         await self._load(load_text(desired), generation())
         return Way.WHOLE, None
+
+    async def _change(self, delta: Delta, sure: int | None) -> None:
+        """A delta, stage by stage. No packet that was underway before one stage still is when the next comes."""
+        for number, stage in enumerate(stages(delta)):
+            if number:
+                await asyncio.to_thread(let_packets_through)
+                sure = self._sure
+            await self._load(delta_text(stage), sure)
 
     async def _load(self, text: str, sure: int | None) -> None:
         """One transaction. `sure`: the generation of which we know what it holds; if ours is the next, so is this."""

@@ -5,8 +5,12 @@ which sends it to `pick4/N` where the service has N backends; that draws a slot 
 up in its own map, `slot4/i`, and finds the backend. So a backend that comes or goes changes a few elements of maps, and
 nothing of any other service. A service with ClientIP affinity or source ranges has chains of its own.
 
-The two halves of a commit are not one instant: a packet may see the old chains and then the new elements. That is why
-every slot falls back to slot 0, for a draw among the old number of slots may hit one that is gone.
+A commit is not one instant for a packet that is underway: it keeps to the old chains, but finds new elements from then
+on, and the unnamed map of an old rule is empty. So that no such packet is refused:
+- a chain is in force before anything leads to it (`proxy_table.stages`);
+- every draw falls back to the first backend, and every slot to slot 0, for a draw may fail, or hit a slot that is gone;
+- who comes back without a backend is looked up once more from the start, among what are then the new elements. A kernel
+  before 6.17 needs that for any element that is replaced: a search that a commit overtakes may find neither.
 """
 
 from __future__ import annotations
@@ -33,6 +37,8 @@ _WORDS = {
     Family.IPV4: _Words("4", "ip", "ipv4_addr", "ip daddr . meta l4proto . th dport"),
     Family.IPV6: _Words("6", "ip6", "ipv6_addr", "ip6 daddr . meta l4proto . th dport"),
 }
+_LOOKS = 2
+"""How often a new connection to a VIP is looked up before it is refused."""
 _NEIGHBOR_DISCOVERY = "{ nd-router-solicit, nd-router-advert, nd-neighbor-solicit, nd-neighbor-advert, nd-redirect }"
 
 
@@ -156,11 +162,11 @@ class _Draft:
     def _hooks(self) -> None:
         self._chains |= {
             "prerouting": Chain(
-                ("ip daddr @vips4 jump serve4", "ip6 daddr @vips6 jump serve6"),
+                ("ip daddr @vips4 jump serve4", "ip6 daddr @vips6 jump serve6") * _LOOKS,
                 "type nat hook prerouting priority -110; policy accept",
             ),
             "output": Chain(
-                ("ip daddr @vips4 jump serve-own4", "ip6 daddr @vips6 jump serve-own6"),
+                ("ip daddr @vips4 jump serve-own4", "ip6 daddr @vips6 jump serve-own6") * _LOOKS,
                 "type nat hook output priority -110; policy accept",
             ),
             "refuse": Chain(
@@ -205,7 +211,9 @@ class _Draft:
             )
         for size in sorted(sizes):
             slots = ", ".join(f"{slot} : goto slot{tag}/{slot}" for slot in range(size))
-            self._chains[f"pick{tag}/{size}"] = Chain((f"numgen random mod {size} vmap {{ {slots} }}",))
+            self._chains[f"pick{tag}/{size}"] = Chain(
+                (f"numgen random mod {size} vmap {{ {slots} }}", f"goto slot{tag}/0")
+            )
 
     def members(
         self, vips: Iterable[IPAddress], local: Iterable[IPAddress], onlink: Iterable[tuple[str, Network]]
@@ -251,9 +259,11 @@ class _Draft:
                 self._sticky(words, name, port.frontend, backend, port.affinity_time)
             rules.extend(f"{words.ip} saddr @sticky/{name} goto to/{name}" for name in names)
             choices = ", ".join(f"{number} : goto to/{name}" for number, name in enumerate(names))
-            rules.append(f"numgen random mod {len(names)} vmap {{ {choices} }}")
-        self._chains[f"port/{path}"] = Chain(tuple(rules))
-        return f"port/{path}"
+            rules.extend((f"numgen random mod {len(names)} vmap {{ {choices} }}", f"goto to/{names[0]}"))
+        # Another name with affinity: one that led to slots cannot lead there any more once there is none of them.
+        name = f"port/{path}" if port.affinity_time is None else f"port/{path}/affinity"
+        self._chains[name] = Chain(tuple(rules))
+        return name
 
     def _sticky(self, words: _Words, name: str, frontend: Frontend, backend: Backend, seconds: int) -> None:
         """One backend of a port with affinity: who is sent there is remembered, in a set that goes when it goes."""

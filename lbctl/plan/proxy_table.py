@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 TABLE = "inet lbctl"
@@ -48,10 +48,11 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """What leads from one table to another in one transaction. `chains_set`: new chains, or new rules of old ones."""
+    """What leads from one table to another. `chains_set` are the new rules of chains that are there already."""
 
     sets_added: Mapping[str, SetSpec] = field(default_factory=dict)
     sets_removed: tuple[str, ...] = ()
+    chains_added: Mapping[str, Chain] = field(default_factory=dict)
     chains_set: Mapping[str, Chain] = field(default_factory=dict)
     chains_removed: tuple[str, ...] = ()
     elements_removed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -61,6 +62,7 @@ class Delta:
         return bool(
             self.sets_added
             or self.sets_removed
+            or self.chains_added
             or self.chains_set
             or self.chains_removed
             or self.elements_removed
@@ -69,7 +71,7 @@ class Delta:
 
     def __str__(self) -> str:
         """For a log: what it touches, in one line."""
-        named = [*self.sets_added, *self.sets_removed, *self.chains_set, *self.chains_removed]
+        named = [*self.sets_added, *self.sets_removed, *self.chains_added, *self.chains_set, *self.chains_removed]
         named += [f"{name}(-{len(keys)})" for name, keys in self.elements_removed.items()]
         named += [f"{name}(+{len(elements)})" for name, elements in self.elements_added.items()]
         return " ".join(named[:20]) + (f" and {len(named) - 20} more" if len(named) > 20 else "")
@@ -100,7 +102,8 @@ def compare(old: Table, new: Table) -> Delta:
     return Delta(
         sets_added={name: spec for name, spec in new.sets.items() if name not in old.sets},
         sets_removed=tuple(name for name in old.sets if name not in new.sets),
-        chains_set={name: chain for name, chain in new.chains.items() if old.chains.get(name) != chain},
+        chains_added={name: chain for name, chain in new.chains.items() if name not in old.chains},
+        chains_set={name: chain for name, chain in new.chains.items() if old.chains.get(name, chain) != chain},
         chains_removed=tuple(name for name in old.chains if name not in new.chains),
         elements_removed=removed,
         elements_added=added,
@@ -110,7 +113,8 @@ def compare(old: Table, new: Table) -> Delta:
 def patched(old: Table, delta: Delta) -> Table:
     """The table after a delta, as the kernel would have it."""
     sets = {n: s for n, s in {**old.sets, **delta.sets_added}.items() if n not in delta.sets_removed}
-    chains = {n: c for n, c in {**old.chains, **delta.chains_set}.items() if n not in delta.chains_removed}
+    chains = {**old.chains, **delta.chains_added, **delta.chains_set}
+    chains = {name: chain for name, chain in chains.items() if name not in delta.chains_removed}
     elements: dict[str, Elements] = {}
     for name in sets:
         gone = frozenset(delta.elements_removed.get(name, ()))
@@ -118,6 +122,18 @@ def patched(old: Table, delta: Delta) -> Table:
         if now := {**kept, **delta.elements_added.get(name, {})}:
             elements[name] = now
     return Table(sets, elements, chains)
+
+
+def stages(delta: Delta) -> tuple[Delta, ...]:
+    """The transactions for a delta, one or two: what elements are to lead to is there before any of them does.
+
+    A packet keeps to the rules of the generation in which it entered the hook, but each look-up is answered by the
+    elements of that very moment. In one transaction an element could send a packet that is underway into a chain which
+    in that packet's generation has no rules yet, and it would fall out of it untranslated.
+    """
+    first = Delta(sets_added=delta.sets_added, chains_added=delta.chains_added)
+    rest = replace(delta, sets_added={}, chains_added={})
+    return tuple(stage for stage in (first, rest) if stage)
 
 
 def load_text(table: Table) -> str:
@@ -138,12 +154,13 @@ def load_text(table: Table) -> str:
 
 
 def delta_text(delta: Delta) -> str:
-    """The transaction for a delta. What is referred to comes before, and goes after, what refers to it."""
+    """The transaction for a delta, or a stage of one. What is referred to comes before, and goes after, what refers."""
     lines = [f"add {spec.kind} {TABLE} {name} {{ {_declaration(spec)} }}" for name, spec in delta.sets_added.items()]
-    for name, chain in delta.chains_set.items():
+    written = {**delta.chains_added, **delta.chains_set}
+    for name, chain in written.items():
         lines.append(f"add chain {TABLE} {name}" + (f" {{ {chain.hook}; }}" if chain.hook else ""))
-    lines.extend(f"flush chain {TABLE} {name}" for name in (*delta.chains_set, *delta.chains_removed))
-    for name, chain in delta.chains_set.items():
+    lines.extend(f"flush chain {TABLE} {name}" for name in (*written, *delta.chains_removed))
+    for name, chain in written.items():
         lines.extend(f"add rule {TABLE} {name} {_commented(rule)}" for rule in chain.rules)
     for name, keys in delta.elements_removed.items():
         lines.append(f"delete element {TABLE} {name} {{ {', '.join(keys)} }}")

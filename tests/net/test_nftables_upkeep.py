@@ -9,6 +9,7 @@ import socket
 import subprocess
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 
 import pytest
@@ -133,6 +134,66 @@ def test_nothing_is_lost_while_its_own_endpoints_change(lan: ProxyLan) -> None:
         while updates() < 30 or asked < 200:
             ask_tcp(lan["client"], (V4, V6)[asked % 2])
             asked += 1
+
+
+@pytest.mark.parametrize("affinity", [None, 600])
+def test_nothing_underway_in_the_rules_is_lost_while_they_change(lan: ProxyLan, affinity: int | None) -> None:
+    """The instants within a commit, stretched: a packet needs a good part of a millisecond to come to the look-ups."""
+    choices = itertools.cycle([["p1", "p2", "p3"], ["p2"], ["p1", "p3"], ["p1", "q1", "p2", "p3"]])
+    worlds = (world(service(pods, affinity=affinity)) for pods in choices)
+    lan.apply("n1", next(worlds))
+    for tag, nobody in (("4", "ip saddr 203.0.113.1"), ("6", "ip6 saddr 2001:db8::1")):
+        lan["n1"].run(["nft", "-f", "-"], stdin=f"insert rule inet lbctl serve{tag} {nobody} drop\n" * 20_000)
+
+    def ask(number: int) -> None:
+        # Always another client, whom affinity does not know.
+        source = (f"10.99.0.{number // 2 % 250 + 2}", f"fd00:99::{number % 50_000 + 2:x}")[number % 2]
+        ask_tcp(lan["client"], (V4, V6)[number % 2], source=source)
+
+    numbers = itertools.count()
+    with changing(lan, worlds) as updates, ThreadPoolExecutor(2) as pool:
+        while updates() < 25:
+            list(pool.map(ask, itertools.islice(numbers, 40)))
+
+
+@pytest.mark.parametrize("affinity", [None, 600])
+def test_a_speaker_that_dies_between_two_transactions_leaves_rules_that_serve(
+    lan: ProxyLan, affinity: int | None
+) -> None:
+    """What is to be led to is there, nothing leads to it yet; the next speaker goes on from there."""
+    few, many = (world(service(pods, affinity=affinity)) for pods in (["p1"], ["p1", "p2", "p3"]))
+    lan.apply("n1", few)
+    nft = Mortal()
+    lan.proxies["n1"] = Proxy(nft, spacing=0)
+    assert lan.apply("n1", few).way is Way.UNCHANGED
+    nft.left = 1
+    with pytest.raises(Died):
+        lan.apply("n1", many)
+    assert nft.left == 0
+
+    def reached(first: int) -> set[str]:
+        return {ask_tcp(lan["client"], V4, source=f"10.99.0.{first + number}")[0] for number in range(40)}
+
+    assert reached(10) == {"p1"}
+    lan.proxies.clear()
+    assert lan.apply("n1", many).way is Way.DELTA
+    assert reached(100) == {"p1", "p2", "p3"}
+
+
+class Died(Exception):
+    """The end of a speaker."""
+
+
+class Mortal(Nft):
+    """An nft after so many transactions of which its speaker dies."""
+
+    left = -1
+
+    async def load(self, text: str) -> None:
+        if not self.left:
+            raise Died
+        self.left -= 1
+        await super().load(text)
 
 
 @pytest.mark.parametrize("vip", [V4, V6])

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from lbctl.model.service import ServiceKey, Transport
 from lbctl.plan.proxy import Backend, Frontend, Reach, Ruleset, VirtualPort, ruleset
 from lbctl.plan.proxy_rules import between, disjoint, table
-from lbctl.plan.proxy_table import Chain, SetSpec, Table, delta_text, difference, digest, load_text, patched
+from lbctl.plan.proxy_table import Chain, SetSpec, Table, delta_text, difference, digest, load_text, patched, stages
 from tests.support.proxy_worlds import a_world, next_world
 
 VIP = ip_address("192.0.2.170")
@@ -48,18 +48,24 @@ def test_a_plain_port_is_elements_only() -> None:
         "slot4/1": {"192.0.2.170 . tcp . 8080": "10.0.0.2 . 80"},
         "backends4": {"10.0.0.1 . 80": "", "10.0.0.2 . 80": ""},
     }
-    assert one.chains["pick4/2"].rules == ("numgen random mod 2 vmap { 0 : goto slot4/0, 1 : goto slot4/1 }",)
+    assert one.chains["pick4/2"].rules == (
+        "numgen random mod 2 vmap { 0 : goto slot4/0, 1 : goto slot4/1 }",
+        "goto slot4/0",
+    )
     assert not [name for name in one.chains if name.startswith(("port/", "to/"))]
 
 
 def test_a_shrinking_port_says_little_and_in_the_right_order() -> None:
     other = port("10.0.0.7", "10.0.0.8", frontend=Frontend(VIP, Transport.UDP, 53))
     old, new = rules(port("10.0.0.1", "10.0.0.2"), other), rules(port("10.0.0.1"), other)
-    text = delta_text(between(old, new))
-    assert text.splitlines() == [
+    first, second = stages(between(old, new))
+    assert delta_text(first).splitlines() == [
         "add chain inet lbctl pick4/1",
         "flush chain inet lbctl pick4/1",
         f'add rule inet lbctl pick4/1 numgen random mod 1 vmap {{ 0 : goto slot4/0 }} comment "{_pick_one()}"',
+        f'add rule inet lbctl pick4/1 goto slot4/0 comment "{digest("goto slot4/0")}"',
+    ]
+    assert delta_text(second).splitlines() == [
         "delete element inet lbctl backends4 { 10.0.0.2 . 80 }",
         "delete element inet lbctl services4 { 192.0.2.170 . tcp . 8080 }",
         "delete element inet lbctl slot4/1 { 192.0.2.170 . tcp . 8080 }",
@@ -84,8 +90,10 @@ def test_a_port_for_this_nodes_clients_only_is_in_another_map() -> None:
 
 def test_ranges_come_before_anything_else_and_none_of_a_family_lets_nobody_in() -> None:
     some = table(rules(port("10.0.0.1", source_ranges=(ip_network("10.0.0.0/8"), ip_network("192.0.2.1/32")))))
-    chain = some.chains["port/192.0.2.170/tcp/8080"].rules
-    assert chain == ("ip saddr != { 10.0.0.0/8, 192.0.2.1/32 } drop", "goto pick4/1")
+    assert some.chains["port/192.0.2.170/tcp/8080"].rules == (
+        "ip saddr != { 10.0.0.0/8, 192.0.2.1/32 } drop",
+        "goto pick4/1",
+    )
     none = table(rules(port("10.0.0.1", source_ranges=())))
     assert none.chains["port/192.0.2.170/tcp/8080"].rules[0] == "drop"
 
@@ -103,7 +111,8 @@ def test_affinity_remembers_per_backend_and_only_the_lost_backend_is_forgotten()
     delta = between(old, new)
     assert delta.sets_removed == (f"sticky/{path}/2001-db8-1--3/80",)
     assert not delta.sets_added
-    assert list(delta.chains_set) == [f"port/{path}"]
+    assert list(delta.chains_set) == [f"port/{path}/affinity"]
+    assert not delta.chains_added
 
 
 def test_every_slot_falls_back_to_the_first() -> None:

@@ -45,6 +45,7 @@ _CONNTRACK_DELETE = (1 << 8) | 2
 """Without saying which entry: all of them."""
 FAR = ("10.99.0.1", "fd00:99::1")
 """Addresses of the client that are on nobody's wire, as those of clients beyond a router."""
+FAR_NETWORKS = ("10.99.0.0/24", "fd00:99::/64")
 V4, V6 = "192.168.3.170", "fd00:3::170"
 
 
@@ -148,6 +149,10 @@ class ProxyLan:
         self.hosts |= lan.hosts
         for address in FAR:
             lan["client"].run(["ip", "addr", "add", address, "dev", "lo", *(["nodad"] if ":" in address else [])])
+        # The client answers for all addresses of these, and so can be as many clients as a test needs.
+        lan["client"].sysctl("net/ipv6/ip_nonlocal_bind", "1")
+        for network in FAR_NETWORKS:
+            lan["client"].run(["ip", "route", "add", "local", network, "dev", "lo"])
         pods: list[Host] = []
         for number, node in enumerate(NODES, 1):
             behind = self._stack.enter_context(Segment())
