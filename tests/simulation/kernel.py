@@ -136,7 +136,7 @@ class End:
 
     @property
     def waits(self) -> bool:
-        return bool(self._inbox) or self.hung_up
+        return not self.closed and (self.hung_up or bool(self._inbox))
 
     def _wake(self) -> None:
         if self.reader is not None:

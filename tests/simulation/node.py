@@ -32,6 +32,8 @@ class Observer(Protocol):
 
     def said(self, host: Host, message: Message) -> None: ...
 
+    def ended(self, host: Host, what: str) -> None: ...
+
 
 @dataclass(kw_only=True)
 class Disk:
@@ -58,13 +60,15 @@ class Host:
         self.disk = Disk()
         self.carrier = True
         self.world = World()
+        self.known: frozenset[bytes] = frozenset()
         self.follows = True
         self.datagrams: dict[int, SegmentSocket] = {}
         self.frames: dict[int, PacketSocket] = {}
         self.pulse: PulseProcess | None = None
         self.wire: WireProcess | None = None
         self.work: WorkProcess | None = None
-        self.up_since = 0.0
+        self.ending = False
+        """Something made one of its processes end; the others may."""
         self.observer: Observer | None = None
         self.answering: frozenset[bytes] = frozenset()
         self.mine: dict[str, list[Any]] = {}
@@ -103,6 +107,15 @@ class Host:
         pulse, wire = self.pulse, self.wire
         return self.carrier and pulse is not None and pulse.runs and wire is not None and wire.runs
 
+    @property
+    def decides(self) -> bool:
+        """Whether work runs too, which takes what nobody inherits."""
+        return self.work is not None and self.work.runs and not self.work.stopping
+
+    def knows(self, address: bytes) -> bool:
+        """Whether the World of this node has an address allocated, on disk and in the process."""
+        return self.work is not None and address in self.known and self.work.world is self.world
+
     def start(self) -> None:
         """Starts the speaker, as systemd would."""
         assert not self.processes
@@ -113,7 +126,7 @@ class Host:
         self.page[:] = bytes(PAGE)
         self.answering = frozenset()
         self.mine = {}
-        self.up_since = self.clockwork.now
+        self.ending = False
         self.work = WorkProcess(self, work_pulse, work_wire)
         self.wire = WireProcess(self, wire_work, wire_pulse)
         self.pulse = PulseProcess(self, pulse_work, pulse_wire)
@@ -132,9 +145,15 @@ class Host:
         self.carrier_off(tell=False)
         self.kill()
 
+    def forget(self) -> None:
+        """The disk is new."""
+        self.disk = Disk()
+
     def ended(self, process: Process) -> None:
         if process is self.pulse:
             self.datagrams.clear()
+        if not self.ending and self.observer is not None:
+            self.observer.ended(self, type(process).__name__)
         self.watch()
 
     def interfaces(self) -> tuple[Interface, ...]:
@@ -152,7 +171,6 @@ class Host:
 
     def carrier_on(self, *, tell: bool = True) -> None:
         self.carrier = True
-        self.up_since = self.clockwork.now
         self.lan.unplugged.discard(self.index)
         self.lan.rewire()
         self._carrier_changed(tell)
@@ -177,6 +195,7 @@ class Host:
     def take_world(self, world: World) -> None:
         """The file that this node reads has a new World in it."""
         self.world = world
+        self.known = frozenset(a.packed for each in world.allocations.values() for a in each.addresses)
         if self.work is not None and not self.work.over:
             self.work.take_world(world)
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 POLLIN = 1
 _NEVER = float("inf")
+_ROUNDING = 1e-9
 _LEAST = 1e-6
 """Seconds: no process wakes twice at one moment."""
 
@@ -69,7 +70,7 @@ class Process:
     def wake_in(self, seconds: float | None) -> None:
         if seconds is None or self.over:
             return
-        at = self.clockwork.now + max(seconds, _LEAST)
+        at = self.clockwork.now + max(seconds + _ROUNDING, _LEAST)
         if at < self._timer_at:
             self._timer_at = at
             self.clockwork.at(at, self._timer, at)

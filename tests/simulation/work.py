@@ -51,10 +51,11 @@ class WorkProcess(Process):
         self._peers = dict(disk.peers)
         self._probed: list[Probed] = []
         self._listened = False
-        self._stopping = False
+        self.stopping = False
         self._wake = False
         self._step_at = 0.0
         self._look_again_at: float | None = None
+        self.began = host.clockwork.now
         self._remember_at = host.clockwork.now + REMEMBER_EVERY
         self._outside: deque[World | tuple[Interface, ...]] = deque()
 
@@ -89,8 +90,8 @@ class WorkProcess(Process):
 
     def stop(self) -> None:
         """SIGTERM."""
-        if not self._stopping and not self.over:
-            self._stopping = True
+        if not self.stopping and not self.over:
+            self.stopping = True
             self._tell(self._pulse, [{"op": "leave"}])
             self.clockwork.after(LEAVE_TIME, self.kill)
 
@@ -102,11 +103,11 @@ class WorkProcess(Process):
                     for message in end.receive():
                         take(message)
                 except ChannelClosed:
-                    if not self._stopping:
-                        self._stopping = True
+                    if not self.stopping:
+                        self.stopping = True
                         self.clockwork.after(STOP_AFTER, self.kill)
                     end.hung_up = False
-        if self._stopping:
+        if self.stopping:
             return None
         now = self.clockwork.now
         if now >= self._remember_at:

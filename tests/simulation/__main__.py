@@ -1,0 +1,88 @@
+"""python -m tests.simulation --seeds 0-1999 [--nodes N] [--jobs 2], or --seed 1234 [--trace]."""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import os
+import sys
+import time
+from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+
+from tests.simulation.faults import Fault
+from tests.simulation.invariants import Worst
+from tests.simulation.story import Outcome, run
+
+SHOWN = 10
+"""Failing seeds that are printed one by one."""
+
+
+def table(outcomes: list[Outcome], took: float) -> str:
+    """How they went, for people."""
+    worst = Worst()
+    struck: Counter[Fault] = Counter()
+    for outcome in outcomes:
+        worst.take(outcome.worst)
+        struck.update(outcome.struck)
+    failed = [outcome for outcome in outcomes if outcome.failures]
+    sizes = Counter(outcome.nodes for outcome in outcomes)
+    lines = [
+        f"seeds                   {len(outcomes)} of {', '.join(f'{n} nodes: {c}' for n, c in sorted(sizes.items()))}",
+        f"virtual seconds         {sum(outcome.seconds for outcome in outcomes):.0f}",
+        f"events                  {sum(outcome.events for outcome in outcomes)}",
+        f"real seconds            {took:.1f}",
+        f"worst gap, quorate      {worst.quorate_gap * 1000:.0f} ms",
+        f"worst gap, otherwise    {worst.other_gap * 1000:.0f} ms",
+        f"worst double answer     {worst.double * 1000:.0f} ms",
+        f"worst healing           {worst.heal * 1000:.0f} ms",
+        f"most moves of one       {worst.moves}",
+        "faults                  " + f"{sum(struck.values())}",
+        *(f"  {fault.title:<22}{struck[fault]}" for fault in Fault),
+        f"failures                {len(failed)}",
+    ]
+    for outcome in failed[:SHOWN]:
+        lines.append(f"  seed {outcome.seed}: {outcome.failures[0]}")
+        lines.append(f"    {replay(outcome)}")
+    kinds = Counter(failure.split(":")[0].split(" ")[-1] for outcome in failed for failure in outcome.failures[:1])
+    if failed:
+        lines.append("  " + ", ".join(f"{kind}: {count}" for kind, count in kinds.most_common()))
+    return "\n".join(lines)
+
+
+def replay(outcome: Outcome) -> str:
+    nodes = f" --nodes {outcome.nodes}" if outcome.nodes > 7 else ""
+    return f"python -m tests.simulation --seed {outcome.seed}{nodes} --trace"
+
+
+def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
+    parser.add_argument("--seeds", help="a range, FIRST-LAST")
+    parser.add_argument("--seed", type=int)
+    parser.add_argument("--nodes", type=int)
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--trace", action="store_true")
+    given = parser.parse_args(arguments)
+    if given.seed is not None:
+        outcome = run(given.seed, nodes=given.nodes, trace=given.trace)
+        print("\n".join(outcome.trace))
+        print(table([outcome], 0.0))
+        print("\n".join(outcome.failures))
+        return 1 if outcome.failures else 0
+    first, _, last = (given.seeds or "0-99").partition("-")
+    seeds = range(int(first), int(last or first) + 1)
+    began = time.monotonic()
+    gc.freeze()
+    with ProcessPoolExecutor(given.jobs) as pool:
+        outcomes = list(pool.map(partial(run, nodes=given.nodes), seeds, chunksize=4))
+    print(table(outcomes, time.monotonic() - began))
+    return 1 if any(outcome.failures for outcome in outcomes) else 0
+
+
+if __name__ == "__main__":
+    if os.environ.get("PYTHONHASHSEED") != "0":
+        # Sets of texts are in another order in every process; a story must not be.
+        os.environ["PYTHONHASHSEED"] = "0"
+        os.execv(sys.executable, [sys.executable, "-m", "tests.simulation", *sys.argv[1:]])
+    raise SystemExit(main(sys.argv[1:]))
