@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from lbctl.net.packed_address import packed, text_of
 from lbctl.protocol.l2 import arp, ndp
 from lbctl.protocol.l2.ethernet import mac_from_text
 from tests.support.asker import Asker
@@ -556,12 +557,14 @@ def test_it_imports_next_to_nothing() -> None:
     }  # fmt: skip
     assert modules & heavy == set()
     assert {name for name in modules if name.startswith("lbctl.")} == {
-        "lbctl.net", "lbctl.net.channel", "lbctl.net.icmpv6", "lbctl.net.packet_socket", "lbctl.net.realtime",
+        "lbctl.net", "lbctl.net.channel", "lbctl.net.icmpv6", "lbctl.net.packed_address", "lbctl.net.packet_socket",
+        "lbctl.net.realtime",
         "lbctl.protocol", "lbctl.protocol.l2", "lbctl.protocol.l2.arp", "lbctl.protocol.l2.conflict",
         "lbctl.protocol.l2.drop", "lbctl.protocol.l2.ethernet", "lbctl.protocol.l2.gratuitous", "lbctl.protocol.l2.ndp",
-        "lbctl.protocol.l2.prober", "lbctl.protocol.l2.responder", "lbctl.protocol.l2.table", "lbctl.protocol.machine",
-        "lbctl.speaker",
-        "lbctl.speaker.wire",
+        "lbctl.protocol.l2.prober", "lbctl.protocol.l2.responder", "lbctl.protocol.l2.solicitor",
+        "lbctl.protocol.l2.table", "lbctl.protocol.machine",
+        "lbctl.speaker", "lbctl.speaker.shared_page", "lbctl.speaker.wire", "lbctl.speaker.wire_ports",
+        "lbctl.speaker.wire_reports", "lbctl.speaker.wire_rights",
     }  # fmt: skip
 
 
@@ -570,8 +573,6 @@ def test_it_imports_next_to_nothing() -> None:
     ["192.0.2.1", "::", "::1", "2001:db8::1", "::ffff:192.0.2.1", "::ffff:0:1", "::192.0.2.1", "fe80::1:0:0:1"],
 )
 def test_addresses_are_reported_in_canonical_form(text: str) -> None:
-    from lbctl.speaker.wire import _packed, _text
-
     canonical = str(ipaddress.ip_address(text))
-    assert _text(_packed(text)) == canonical
-    assert _packed(canonical) == ipaddress.ip_address(text).packed
+    assert text_of(packed(text)) == canonical
+    assert packed(canonical) == ipaddress.ip_address(text).packed

@@ -17,6 +17,7 @@ from lbctl.net.channel import Channel
 from lbctl.net.packet_socket import Kind, PacketSocket
 from lbctl.protocol.l2 import arp, ndp
 from lbctl.protocol.l2.ethernet import mac_from_text
+from lbctl.speaker.shared_page import SIZE
 from lbctl.speaker.wire import Wire
 from tests.support.bars import met_once
 from tests.support.netns import Host, Segment, eventually
@@ -170,12 +171,12 @@ def test_what_was_not_looked_for_was_not_silence(lan: Segment) -> None:
     """A process that is held up between looking at its sockets and taking its time for over knows nothing yet."""
     work, its_work = socket.socketpair()
     pulse, its_pulse = socket.socketpair()
-    with lan["node"].entered(), mmap.mmap(-1, 8) as lease, work, pulse:
-        wire = Wire(Channel(its_work), Channel(its_pulse), lease)
+    with lan["node"].entered(), mmap.mmap(-1, SIZE) as page, work, pulse:
+        wire = Wire(Channel(its_work), Channel(its_pulse), page)
         try:
             looked_at = time.monotonic()
-            wire._take({"op": "interfaces", "interfaces": [interface_of(lan["node"])]})
-            wire._take({"op": "probe", "set": [[VIP4, [lan["node"].ifindex]]], "drop": []})
+            wire._take_from_work("interfaces", {"interfaces": [interface_of(lan["node"])]})
+            wire._take_from_work("probe", {"set": [[VIP4, [lan["node"].ifindex]]], "drop": []})
             told = Channel(work)
 
             def said(began: float) -> list[dict[str, Any]]:

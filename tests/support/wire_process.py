@@ -21,6 +21,7 @@ from tests.support.bars import PATIENCE
 from tests.support.netns import Host, entered
 
 _LEASE = struct.Struct("<d")
+_PAGE = 4096
 
 
 def _refuses(op: str, nonsense: str, message: Message) -> bool:
@@ -45,8 +46,8 @@ class WireProcess:
             its_work.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, room_to_work)
         pulse, its_pulse = socket.socketpair()
         fd = os.memfd_create("lease")
-        os.ftruncate(fd, _LEASE.size)
-        self._page = mmap.mmap(fd, _LEASE.size)
+        os.ftruncate(fd, _PAGE)
+        self._page = mmap.mmap(fd, _PAGE)
         self.lease(lease)
         argument = {"work": its_work.fileno(), "pulse": its_pulse.fileno(), "lease": fd}
         with entered(netns):

@@ -66,6 +66,14 @@ def parse(frame: bytes) -> ArpPacket | None:
     )
 
 
+def sender(frame: bytes) -> bytes | None:
+    """Who speaks for the frame's sender address; None where `parse` finds no packet. In the fewest steps."""
+    if len(frame) < FRAME_SIZE or frame[OPERATION] not in (_REQUEST, _REPLY):
+        return None
+    mac = frame[SENDER_MAC]
+    return mac if is_station(mac) else None
+
+
 def is_question(frame: bytes) -> bool:
     """Whether an ARP frame asks (a request that is no announcement), in the fewest steps: the responder's hot path."""
     return frame[OPERATION] == _REQUEST and frame[SENDER_IP] != frame[TARGET_IP]

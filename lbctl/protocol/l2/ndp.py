@@ -27,8 +27,9 @@ _ROUTER = 0x80
 _WORDS = struct.Struct("!8H")
 _WITH_OPTION = _FIXED + 8
 
+SOURCE = slice(22, 38)
 TARGET = slice(_BODY + 8, _BODY + 24)
-"""Where a frame's target address stands; the responder looks there before it parses the rest."""
+"""Where the addresses of a frame stand; they are looked up before the rest is parsed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,10 @@ claims nothing: its sender address is 0.0.0.0 or ::, so no cache learns from it.
 Who speaks for the address meanwhile (as sender, or as another prober) has it, unless it is one of us ("friends"): two
 speakers whose worlds differ in age may both find an address unused, and which of them takes it is settled by claims.
 
+A second use asks before a takeover without a majority, where heartbeats alone may have failed: two probes and 20 ms of
+listening (QUICK), and whoever answers has it, a speaker too. There two speakers that cannot hear each other's claims
+may ask at the same moment; so that not both give in, the probe of another counts only where its MAC is the lower one.
+
 Probes are paced. Nobody waits for a first use as clients wait for a takeover, each probe is a broadcast that wakes
 every host of the segment, and storm control counts broadcasts (docs/decisions).
 """
@@ -33,8 +37,17 @@ RATE = 1000.0
 BURST = 0.01
 """Seconds that may be caught up on at once, because no loop wakes every millisecond."""
 
+QUICK_PROBES = 2
+QUICK_LISTEN = 0.02
+QUICK_RATE = 10_000.0
+"""Clients wait: a hundred addresses are asked for in 10 ms, a thousand in 100, each twice."""
+
 CLEAN = "probe_clean"
 CONFLICT = "probe_conflict"
+
+
+_Said = tuple[bytes, bytes, bool]
+"""An address, who speaks of it, and whether by a probe of its own."""
 
 
 class _Run:
@@ -56,8 +69,11 @@ class Prober:
     addresses the first are ready after 140 ms.
     """
 
-    def __init__(self, *, rate: float = RATE, probes: int = PROBES, listen: float = LISTEN) -> None:
+    def __init__(
+        self, *, rate: float = RATE, probes: int = PROBES, listen: float = LISTEN, lowest_asker_wins: bool = False
+    ) -> None:
         self._frame_time = 1 / rate
+        self._lowest_asker_wins = lowest_asker_wins
         self._probes = probes
         self._listen = listen
         self._ports: Mapping[int, bytes] = {}
@@ -81,6 +97,10 @@ class Prober:
     def pending(self) -> int:
         """Addresses whose answer is still to come."""
         return len(self._wanted)
+
+    def wants(self, address: bytes) -> bool:
+        """Whether its answer is still to come."""
+        return address in self._wanted
 
     def set_ports(self, macs: Mapping[int, bytes]) -> None:
         """The usable interfaces and their MACs: the whole list. What was probed on one that changed starts again."""
@@ -119,9 +139,11 @@ class Prober:
             return
         if said is None:
             return
-        address, mac = said
+        address, mac, asked = said
         run = self._running.get(address)
         if run is None or ifindex not in run.where or mac in self._macs or mac in self._friends:
+            return
+        if asked and self._lowest_asker_wins and mac > self._ports[ifindex]:
             return
         self.conflicts += 1
         self.stop(address)
@@ -191,7 +213,7 @@ class Prober:
         else:
             self._ends.append((now + self._listen, run.serial, address))
 
-    def _said_by_arp(self, frame: bytes) -> tuple[bytes, bytes] | None:
+    def _said_by_arp(self, frame: bytes) -> _Said | None:
         # The addresses are looked up before anything is parsed: nearly every frame ends here.
         running = self._running
         if frame[arp.SENDER_IP] not in running and frame[arp.TARGET_IP] not in running:
@@ -200,10 +222,10 @@ class Prober:
         if packet is None:
             return None
         if packet.sender_ip in running:
-            return packet.sender_ip, packet.sender_mac
-        return (packet.target_ip, packet.sender_mac) if packet.is_probe else None
+            return packet.sender_ip, packet.sender_mac, False
+        return (packet.target_ip, packet.sender_mac, True) if packet.is_probe else None
 
-    def _said_by_ndp(self, frame: bytes) -> tuple[bytes, bytes] | None:
+    def _said_by_ndp(self, frame: bytes) -> _Said | None:
         running = self._running
         if frame[ndp.TARGET] not in running and frame[22:38] not in running:
             return None
@@ -213,8 +235,8 @@ class Prober:
         mac = message.link_layer or message.source
         asks = message.type == ndp.SOLICITATION and message.source_ip != ndp.NO_ADDRESS
         if message.target in running and not asks:
-            return message.target, mac
-        return (message.source_ip, mac) if message.source_ip in running else None
+            return message.target, mac, message.type == ndp.SOLICITATION
+        return (message.source_ip, mac, False) if message.source_ip in running else None
 
 
 def _frame(address: bytes, mac: bytes) -> bytes:

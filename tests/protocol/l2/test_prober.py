@@ -11,7 +11,17 @@ from hypothesis import strategies as st
 
 from lbctl.protocol.l2 import arp, ndp, prober
 from lbctl.protocol.l2.conflict import Conflict
-from lbctl.protocol.l2.prober import CLEAN, CONFLICT, GAP, LISTEN, PROBES, Prober
+from lbctl.protocol.l2.prober import (
+    CLEAN,
+    CONFLICT,
+    GAP,
+    LISTEN,
+    PROBES,
+    QUICK_LISTEN,
+    QUICK_PROBES,
+    QUICK_RATE,
+    Prober,
+)
 from lbctl.protocol.l2.responder import Responder
 from lbctl.protocol.machine import Report, Send
 from tests.protocol.l2.frames import (
@@ -289,6 +299,56 @@ def test_of_two_strangers_that_probe_at_once_the_one_that_hears_the_other_leaves
     """RFC 5227 section 2.1.1: a probe of another for the same address is a conflict."""
     found = _back_to_back(ready(macs={ETH0: NODE}), ready(macs={ETH0: MATE}))
     assert [name for name, _ in found] == [CONFLICT, CLEAN]
+
+
+def quick(macs: dict[int, bytes]) -> Prober:
+    machine = Prober(rate=QUICK_RATE, probes=QUICK_PROBES, listen=QUICK_LISTEN, lowest_asker_wins=True)
+    machine.set_ports(macs)
+    return machine
+
+
+@pytest.mark.parametrize("address", [VIP4, VIP6], ids=["arp", "ndp"])
+def test_of_two_speakers_that_ask_before_a_takeover_exactly_one_finds_it_free(address: bytes) -> None:
+    """Heartbeats fail between them and the segment works: were each to give in to the other, nobody would take it."""
+    low, high = b"\x02\x00\x00\x00\x00\x01", b"\x02\x00\x00\x00\x00\x02"
+    one, two = quick({ETH0: low}), quick({ETH0: high})
+    for first, second in ((one, two), (two, one)):
+        found: dict[Prober, str] = {}
+        for machine in (first, second):
+            machine.start(address, HERE)
+        for number in range(30):
+            for machine, other in ((first, second), (second, first)):
+                machine.handle_timeout(number / 200)
+                for output in machine.outputs():
+                    if isinstance(output, Send):
+                        other.received(output.payload, ETH0, number / 200)
+                    else:
+                        found[machine] = output.name
+        assert found == {one: CLEAN, two: CONFLICT}
+
+
+@pytest.mark.parametrize("frame", WHO_HAS_IT.values(), ids=WHO_HAS_IT.keys())
+def test_before_a_takeover_the_word_of_a_speaker_counts_too(frame: bytes) -> None:
+    """It names no friends. Of a probe the lower MAC has the better right; here that is the other's."""
+    address = VIP4 if frame[12:14] == b"\x08\x06" else VIP6
+    machine = quick({ETH0: b"\x06" + NODE[1:]})
+    machine.start(address, HERE)
+    assert machine.wants(address)
+    machine.handle_timeout(0.0)
+    machine.outputs()
+    machine.received(frame, ETH0, 0.01)
+    assert reports(machine.outputs()) == [Report(CONFLICT, {"address": address, "mac": STRANGER, "ifindex": ETH0})]
+    assert not machine.wants(address)
+
+
+def test_before_a_takeover_a_hundred_addresses_are_asked_for_in_fifty_milliseconds() -> None:
+    machine = quick({ETH0: NODE})
+    addresses = [ip(f"10.0.0.{n}") for n in range(100)]
+    for address in addresses:
+        machine.start(address, HERE)
+    done = [at for at, output in run(machine) if isinstance(output, Report) and output.name == CLEAN]
+    assert len(done) == 100
+    assert max(done) <= 0.06
 
 
 def _back_to_back(one: Prober, two: Prober) -> list[tuple[str, float]]:
