@@ -15,7 +15,7 @@ from typing import NamedTuple
 from lbctl.model.address import IPAddress
 from lbctl.model.service import Transport
 from lbctl.net.netlink import NETFILTER, Netlink, attribute, attributes
-from lbctl.plan.proxy import Frontend
+from lbctl.plan.proxy_ruleset import Frontend
 
 _GET, _DELETE = (1 << 8) | 1, (1 << 8) | 2
 _TUPLE_ORIG, _TUPLE_REPLY, _ID, _ZONE, _FILTER = 1, 2, 12, 18, 25

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from lbctl.model.address import Family
 from lbctl.net.netlink import ROUTE, Netlink, attributes
-from lbctl.plan.proxy import Network
+from lbctl.plan.proxy_ruleset import Network
 
 PROC = Path("/proc")
 _SWITCH = {Family.IPV4: "net/ipv4/ip_forward", Family.IPV6: "net/ipv6/conf/all/forwarding"}

@@ -15,8 +15,9 @@ from enum import StrEnum
 from lbctl.net import conntrack, forwarding
 from lbctl.net.forwarding import SysctlChange
 from lbctl.net.nftables import Nft, ProxyError, ProxyTrouble, generation, let_packets_through, standing
-from lbctl.plan.proxy import Ruleset, stale_udp
+from lbctl.plan.proxy import stale_udp
 from lbctl.plan.proxy_rules import between, disjoint, table
+from lbctl.plan.proxy_ruleset import Ruleset
 from lbctl.plan.proxy_table import Delta, delta_text, difference, load_text, stages
 
 SPACING = 0.2

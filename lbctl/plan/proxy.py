@@ -1,19 +1,15 @@
 """Where the packets of every VIP go, as this node shall forward them: World in, Ruleset out.
 
 Every node forwards for every VIP, whoever announces it, so that a takeover changes no rule and an old owner can go on
-forwarding for a grace time. A Ruleset is what is wanted, in the words of the model; `plan.proxy_rules` turns it into
-the words of nftables and tells two of them apart.
+forwarding for a grace time.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from enum import StrEnum
+from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, collapse_addresses
-from types import MappingProxyType
-from typing import NamedTuple
 
 from lbctl.model.address import Family, IPAddress, address_key, family_of
 from lbctl.model.allocation import Allocation
@@ -21,102 +17,17 @@ from lbctl.model.endpoint import Endpoint, EndpointSlice, SliceKey
 from lbctl.model.frozen_map import FrozenMap, changed_keys, frozen
 from lbctl.model.service import Port, Service, ServiceKey, ServiceType, TrafficPolicy, Transport
 from lbctl.model.snapshot import World
-
-Network = IPv4Network | IPv6Network
-
-
-class Frontend(NamedTuple):
-    """What a client connects to."""
-
-    address: IPAddress
-    transport: Transport
-    port: int
-
-    def __str__(self) -> str:
-        host = f"[{self.address}]" if self.address.version == 6 else str(self.address)
-        return f"{host}:{self.port}/{self.transport}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Backend:
-    """Where a connection ends. `local`: behind this node (or on it), so that its answers come back through us."""
-
-    address: IPAddress
-    port: int
-    local: bool = False
-
-
-class Reach(StrEnum):
-    """Who is served: everyone, or only clients on this node (traffic policy Local without an endpoint here)."""
-
-    EVERYONE = "everyone"
-    OWN = "own"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VirtualPort:
-    """One port of one VIP. Without backends it is refused like a closed port.
-
-    `serving` are the backends that may keep the flows they have: the backends, and those that terminate but serve.
-    `source_ranges` is None where anybody may connect; an empty tuple lets nobody in.
-    """
-
-    frontend: Frontend
-    service: ServiceKey
-    backends: tuple[Backend, ...] = ()
-    serving: tuple[Backend, ...] = ()
-    reach: Reach = Reach.EVERYONE
-    affinity_time: int | None = None
-    source_ranges: tuple[Network, ...] | None = None
-
-
-class Unserved(StrEnum):
-    """Why a port or an endpoint is left out."""
-
-    SCTP = "sctp_not_supported"
-    PORT_TAKEN = "port_taken_by_other_service"
-    ENDPOINT_ADDRESS = "endpoint_address_unusable"
-    ENDPOINT_PORT = "endpoint_port_out_of_range"
-
-
-class Note(NamedTuple):
-    """One thing of a service that the proxy leaves out, and why. `subject` is a port or an endpoint."""
-
-    service: ServiceKey
-    subject: str
-    reason: Unserved
-
-    def __str__(self) -> str:
-        return f"{self.service} {self.subject}: {self.reason.value}"
-
-
-_NO_PORTS: Mapping[Frontend, VirtualPort] = MappingProxyType({})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ruleset:
-    """All that this node forwards. Unchanged ports keep their identity from one Ruleset to the next.
-
-    `vips` are all allocated addresses, also those no port of which is served: what is sent to them is refused, not
-    routed back into the network. `local` are the addresses of endpoints of this node. `onlink` is filled in by the
-    shell, which knows the interfaces: (name, subnet) pairs where hosts talk to each other without passing this node.
-    """
-
-    ports: Mapping[Frontend, VirtualPort] = field(default_factory=lambda: _NO_PORTS)
-    vips: frozenset[IPAddress] = frozenset()
-    local: frozenset[IPAddress] = frozenset()
-    onlink: frozenset[tuple[str, Network]] = frozenset()
-    notes: tuple[Note, ...] = ()
-
-    def families(self) -> frozenset[Family]:
-        """The families in which something is forwarded."""
-        found: set[Family] = set()
-        for frontend, port in self.ports.items():
-            if port.backends:
-                found.add(family_of(frontend.address))
-                if len(found) == len(Family):
-                    break
-        return frozenset(found)
+from lbctl.plan.proxy_ruleset import (
+    NO_PORTS,
+    Backend,
+    Frontend,
+    Network,
+    Note,
+    Reach,
+    Ruleset,
+    Unserved,
+    VirtualPort,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +89,7 @@ def stale_udp(old: Ruleset | None, new: Ruleset) -> dict[Frontend, frozenset[tup
     A UDP flow has no end that the kernel sees: as long as the client sends, it stays with an endpoint that is gone, or
     with the refusal it met before there was one. Without `old` every UDP port is named.
     """
-    before = old.ports if old is not None else _NO_PORTS
+    before = old.ports if old is not None else NO_PORTS
     stale: dict[Frontend, frozenset[tuple[IPAddress, int]]] = {}
     for frontend, port in new.ports.items():
         if frontend.transport is not Transport.UDP or (was := before.get(frontend)) is port:

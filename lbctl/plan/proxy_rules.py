@@ -20,7 +20,7 @@ from ipaddress import collapse_addresses
 from typing import NamedTuple
 
 from lbctl.model.address import Family, IPAddress, family_of
-from lbctl.plan.proxy import Backend, Frontend, Network, Reach, Ruleset, VirtualPort
+from lbctl.plan.proxy_ruleset import Backend, Frontend, Network, Reach, Ruleset, VirtualPort
 from lbctl.plan.proxy_table import Chain, Delta, Elements, SetSpec, Table, compare
 
 

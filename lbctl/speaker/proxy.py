@@ -14,7 +14,8 @@ from collections.abc import Collection
 from lbctl.model.snapshot import World
 from lbctl.net.nftables import ProxyError
 from lbctl.net.proxy import Applied, Proxy, Verified, Way
-from lbctl.plan.proxy import ProxyMemo, Ruleset, ruleset
+from lbctl.plan.proxy import ProxyMemo, ruleset
+from lbctl.plan.proxy_ruleset import Ruleset
 from lbctl.telemetry.log import event
 
 _logger = logging.getLogger("lbctl.proxy")

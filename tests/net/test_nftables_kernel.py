@@ -21,7 +21,8 @@ from lbctl.net.forwarding import SysctlChange
 from lbctl.net.netlink import NETFILTER, Netlink
 from lbctl.net.nftables import standing
 from lbctl.net.proxy import Proxy, Verified, Way
-from lbctl.plan.proxy import Frontend, Ruleset, ruleset
+from lbctl.plan.proxy import ruleset
+from lbctl.plan.proxy_ruleset import Frontend, Ruleset
 from tests.support.netns import Segment, call_in, entered, eventually, netns, run_in
 from tests.support.proxy_lan import V4, V6, ProxyLan, ask_tcp, connected, exchange, greeting, proxy_lan, service, world
 from tests.support.proxy_worlds import a_world, next_world

@@ -17,8 +17,9 @@ import pytest
 from lbctl.model.snapshot import World
 from lbctl.net.nftables import Nft, ProxyError, ProxyTrouble
 from lbctl.net.proxy import Proxy, Verified, Way
-from lbctl.plan.proxy import Ruleset, ruleset
+from lbctl.plan.proxy import ruleset
 from lbctl.plan.proxy_rules import table
+from lbctl.plan.proxy_ruleset import Ruleset
 from tests.support.netns import eventually
 from tests.support.proxy_lan import (
     V4,

@@ -19,7 +19,8 @@ from lbctl.model.endpoint import Endpoint, EndpointPort, EndpointSlice, SliceKey
 from lbctl.model.node import Node
 from lbctl.model.service import Port, Service, ServiceKey, ServiceType, TrafficPolicy, TrafficSpec, Transport
 from lbctl.model.snapshot import World
-from lbctl.plan.proxy import Frontend, Note, Reach, Ruleset, Unserved, VirtualPort, ruleset, stale_udp
+from lbctl.plan.proxy import ruleset, stale_udp
+from lbctl.plan.proxy_ruleset import Frontend, Note, Reach, Ruleset, Unserved, VirtualPort
 from tests.support.proxy_worlds import a_world as random_world
 from tests.support.proxy_worlds import next_world
 

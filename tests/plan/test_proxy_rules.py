@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lbctl.model.service import ServiceKey, Transport
-from lbctl.plan.proxy import Backend, Frontend, Reach, Ruleset, VirtualPort, ruleset
+from lbctl.plan.proxy import ruleset
 from lbctl.plan.proxy_rules import between, disjoint, table
+from lbctl.plan.proxy_ruleset import Backend, Frontend, Reach, Ruleset, VirtualPort
 from lbctl.plan.proxy_table import Chain, SetSpec, Table, delta_text, difference, digest, load_text, patched, stages
 from tests.support.proxy_worlds import a_world, next_world
 

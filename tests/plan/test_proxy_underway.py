@@ -18,8 +18,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lbctl.model.service import ServiceKey, Transport
-from lbctl.plan.proxy import Backend, Frontend, Network, Reach, Ruleset, VirtualPort, ruleset
+from lbctl.plan.proxy import ruleset
 from lbctl.plan.proxy_rules import between, table
+from lbctl.plan.proxy_ruleset import Backend, Frontend, Network, Reach, Ruleset, VirtualPort
 from lbctl.plan.proxy_table import Delta, Table, patched, stages
 from tests.support.proxy_worlds import a_world, next_world
 

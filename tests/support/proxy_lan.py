@@ -35,7 +35,8 @@ from lbctl.model.service import Port, Service, ServiceKey, ServiceType, TrafficP
 from lbctl.model.snapshot import World
 from lbctl.net.netlink import NETFILTER, Netlink
 from lbctl.net.proxy import Applied, Proxy
-from lbctl.plan.proxy import Ruleset, ruleset
+from lbctl.plan.proxy import ruleset
+from lbctl.plan.proxy_ruleset import Ruleset
 from tests.support.netns import Host, Segment
 
 _T = TypeVar("_T")
