@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv6Address, ip_network
 
+from lbctl.controller.launch import COLLECTOR
 from lbctl.controller.records import Batch, LedgerState
 from lbctl.model.address import AddressRange, Family, IPAddress
 from lbctl.model.frozen_map import FrozenMap
@@ -29,6 +30,7 @@ from lbctl.model.reservation import Freed, Quarantine, Reservation
 from lbctl.model.service import FamilySpec, LoadBalancerSpec, Port, Service, ServiceKey, ServiceType
 from lbctl.model.snapshot import World
 from lbctl.plan.allocate import AllocationMemo, AllocationPlan, Remembered, allocate
+from lbctl.plan.reserve import choose_reservation
 
 _NOW = 1_000_000.0
 
@@ -124,6 +126,14 @@ def some_more(controller: Controller, family: Family, many: int = 1000) -> float
     return controller.put([service(first + number, family) for number in range(many)]) / many
 
 
+def reservation(controller: Controller) -> float:
+    """Which address to reserve for a service that is not there yet."""
+    world = replace(controller.world, allocations=controller.state.allocations)
+    start = time.process_time()
+    choose_reservation(world, controller.state.remembered, ServiceKey("ns", "later"), now_unix=_NOW)
+    return time.process_time() - start
+
+
 def linear(count: int, pool: AddressRange) -> float:
     """MetalLB's way: a walk from the first address for each service, and a table by text."""
     start = time.process_time()
@@ -146,6 +156,7 @@ def best(rounds: int, measure: Callable[[], float]) -> float:
 
 
 def main() -> None:
+    gc.set_threshold(*COLLECTOR)  # as the controller does
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3)
     rounds = parser.parse_args().rounds
@@ -179,6 +190,10 @@ def main() -> None:
             rows.append((f"a plan for one more beside {count}, {name}", took * 1e6, "us, caches cold"))
             took = min(some_more(controller, family) for _ in range(2 + 2 * rounds))
             rows.append((f"one more of 1000 beside {count}, {name}", took * 1e6, "us"))
+    for name, pool, family in (("IPv4", four, Family.IPV4), ("IPv6", six, Family.IPV6)):
+        controller, _ = filled(50_000, family, pool)
+        took = best(1 + 2 * rounds, lambda controller=controller: reservation(controller))  # type: ignore[misc]
+        rows.append((f"a reservation beside 50000, {name}", took * 1e3, "ms"))
     small = linear(2_000, four.ranges[0])
     rows.append(("linear: fill 10.0.0.0/16, 2000 services", small, "s"))
     rows.append(("linear: the same with 10000 (25 times that)", small * 25, "s, reckoned"))

@@ -21,6 +21,7 @@ from lbctl.model.frozen_map import FrozenMap
 from lbctl.model.node import Node
 from lbctl.model.reservation import Freed, Quarantine, Reservation
 from lbctl.model.service import ServiceKey
+from lbctl.model.split_map import SplitMap
 from lbctl.plan.allocation import Remembered
 from lbctl.sources.published_schema import address_of
 
@@ -229,7 +230,7 @@ def _read_remembered(connection: Connection, terms: Mapping[ServiceKey, str]) ->
     ]
     return Remembered(
         terms=FrozenMap(terms),
-        first_seen=FrozenMap(seen),
+        first_seen=SplitMap(seen),
         reserved=FrozenMap({item.service: item for item in reserved}),
         quarantined=FrozenMap({item.address: item for item in quarantined}),
         freed=FrozenMap({item.address: item for item in freed}),

@@ -13,6 +13,7 @@ from lbctl.model.frozen_map import FrozenMap, frozen
 from lbctl.model.node import Node
 from lbctl.model.reservation import Freed
 from lbctl.model.service import ServiceKey
+from lbctl.model.split_map import SplitMap, split
 from lbctl.plan.allocate import Amendment, Grant, Release, Remembered
 
 _K = TypeVar("_K")
@@ -132,10 +133,12 @@ class LedgerState:
         terms: Mapping[ServiceKey, str],
         freed: tuple[Mapping[IPAddress, Freed], Sequence[IPAddress]],
     ) -> Remembered:
-        before, kept = self.remembered, batch.kept
+        before, kept, seen = self.remembered, batch.kept, self.remembered.first_seen
+        if batch.seen or batch.forgotten:
+            seen = split(seen).having(batch.seen, batch.forgotten)
         after = Remembered(
             terms=terms,
-            first_seen=_with(before.first_seen, batch.seen, batch.forgotten),
+            first_seen=seen,
             reserved=_with(
                 before.reserved,
                 {item.service: item for item in kept.reserved},
@@ -163,7 +166,7 @@ def users_of(allocations: Mapping[ServiceKey, Allocation]) -> Mapping[IPAddress,
     for key, allocation in allocations.items():
         for address in allocation.addresses:
             users[address] = (*users.get(address, ()), key)
-    return FrozenMap(users)
+    return SplitMap(users)
 
 
 def _users_after(
@@ -194,4 +197,4 @@ def _users_after(
     unused = [address for address, left in users.items() if not left]
     for address in unused:
         del users[address]
-    return frozen(state.users).having(users, unused)
+    return split(state.users).having(users, unused)

@@ -106,6 +106,9 @@ class _Untimed:
             (self._unnoted.add if untimed and key not in known else self._unnoted.discard)(key)
             (self._needless.add if key in known and not untimed else self._needless.discard)(key)
         self._services, self._known = services, known
+        if not self._unnoted:
+            # A set that held very many keeps its size, and is walked in the whole of it.
+            self._unnoted = set()
         return dict.fromkeys(self._unnoted, inputs.now_unix), tuple(self._needless - inputs.unread.services)
 
 

@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, NoReturn, TypeVar
 
+from lbctl.model.split_map import SplitMap
+
 _K = TypeVar("_K")
 _V = TypeVar("_V")
 _MISSING: Any = object()
@@ -99,6 +101,8 @@ def changed_keys(old: Mapping[_K, object], new: Mapping[_K, object]) -> frozense
     """The keys whose value is not the very same one in both maps, or that only one of them has."""
     if old is new:
         return frozenset()
+    if isinstance(new, SplitMap) and isinstance(old, SplitMap):
+        return new.changed_since(old)
     if isinstance(new, FrozenMap) and (touched := new._touched_since(old)) is not None:
         return frozenset(key for key in touched if old.get(key, _MISSING) is not new.get(key, _MISSING))
     if isinstance(old, FrozenMap) and (touched := old._touched_since(new)) is not None:
