@@ -136,13 +136,16 @@ def _cells(text: str) -> int:
 
 
 def summary(diagnostics: Sequence[Diagnostic], files: int, objects: int, *, allowed: int = 0) -> str:
-    """The last line: how many of what in how many files, and how many more `allowed` by comments."""
+    """The last line: how many of what in how many files, how many are left out, and how many
+    `allowed` by comments."""
     counts = {severity: sum(d.severity is severity for d in diagnostics) for severity in Severity}
     found = [
         paint(_count(counts[severity], severity.value), STYLES[severity]) for severity in Severity if counts[severity]
     ]
     where = f"{_count(files, 'file')}, {_count(objects, 'usable object' if counts[Severity.ERROR] else 'object')}"
-    more = f"; {allowed:,} allowed by comments" if allowed else ""
+    left = sum(diagnostic.left_out for diagnostic in diagnostics)
+    more = f"; {left:,} more left out" if left else ""
+    more += f"; {allowed:,} allowed by comments" if allowed else ""
     if not found:
         return f"{paint('ok', Style.GOOD)}: {where}, nothing found{more}"
     return f"{', '.join(found)} in {where}{more}"
@@ -160,6 +163,7 @@ def as_document(diagnostic: Diagnostic) -> dict[str, object]:
         "message": diagnostic.message,
         "help": diagnostic.help or None,
         **_span(diagnostic.span),
+        "left_out": diagnostic.left_out or None,
         "related": [{**_span(label.span), "message": label.message} for label in diagnostic.labels],
     }
 

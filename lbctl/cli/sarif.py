@@ -14,7 +14,8 @@ from lbctl.config.diagnostic import Diagnostic, Label, Severity, Span
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 
 _MOST = 5000
-"""Results of a run; code hosts take hardly more. Errors come before the rest."""
+"""Results of a run, of findings and of allowed ones each: GitHub refuses a run of more than 25,000 and shows 5,000.
+Errors come before the rest."""
 
 
 def document(
@@ -27,8 +28,9 @@ def document(
     results = [_result(each, index) for each in sorted(first, key=lambda each: each.order)]
     results += [{**_result(each, index), "suppressions": [{"kind": "inSource"}]} for each in allowed[:_MOST]]
     invocation: dict[str, object] = {"executionSuccessful": complete}
-    if left := len(diagnostics) + len(allowed) - len(results):
-        message = f"{left} more findings are left out here; mend these first"
+    untold = sum(each.left_out for each in diagnostics)
+    if left := len(diagnostics) + len(allowed) - len(results) + untold:
+        message = f"{left:,} more findings are left out here; mend these first"
         invocation["toolExecutionNotifications"] = [{"level": "note", "message": {"text": message}}]
     driver = {"name": "lbctl", "semanticVersion": __version__, "rules": [_rule(CODES[name]) for name in names]}
     run = {

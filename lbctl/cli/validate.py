@@ -180,6 +180,7 @@ def _print_json(told: Told) -> None:
         "files": len(told.contents),
         "objects": told.objects,
         **counts,
+        "left_out": sum(diagnostic.left_out for diagnostic in told.diagnostics),
         "diagnostics": [as_document(diagnostic) for diagnostic in told.diagnostics],
         "allowed": [as_document(diagnostic) for diagnostic in told.allowed],
     }

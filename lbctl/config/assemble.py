@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lbctl.config.allow import of_no_use
+from lbctl.config.cap import capped
 from lbctl.config.check import Finding, Place, Secrets
 from lbctl.config.codes import CODES
 from lbctl.config.diagnostic import Diagnostic, Label, Severity, Span
@@ -202,12 +203,14 @@ def _allow(
             between = [(each, each.moved(name, -lines)) for each in here if lines < each.span.line <= last]
             within = [diagnostic.moved(name, lines) for diagnostic in parsed.allowed]
             silenced.update(within)
+            idle_here: list[Diagnostic] = []
             for allow in parsed.allows:
                 found = [each for each, relative in between if allow.silences(relative)]
                 silenced.update(found)
                 # What an error keeps from being looked at may well be found once it is mended.
                 if not found and name not in broken and not any(map(allow.silences, parsed.allowed)):
-                    idle.append(of_no_use(allow).moved(name, lines))
+                    idle_here.append(of_no_use(allow))
+            idle += [diagnostic.moved(name, lines) for diagnostic in capped(idle_here)]
     return [diagnostic for diagnostic in (*crossed, *idle) if diagnostic not in silenced], tuple(silenced)
 
 
@@ -306,6 +309,7 @@ class _Places:
             span=self.span(finding.subject),
             help=finding.help,
             labels=labels,
+            left_out=finding.left_out,
         )
 
 

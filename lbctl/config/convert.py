@@ -12,8 +12,10 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import groupby
 
 from lbctl.config.block import Value
+from lbctl.config.cap import capped
 from lbctl.config.codes import CODES
 from lbctl.config.compose import Node, compose, value_of
 from lbctl.config.convert_kinds import convert_kind, is_old_kind
@@ -113,7 +115,13 @@ class _Conversion:
         return Converted(
             text=text,
             count=len(self._made),
-            diagnostics=tuple(sorted(dict.fromkeys(self._found), key=lambda found: found.order)),
+            diagnostics=self._told(),
+        )
+
+    def _told(self) -> tuple[Diagnostic, ...]:
+        ordered = sorted(dict.fromkeys(self._found), key=lambda found: found.order)
+        return tuple(
+            found for _, of_file in groupby(ordered, lambda found: found.span.file) for found in capped(of_file)
         )
 
     def _file(self, name: str, raw: bytes) -> None:

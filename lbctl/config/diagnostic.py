@@ -42,7 +42,10 @@ class Label:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Diagnostic:
-    """One finding. `sensitive`: the line may hold a secret and must not be shown."""
+    """One finding. `sensitive`: the line may hold a secret and must not be shown.
+
+    `left_out`: it stands for so many others that are not told.
+    """
 
     code: str
     severity: Severity
@@ -51,6 +54,7 @@ class Diagnostic:
     help: str = ""
     labels: tuple[Label, ...] = ()
     sensitive: bool = False
+    left_out: int = 0
 
     def moved(self, file: str, lines: int) -> Diagnostic:
         """The same finding when its document begins `lines` lines into `file`."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from lbctl.config.allow import Allow, Allows, allows_in, divide, of_no_use
 from lbctl.config.block import BlockParser, NotSimple, Value
+from lbctl.config.cap import Cap, capped, left_out
 from lbctl.config.codes import CODES
 from lbctl.config.diagnostic import Diagnostic, Severity, Span
 from lbctl.config.document import BadText, decode
@@ -125,7 +126,7 @@ def _parse(raw: bytes, text: str, parser: BlockParser) -> Parsed:
 
     composed = compose(text)
     secrets = Secrets(text)
-    said = tuple(map(secrets.hide, composed.diagnostics))
+    said = tuple(map(secrets.hide, capped(composed.diagnostics)))
     checked = _check(raw, value_of(composed.root) if composed.root else None, text, composed.root)
     if not said:
         return checked
@@ -145,7 +146,7 @@ def _allow(parsed: Parsed, comments: Allows, text: str) -> Parsed:
     """The document with what its comments silence set apart, and what is to be said of them."""
     remain, allowed = divide(parsed.diagnostics, comments.allows)
     secrets = Secrets(text)
-    remain += map(secrets.hide, comments.diagnostics)
+    remain += map(secrets.hide, capped(comments.diagnostics))
     diagnostics = tuple(sorted(remain, key=lambda diagnostic: diagnostic.order))
     allows = tuple(each._replace(sensitive=secrets.hide(of_no_use(each)).sensitive) for each in comments.allows)
     return replace(parsed, diagnostics=diagnostics, allows=allows, allowed=tuple(allowed))
@@ -162,6 +163,8 @@ def _check(raw: bytes, value: Value, text: str, root: Node | None) -> Parsed:
         root = root if root is not None else compose(text).root
         secrets = Secrets(text)
         found = [secrets.hide(diagnose(problem, root)) for problem in collector.problems]
+        if left := collector.cap.left:
+            found.append(left_out(left, max(found, key=_order).span))
         diagnostics = tuple(sorted(found, key=lambda diagnostic: diagnostic.order))
         if _TEMPLATE.search(text):
             from lbctl.config.template import name_placeholders
@@ -170,7 +173,7 @@ def _check(raw: bytes, value: Value, text: str, root: Node | None) -> Parsed:
     if " 0" in text and collector.objects and _OCTAL.search(text) and not _SECRET.search(text):
         from lbctl.config.compose import compose, leading_zeros
 
-        zeros = map(Secrets(text).hide, leading_zeros(root or compose(text).root))
+        zeros = map(Secrets(text).hide, capped(leading_zeros(root or compose(text).root)))
         diagnostics = tuple(sorted((*diagnostics, *zeros), key=_order))
     return Parsed(
         raw,
@@ -193,6 +196,7 @@ class _Collector:
         self.objects: list[Object] = []
         self.paths: list[Path] = []
         self.problems: list[Problem] = []
+        self.cap: Cap[str] = Cap()
         self.refused: list[tuple[str, Hashable]] = []
         self.drafts: list[Draft] = []
 
@@ -202,30 +206,34 @@ class _Collector:
         if isinstance(value, dict) and (value.get("apiVersion"), value.get("kind")) == LIST:
             items = value.get("items")
             if items is not None and not isinstance(items, list):
-                self.problems.append(Problem("LB0107", ("items",), f"a list is wanted here, not {kind_of(items)}"))
+                self._add(Problem("LB0107", ("items",), f"a list is wanted here, not {kind_of(items)}"))
                 return
             for index, item in enumerate(items or ()):
                 self._object(item, ("items", index))
         else:
             self._object(value, ())
 
+    def _add(self, problem: Problem) -> None:
+        if self.cap.admits(problem.code):
+            self.problems.append(problem)
+
     def _object(self, value: Value, path: Path) -> None:
         if not isinstance(value, dict):
             help = "write apiVersion:, kind: and metadata: at the beginning of the line"
-            self.problems.append(Problem("LB0101", path, f"an object is wanted here, not {kind_of(value)}", help))
+            self._add(Problem("LB0101", path, f"an object is wanted here, not {kind_of(value)}", help))
             return
         api_version, name = value.get("apiVersion"), value.get("kind")
         if not isinstance(api_version, str) or not isinstance(name, str) or not api_version or not name:
             missing = "apiVersion" if not isinstance(api_version, str) or not api_version else "kind"
             help = f"add {missing}:, for example {missing}: {_example(missing, name)}"
-            self.problems.append(Problem("LB0102", path, f"this object has no {missing}", help))
+            self._add(Problem("LB0102", path, f"this object has no {missing}", help))
             return
         kind = KINDS.get((api_version, name))
         if kind is None:
             if (problem := unread(api_version, name, value)) is not None:
-                self.problems.append(problem._replace(path=(*path, *problem.path)))
+                self._add(problem._replace(path=(*path, *problem.path)))
             return
-        walk = Walk(kind.strict)
+        walk = Walk(kind.strict, self.cap)
         walk.path += path
         made: Object | None = None
         try:
@@ -235,7 +243,7 @@ class _Collector:
         except Wrong as wrong:
             walk.wrong(wrong)
         self.problems += walk.problems
-        if made is not None and not any(CODES[p.code].severity is Severity.ERROR for p in walk.problems):
+        if made is not None and not any(CODES[code].severity is Severity.ERROR for code in walk.codes):
             self.objects.append(made)
             self.paths.append(path)
             return

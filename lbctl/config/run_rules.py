@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping, Set
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Set
 from typing import Any, cast
 
-from lbctl.config.check import RULES, SURE, Finding, Rule
+from lbctl.config.cap import HELP, LEFT_OUT, Cap, words
+from lbctl.config.check import RULES, SURE, Finding, Place, Rule
 from lbctl.config.codes import CODES
 from lbctl.config.diagnostic import Severity
 from lbctl.config.parse import Draft, Parsed
@@ -69,7 +70,7 @@ class Rules:
         read, findings = self._found.get(rule, ({}, ()))
         if not read or any(maps[name] is not seen for name, seen in read.items()):
             looking = _Looking(maps)
-            findings = tuple(rule(cast("World", looking), maps["secrets"]))
+            findings = tuple(_capped(rule(cast("World", looking), maps["secrets"])))
             self._found[rule] = ({**looking.read, "secrets": maps["secrets"]}, findings)
         return findings
 
@@ -125,6 +126,22 @@ class Doubtful:
         if before is None or before[0] is not objects or before[1] != more:
             before = self._with[name] = (objects, more, objects.having(more))
         return before[2]
+
+
+def _capped(findings: Iterable[Finding]) -> Iterator[Finding]:
+    """The first of the findings about each object, by code, and then how many are left out."""
+    cap: Cap[tuple[str, str, Hashable]] = Cap()
+    for finding in findings:
+        if cap.admits((finding.code, finding.subject.map, finding.subject.key)):
+            yield finding
+    for (code, map, key), number in cap.left.items():
+        yield Finding(
+            code=LEFT_OUT,
+            subject=Place(map, key, ("metadata", "name")),
+            message=f"{words({code: number})} about this object {'is' if number == 1 else 'are'} left out",
+            help=HELP,
+            left_out=number,
+        )
 
 
 def _is_there(finding: Finding, absent: Set[Name], kinds: Set[str]) -> bool:

@@ -15,6 +15,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_net
 from typing import Any, NamedTuple, Protocol
 
 from lbctl.config.block import Value
+from lbctl.config.cap import Cap
 from lbctl.config.spelling import did_you_mean, nearest
 from lbctl.model.address import IPAddress
 from lbctl.model.selector import Labels
@@ -75,14 +76,17 @@ class Spoiled(Wrong):
 class Walk:
     """One pass over one object: where it is, and what it found. `strict`: unknown fields are errors.
 
-    `dropped` are the list items that are wrong, and so not in the value.
+    `dropped` are the list items that are wrong, and so not in the value. `problems` are those that the `cap` of
+    the whole document lets in; `codes` has those of the others too.
     """
 
-    __slots__ = ("dropped", "path", "problems", "secret", "strict")
+    __slots__ = ("_cap", "codes", "dropped", "path", "problems", "secret", "strict")
 
-    def __init__(self, strict: bool) -> None:
+    def __init__(self, strict: bool, cap: Cap[str] | None = None) -> None:
         self.path: list[str | int] = []
         self.problems: list[Problem] = []
+        self.codes: set[str] = set()
+        self._cap = cap
         self.dropped: list[Path] = []
         self.strict = strict
         self.secret = False
@@ -92,15 +96,18 @@ class Walk:
             return
         # What is wanted may be said of a secret, but not what is there.
         message = wrong.message.partition(", not ")[0] if self.secret else wrong.message
-        self.problems.append(
-            Problem(wrong.code, tuple(self.path), message, wrong.help, part=wrong.part, sensitive=self.secret)
-        )
+        self._take(Problem(wrong.code, tuple(self.path), message, wrong.help, part=wrong.part, sensitive=self.secret))
 
     def add(self, problem: Problem) -> None:
         """Adds a problem whose path is relative to where the walk is."""
         here = tuple(self.path)
         other = None if problem.other is None else ((*here, *problem.other[0]), problem.other[1])
-        self.problems.append(problem._replace(path=(*here, *problem.path), other=other))
+        self._take(problem._replace(path=(*here, *problem.path), other=other))
+
+    def _take(self, problem: Problem) -> None:
+        self.codes.add(problem.code)
+        if self._cap is None or self._cap.admits(problem.code):
+            self.problems.append(problem)
 
 
 Refer = Callable[["Record"], JsonSchema]
@@ -439,12 +446,13 @@ class Record:
         readers = self._read
         path = walk.path
         out = Fields()
+        failed: list[str] = []
         meant: list[str | None] = []
         for name, item in value.items():
             reader = readers.get(name)
             if reader is None:
                 meant.append(self._unknown(name, value, walk))
-                out.wrong = (*out.wrong, *filter(None, meant[-1:]))
+                failed += filter(None, meant[-1:])
             elif item is not None:
                 path.append(name)
                 if name in self._secret:
@@ -453,9 +461,10 @@ class Record:
                     out[name] = reader(item, walk)
                 except Wrong as wrong:
                     walk.wrong(wrong)
-                    out.wrong = (*out.wrong, name)
+                    failed.append(name)
                 walk.secret = False
                 path.pop()
+        out.wrong = tuple(failed)
         for name in self.required:
             if value.get(name) is None and name not in meant:
                 walk.add(self._lacks(name, name in value))

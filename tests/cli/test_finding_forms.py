@@ -278,3 +278,28 @@ def test_nothing_that_a_terminal_obeys_goes_into_a_log() -> None:
     shown = github(finding("a \x1b[31mred\x9b \u202e name\n::error::forged", file="x\x1b.yaml"))
     assert shown.isprintable()
     assert shown.count("::error") == 2  # the command itself, and text behind it on the same line
+
+
+def test_what_is_left_out_is_counted_in_every_form(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """1,000 of a code in a document are told, and SARIF tells 5,000 in all."""
+    head = (
+        "apiVersion: metallb.io/v1beta1\nkind: IPAddressPool\nmetadata: {name: p, namespace: m}\nspec:\n  addresses:\n"
+    )
+    for number in range(6):
+        (tmp_path / f"{number}.yaml").write_text(head + "  - x\n" * 1020)
+    told = {}
+    for form in ("human", "concise", "json", "sarif", "github"):
+        assert run(["validate", str(tmp_path), "-o", form]) == ExitStatus.FOUND
+        told[form] = capsys.readouterr()
+    summary = "6,000 errors, 6 notes in 6 files, 0 usable objects; 120 more left out"
+    assert told["human"].out.splitlines()[-1] == summary
+    assert told["concise"].err.splitlines() == told["github"].err.splitlines() == [summary]
+    assert len(told["concise"].out.splitlines()) == len(told["github"].out.splitlines()) == 6006
+    found = json.loads(told["json"].out)
+    assert (found["errors"], found["notes"], found["left_out"]) == (6000, 6, 120)
+    (of_first,) = [each for each in found["diagnostics"] if each["left_out"] and each["file"].endswith("0.yaml")]
+    assert (of_first["code"], of_first["left_out"]) == ("LB0016", 20)
+    (sarif,) = json.loads(told["sarif"].out)["runs"]
+    assert len(sarif["results"]) == 5000
+    (note,) = sarif["invocations"][0]["toolExecutionNotifications"]
+    assert note["message"]["text"].startswith("1,126 more findings are left out")

@@ -59,8 +59,8 @@ def test_the_example_shows_the_code_and_the_fix_mends_it(code: Code) -> None:
         assert code.advice.endswith(".")
 
 
-SHOWN_BY_NO_TEXT = {"LB0010", "LB0701", "LB0702", "LB0703", "LB0704", "LB0705"}
-"""What is wrong with a path, not with a text; and what `lbctl convert` alone says."""
+SHOWN_BY_NO_TEXT = {"LB0010", "LB0016", "LB0701", "LB0702", "LB0703", "LB0704", "LB0705"}
+"""What is wrong with a path, not with a text; what takes a thousand; and what `lbctl convert` alone says."""
 
 
 def _read(text: str) -> tuple[Diagnostic, ...]:

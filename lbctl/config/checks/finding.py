@@ -27,7 +27,8 @@ class Finding:
     """What a rule found about `subject`; `other` is a second object that belongs to it.
 
     `missing` is what the subject lacks (any object of the map where the key is None). When it is there, but refused for
-    an error in itself, nobody is to be told that it is not: the finding is passed over.
+    an error in itself, nobody is to be told that it is not: the finding is passed over. `left_out`: it
+    stands for so many others that are not told.
     """
 
     code: str
@@ -37,6 +38,7 @@ class Finding:
     other: Place | None = None
     other_message: str = ""
     missing: tuple[Place, ...] = ()
+    left_out: int = 0
 
 
 Secrets = Mapping[tuple[str, str], Password]

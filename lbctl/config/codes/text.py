@@ -142,4 +142,12 @@ TEXT: tuple[Code, ...] = (
         example=together(pool("addresses: [192.0.2.0/24]\nserviceAllocation:\n  priority: 010"), COVER),
         fix=together(pool("addresses: [192.0.2.0/24]\nserviceAllocation:\n  priority: 10"), COVER),
     ),
+    Code(
+        "LB0016",
+        NOTE,
+        "findings left out",
+        "Of one code 1,000 findings are told in a document, and 1,000 between one object and the others; this says how "
+        "many more there are. Nothing else depends on them: what has an error is refused, told or not.",
+        fix="Mend those that are told, and look again.",
+    ),
 )
