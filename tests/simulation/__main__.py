@@ -56,9 +56,14 @@ def replay(outcome: Outcome) -> str:
     return f"python -m tests.simulation --seed {outcome.seed}{nodes} --trace"
 
 
+def _range(text: str) -> range:
+    first, _, last = text.partition("-")
+    return range(int(first), int(last or first) + 1)
+
+
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
-    parser.add_argument("--seeds", help="a range, FIRST-LAST")
+    parser.add_argument("--seeds", help="ranges, FIRST-LAST or one number, with commas between")
     parser.add_argument("--seed", type=int)
     parser.add_argument("--nodes", type=int)
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
@@ -70,8 +75,7 @@ def main(arguments: list[str]) -> int:
         print(table([outcome], 0.0))
         print("\n".join(outcome.failures))
         return 1 if outcome.failures else 0
-    first, _, last = (given.seeds or "0-99").partition("-")
-    seeds = range(int(first), int(last or first) + 1)
+    seeds = [seed for part in (given.seeds or "0-99").split(",") for seed in _range(part)]
     began = time.monotonic()
     gc.freeze()
     with ProcessPoolExecutor(given.jobs) as pool:

@@ -114,7 +114,8 @@ class Watch:
         self._healed_at: float | None = None
         self._not_one: set[tuple[int, bytes]] = set()
         self._not_one_until = 0.0
-        self._called_dead: dict[int, set[int]] = {}
+        self._by_name = {host.name: host for host in hosts}
+        self._counted_by: dict[int, set[int]] = {}
         self._dead_at: dict[int, float] = {}
         self._claims: dict[int, dict[bytes, _Owned]] = {host.index: {} for host in hosts}
         self._given_up: set[bytes] = set()
@@ -155,9 +156,12 @@ class Watch:
         self._fail(f"ended: {what} of {host.name}, though nothing struck it")
 
     def started(self, host: Host) -> None:
-        """A new incarnation: nobody called it dead yet, and it holds nothing."""
+        """A new incarnation: it holds nothing and knows nobody."""
         self._claims[host.index] = {}
-        self._called_dead.pop(host.index, None)
+        for index, counting in self._counted_by.items():
+            if host.index in counting:
+                counting.discard(host.index)
+                self.clockwork.after(0.05, self._count_dead, self.by_index[index], counting)
         self.newcomer(host)
 
     def newcomer(self, host: Host) -> None:
@@ -324,16 +328,21 @@ class Watch:
         return one.up and other.up and self.lan.mutual(a, b) and _counts(one, other) and _counts(other, one)
 
     def _heard_of(self, host: Host, message: Mapping[str, Any]) -> None:
-        named = next((each for each in self.hosts if each.name == message["node"]), None)
+        named = self._by_name.get(message["node"])
         if named is None:
             return
-        called = self._called_dead.setdefault(named.index, set())
-        if message["state"] in ("suspect", "gone", "left") or not message["two_way"]:
-            called.add(host.index)
-            if 2 * len(called) > len(self.hosts):
-                self._dead_at[named.index] = self.clockwork.now
+        counting = self._counted_by.setdefault(named.index, set())
+        if message["state"] == "alive" and message["two_way"]:
+            counting.add(host.index)
         else:
-            called.discard(host.index)
+            counting.discard(host.index)
+            self._count_dead(named, counting)
+
+    def _count_dead(self, named: Host, counting: set[int]) -> None:
+        """A majority calls a machine dead when it runs and does not hear it both ways."""
+        against = sum(each.up and each is not named and each.index not in counting for each in self.hosts)
+        if 2 * against > len(self.hosts):
+            self._dead_at[named.index] = self.clockwork.now
 
     def _dropped(self, host: Host, text: str, cause: str, owned: _Owned | None) -> None:
         now = self.clockwork.now
