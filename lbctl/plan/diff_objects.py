@@ -13,6 +13,7 @@ from ipaddress import summarize_address_range
 from typing import Any
 
 from lbctl.model.address import AddressRange
+from lbctl.model.advertisement import Failback
 from lbctl.model.peer import BGPPeer
 from lbctl.model.pool import Pool
 from lbctl.model.selector import Labels, LabelSelector, Operator, Requirement
@@ -325,6 +326,9 @@ _FIELDS: Mapping[str, tuple[_Field, ...]] = {
             "preferredNodeSelectors",
             lambda ad: tuple(sorted(f"{selector_text(t.preference)} weight {t.weight}" for t in ad.preferred_nodes)),
         ),
+        _Field("lbctl.io/failback", lambda ad: (ad.failback or Failback.PREFERRED).value),
+        _Field("lbctl.io/require-subnet", lambda ad: _yes(ad.require_subnet)),
+        _Field("lbctl.io/announce-rate", lambda ad: "" if ad.announce_rate is None else f"{ad.announce_rate:g}/s"),
     ),
     "bgp_advertisements": (
         *_COVERAGE,

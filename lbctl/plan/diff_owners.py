@@ -12,8 +12,9 @@ from lbctl.model.claim import Claim
 from lbctl.model.member import Liveness, Member
 from lbctl.model.service import ServiceKey
 from lbctl.model.snapshot import Snapshot, View, World
+from lbctl.plan.candidate import candidates
 from lbctl.plan.diff_suppose import anywhere
-from lbctl.plan.elect import Assignment, ElectMemo, candidates, elect
+from lbctl.plan.elect import Assignment, ElectMemo, elect
 from lbctl.plan.reason import Reason, Refusal
 from lbctl.plan.routes import RoutePlanner
 

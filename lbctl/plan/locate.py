@@ -16,7 +16,8 @@ from lbctl.model.member import Member
 from lbctl.model.reservation import Quarantine
 from lbctl.model.service import ServiceKey, ServiceType
 from lbctl.model.snapshot import Snapshot, World
-from lbctl.plan.elect import Assignment, Candidate, ElectMemo, candidates, elect
+from lbctl.plan.candidate import Candidate, candidates
+from lbctl.plan.elect import Assignment, ElectMemo, elect
 from lbctl.plan.eligible import OwnInterfaces
 from lbctl.plan.quarantine import refusal_of
 from lbctl.plan.reason import Reason, Refusal

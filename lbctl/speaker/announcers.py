@@ -12,8 +12,8 @@ from lbctl.model.address import IPAddress, address_key
 from lbctl.model.interface import Interface
 from lbctl.model.member import Conflict
 from lbctl.model.snapshot import thawed
-from lbctl.plan.announce import Prepared
 from lbctl.plan.eligible import InterfaceSet
+from lbctl.plan.planned import Prepared
 from lbctl.plan.reason import Cause
 
 Message = dict[str, Any]

@@ -21,8 +21,9 @@ from lbctl.model.interface import Interface
 from lbctl.model.member import Conflict
 from lbctl.model.reservation import Quarantine
 from lbctl.model.snapshot import Snapshot, World
-from lbctl.plan.announce import Plan, Unowned
+from lbctl.plan.announce import Unowned
 from lbctl.plan.elect import warden
+from lbctl.plan.planned import Plan
 from lbctl.plan.reason import Cause
 from lbctl.protocol.l2.prober import GAP, LISTEN, PROBES, RATE
 from lbctl.speaker.announcers import Message, Table, pieces, where_allowed

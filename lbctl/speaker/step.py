@@ -16,8 +16,10 @@ from lbctl.model.address import IPAddress
 from lbctl.model.interface import Interface
 from lbctl.model.member import Conflict, Liveness, Member, Role
 from lbctl.model.snapshot import Snapshot, View, thawed
-from lbctl.plan.announce import AnnounceMemo, Prepared, announce, decide
+from lbctl.plan.announce import AnnounceMemo, announce, decide
 from lbctl.plan.eligible import OwnInterfaces
+from lbctl.plan.moves import Agenda
+from lbctl.plan.planned import Plan, Prepared
 from lbctl.plan.reason import Cause
 from lbctl.speaker.announcers import (
     Message,
@@ -77,10 +79,14 @@ class Told:
     used: tuple[Interface, ...] | None = None
     """The interfaces that `table` was made for."""
     claims_asked: Mapping[IPAddress, float] = field(default_factory=lambda: _EMPTY)
+    over_asked: Mapping[IPAddress, float] = field(default_factory=lambda: _EMPTY)
     releases_asked: Mapping[IPAddress, float] = field(default_factory=lambda: _EMPTY)
     owners: Owners = field(default_factory=Owners)
     first_use: FirstUse = field(default_factory=FirstUse)
     memo: AnnounceMemo = field(default_factory=AnnounceMemo)
+    agenda: Agenda = field(default_factory=Agenda)
+    kept: frozenset[IPAddress] = frozenset()
+    """What stays prepared though the plan has it no longer, until another has taken it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,13 +150,15 @@ def step(situation: Situation, told: Told, *, now: float, now_unix: float) -> St
         detection_time=situation.detection_time,
         probing=probing,
         probing_time=probing_time(len(probing)),
+        agenda=told.agenda,
         now=now,
     )
-    touched = plan.touched if situation.interfaces is told.used else None
-    table = table_of(plan.prepared, situation.interfaces, told.table, touched) if touched != frozenset() else told.table
+    prepared, changed = _with_kept(plan, told, decision.keep)
+    touched = changed if situation.interfaces is told.used else None
+    table = table_of(prepared, situation.interfaces, told.table, touched) if touched != frozenset() else told.table
     wire_set, wire_drop = table_messages(told.table, table, touched)
     pulse_set, pulse_drop = prepare_messages(
-        told.prepared, plan.prepared, situation.snapshot.world.generation, plan.touched
+        told.prepared, prepared, situation.snapshot.world.generation, changed
     )
     looked = look(
         told.first_use,
@@ -169,6 +177,7 @@ def step(situation: Situation, told: Told, *, now: float, now_unix: float) -> St
     said = say_message(situation.interfaces, looked.state.conflicts)
     releases, releases_asked = _due(decision.release, told.releases_asked, now)
     claims, claims_asked = _due(looked.claim, told.claims_asked, now)
+    over, over_asked = _due(decision.over if situation.listened else {}, told.over_asked, now)
 
     to_wire = [interfaces] if interfaces != told.interfaces else []
     to_wire += [friends] if friends != told.friends else []
@@ -182,14 +191,17 @@ def step(situation: Situation, told: Told, *, now: float, now_unix: float) -> St
             peers=peers,
             friends=friends,
             said=said,
-            prepared=plan.prepared,
+            prepared=prepared,
             table=table,
             used=situation.interfaces,
             claims_asked=claims_asked,
+            over_asked=over_asked,
             releases_asked=releases_asked,
             owners=owners,
             first_use=looked.state,
             memo=memo,
+            agenda=decision.agenda,
+            kept=decision.keep,
         ),
         to_wire=(*to_wire, *wire_set, *looked.to_wire),
         # A release names its cause; the drop after it would only say "not eligible".
@@ -199,12 +211,20 @@ def step(situation: Situation, told: Told, *, now: float, now_unix: float) -> St
             *pulse_set,
             *pulse_drop,
             *decision_messages("claim", claims),
+            *({**message, "over": True} for message in decision_messages("claim", over)),
         ),
         to_wire_after=tuple(wire_drop),
         moves=moves,
         findings=looked.findings,
         events=(*_events(moves), *_finding_events(looked.findings)),
-        look_again_at=_earliest(decision.look_again_at, looked.look_again_at, claims_asked, releases_asked),
+        look_again_at=_earliest(
+            decision.look_again_at,
+            looked.look_again_at,
+            _hold_down_ends(view, now, now_unix),
+            claims_asked,
+            releases_asked,
+            over_asked,
+        ),
     )
 
 
@@ -307,6 +327,27 @@ def _from_now(
     unowned = thawed(owners.unowned)
     unowned.update((a, replace(unowned[a], since=now)) for a in fresh)
     return replace(owners, unowned=MappingProxyType(unowned))
+
+
+def _with_kept(
+    plan: Plan, told: Told, keep: frozenset[IPAddress]
+) -> tuple[Mapping[IPAddress, Prepared], frozenset[IPAddress] | None]:
+    """What is prepared, with what is kept as it was told, and what may differ from what was told."""
+    if not keep and not told.kept:
+        return plan.prepared, plan.touched
+    changed = plan.touched | keep | told.kept if plan.touched is not None else None
+    kept = {a: was for a in keep if a not in plan.prepared and (was := told.prepared.get(a)) is not None}
+    if not kept:
+        return plan.prepared, changed
+    prepared = thawed(plan.prepared)
+    prepared.update(kept)
+    return MappingProxyType(prepared), changed
+
+
+def _hold_down_ends(view: View, now: float, now_unix: float) -> float | None:
+    """When the next node that came and went too often is one like any other, in monotonic seconds."""
+    ends = [m.held_until_unix for m in view.members.values() if m.held_until_unix > view.seen_unix]
+    return now + max(0.0, min(ends) - now_unix) + 0.001 if ends else None
 
 
 def _due(

@@ -12,20 +12,18 @@ from lbctl.model.advertisement import L2Advertisement
 from lbctl.model.member import Liveness
 from lbctl.model.node import Node
 from lbctl.model.snapshot import Snapshot, View, World
-from lbctl.plan.announce import PATIENCE, Decision, Plan, Unowned, announce, decide
+from lbctl.plan.announce import PATIENCE, Decision, Unowned, announce, decide
 from lbctl.plan.claims import rendezvous
 from lbctl.plan.eligible import OwnInterfaces
+from lbctl.plan.planned import Plan
 from lbctl.plan.reason import Cause
 from tests.support.worlds import (
     address,
     allocation,
     claim,
-    endpoint,
-    endpoints,
     labels,
     member,
     selector,
-    service,
     view,
     vip_world,
     world,
@@ -124,19 +122,8 @@ def test_nothing_is_claimed_that_somebody_holds_or_i_have() -> None:
 
 RELEASES = [
     pytest.param(vip_world([]), Cause.NO_LONGER_ALLOCATED, id="freed"),
-    pytest.param(vip_world([VIP], slices=[]), Cause.NOT_ELIGIBLE, id="no endpoints"),
     pytest.param(
         vip_world([VIP], nodes=[Node(name="a", network_unavailable=True)]), Cause.NOT_ELIGIBLE, id="no network"
-    ),
-    pytest.param(
-        world(
-            [allocation("x", VIP)],
-            nodes=NODES,
-            services=[service("x", local=True)],
-            slices=[endpoints("x", endpoint("b"))],
-        ),
-        Cause.NOT_ELIGIBLE,
-        id="the last local endpoint went",
     ),
 ]
 
@@ -189,9 +176,10 @@ def test_allowed_interfaces_come_with_the_address() -> None:
 def test_one_change_touches_one_address() -> None:
     two = vip_world([VIP, "192.0.2.2"], nodes=NODES)
     own = OwnInterfaces(node="a", usable={"eth0": True})
-    first, memo = announce(Snapshot(world=two, view=view("a", "b", "c")), own=own)
+    other = claim("c", "192.0.2.2")
+    first, memo = announce(Snapshot(world=two, view=view("a", "b", "c", claims=[other])), own=own)
     assert first.touched is None
-    claimed = view("a", "b", "c", claims=[claim("b", VIP)])
+    claimed = view("a", "b", "c", claims=[claim("b", VIP), other])
     second, memo = announce(Snapshot(world=two, view=claimed), memo, own=own)
     assert second.touched == frozenset({address(VIP)})
     assert second.prepared[address("192.0.2.2")] is first.prepared[address("192.0.2.2")]

@@ -14,8 +14,9 @@ from lbctl.model.advertisement import L2Advertisement
 from lbctl.model.member import Liveness, Member
 from lbctl.model.node import EXCLUDE_LABEL, Node
 from lbctl.model.snapshot import Snapshot, World, evolve
-from lbctl.plan.announce import AnnounceMemo, Plan, announce
+from lbctl.plan.announce import AnnounceMemo, announce
 from lbctl.plan.eligible import OwnInterfaces
+from lbctl.plan.planned import Plan
 from tests.support.bars import least
 from tests.support.worlds import (
     allocation,
@@ -141,7 +142,8 @@ def courses(draw: st.DrawFn) -> list[tuple[Snapshot, OwnInterfaces]]:
 
 
 def content(plan: Plan) -> tuple[Any, ...]:
-    return dict(plan.prepared), dict(plan.assignments), dict(plan.by_address), plan.alive
+    wanted = plan.strays, plan.taking, plan.returning, dict(plan.loads), plan.resting
+    return dict(plan.prepared), dict(plan.assignments), dict(plan.by_address), plan.fleet, wanted
 
 
 @settings(max_examples=200)

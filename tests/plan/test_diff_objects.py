@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lbctl.model.address import AddressRange
-from lbctl.model.advertisement import BGPAdvertisement, L2Advertisement, PreferredNodes
+from lbctl.model.advertisement import BGPAdvertisement, Failback, L2Advertisement, PreferredNodes
 from lbctl.model.peer import (
     BFDProfile,
     BGPPeer,
@@ -63,6 +63,9 @@ OTHER: dict[tuple[type, str], tuple[Any, ...]] = {
     (PreferredNodes, "preference"): (RACK_B,),
     (L2Advertisement, "interfaces"): (("eth9",), ("eth8", "eth9")),
     (L2Advertisement, "preferred_nodes"): ((), (PreferredNodes(weight=3, preference=RACK_A),)),
+    (L2Advertisement, "failback"): (Failback.NEVER, Failback.ALWAYS),
+    (L2Advertisement, "require_subnet"): (True,),
+    (L2Advertisement, "announce_rate"): (15.0,),
     (BGPAdvertisement, "peers"): (("r",), ("s",)),
     (BGPAdvertisement, "communities"): (("1:1",), ("1:1", "blue")),
     (BGPAdvertisement, "local_pref"): (100,),

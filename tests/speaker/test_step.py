@@ -272,6 +272,8 @@ def test_what_was_said_in_deltas_adds_up(course: list[tuple[World, View, tuple[I
     work = working(WORLDS[0], VIEWS[0])
     for found, seen, interfaces in course:
         work.see(found, seen, interfaces=interfaces)
+        work.now += 5  # what is kept for a while is kept no longer
+        work.step()
         fresh = Work(work.situation)
         fresh.step()
         assert work.table == fresh.table
