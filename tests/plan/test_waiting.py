@@ -10,7 +10,8 @@ import pytest
 from lbctl.model.service import Service
 from lbctl.plan import allocate as allocate_module
 from lbctl.plan.reason import Reason
-from tests.plan.allocation_worlds import PREFER, REQUIRE, Cluster, pool, quarantine, reserve, service
+from tests.plan.allocation_worlds import PREFER, REQUIRE, V6, Cluster, pool, quarantine, reserve, service
+from tests.plan.compare import compare
 
 HOLDERS, WAITING = 8, 120
 FULL = pool("a", "192.0.2.0/29")
@@ -144,3 +145,16 @@ def test_a_clock_that_is_put_back_has_nobody_asked(asked: Asked) -> None:
     assert cluster.look().settled
     assert asked.since() == 0
     assert cluster.look(memo=False).pending == cluster.plan.pending
+
+
+def test_what_one_gives_up_is_for_those_whose_turn_comes_after_it_in_the_same_plan() -> None:
+    """The third one gives up its IPv6 address when it wants both families and there is no IPv4 address left. The first
+    one of those who want a second address has been refused by then; the last one has not."""
+    cluster = Cluster(pool("a", "192.0.2.0/31", "2001:db8::/128"))
+    cluster.put(service("r", families=(V6,), created=2.0))
+    cluster.put(*(service(f"p{number}", created=number, stack=PREFER) for number in (1.0, 3.0)))
+    wanting = service("r", families=(V6,), created=2.0, stack=REQUIRE)
+    cluster.become(services=[wanting, *(item for item in cluster.world.services.values() if item.key != wanting.key)])
+    plan = cluster.look()
+    assert [grant.service.name for grant in plan.grants] == ["p3.0"]
+    compare(cluster, plan)
