@@ -236,7 +236,8 @@ class Faults:
 
                 return join
             case Fault.ONE_WAY:
-                a, b = chance.sample(range(len(lan.stations)), 2)
+                # Between nodes alone: of a client that no longer hears its owner, speakers cannot know.
+                a, b = chance.sample([host.index for host in story.hosts], 2)
                 lan.one_way.add((a, b))
                 lan.rewire()
 

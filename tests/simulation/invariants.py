@@ -77,14 +77,18 @@ class _Gap(NamedTuple):
     """`given_up`: its owner said itself that it does not have it any more."""
 
     since: float
+    owner: int
     heirs: tuple[str, ...]
     given_up: bool
 
 
 class _Owned(NamedTuple):
+    """`known`: it was made above every epoch that anybody had; who lost its memory may not know them."""
+
     quorate: bool
     since: float
     heirs: tuple[str, ...]
+    known: bool
 
 
 class Watch:
@@ -108,6 +112,7 @@ class Watch:
         self._serving: dict[int, frozenset[bytes]] = {}
         self._owner: dict[tuple[int, bytes], int] = {}
         self._gaps: dict[tuple[int, bytes], _Gap] = {}
+        self._epochs: dict[bytes, int] = {}
         self._doubles: dict[tuple[int, int, bytes], float] = {}
         self._fault_at = clockwork.now
         self._met: set[int] = set()
@@ -116,9 +121,9 @@ class Watch:
         self._not_one_until = 0.0
         self._by_name = {host.name: host for host in hosts}
         self._counted_by: dict[int, set[int]] = {}
+        self._doubted: set[int] = set()
         self._dead_at: dict[int, float] = {}
         self._claims: dict[int, dict[bytes, _Owned]] = {host.index: {} for host in hosts}
-        self._given_up: set[bytes] = set()
         self._dirty = False
         for host in hosts:
             host.observer = self
@@ -147,8 +152,9 @@ class Watch:
                 address = ip_address(row[0]).packed
                 before = claims.get(address)
                 since = before.since if before is not None else self.clockwork.now
-                claims[address] = _Owned(bool(row[2]), since, tuple(row[7]))
-                self._given_up.discard(address)
+                known = before.known if before is not None else row[1] > self._epochs.get(address, 0)
+                self._epochs[address] = max(row[1], self._epochs.get(address, 0))
+                claims[address] = _Owned(bool(row[2]), since, tuple(row[7]), known)
             for text, cause in message["drop"]:
                 self._dropped(host, text, cause, claims.pop(ip_address(text).packed, None))
 
@@ -161,7 +167,7 @@ class Watch:
         for index, counting in self._counted_by.items():
             if host.index in counting:
                 counting.discard(host.index)
-                self.clockwork.after(0.05, self._count_dead, self.by_index[index], counting)
+                self._doubted.add(index)
         self.newcomer(host)
 
     def newcomer(self, host: Host) -> None:
@@ -225,6 +231,7 @@ class Watch:
     def _look(self) -> None:
         self._dirty = False
         now = self.clockwork.now
+        self._count_votes()
         serving, mutual = self._serving, self.lan.mutual
         doubles: set[tuple[int, int, bytes]] = set()
         for client in self.clients:
@@ -261,7 +268,7 @@ class Watch:
                 del self._gaps[key]
         elif gap is None and owner is not None:
             owned = self._claims[owner].get(address)
-            self._gaps[key] = _Gap(now, owned.heirs if owned is not None else (), address in self._given_up)
+            self._gaps[key] = _Gap(now, owner, owned.heirs if owned is not None else (), given_up=owned is None)
 
     def _account(self) -> None:
         """Before things change: judges what is open, and who has been in contact."""
@@ -336,7 +343,15 @@ class Watch:
             counting.add(host.index)
         else:
             counting.discard(host.index)
-            self._count_dead(named, counting)
+            self._doubted.add(named.index)
+
+    def _count_votes(self) -> None:
+        for index in list(self._doubted):
+            counting = self._counted_by[index]
+            if len(counting) >= len(self.hosts) - 1:
+                self._doubted.discard(index)
+            else:
+                self._count_dead(self.by_index[index], counting)
 
     def _count_dead(self, named: Host, counting: set[int]) -> None:
         """A majority calls a machine dead when it runs and does not hear it both ways."""
@@ -347,13 +362,24 @@ class Watch:
     def _dropped(self, host: Host, text: str, cause: str, owned: _Owned | None) -> None:
         now = self.clockwork.now
         if cause != "lost_to_better_claim":
-            self._given_up.add(ip_address(text).packed)
-        if cause != "lost_to_better_claim" or owned is None or not owned.quorate or now - owned.since < ESTABLISHED:
+            self._given_up(host, ip_address(text).packed)
+        if (
+            cause != "lost_to_better_claim"
+            or owned is None
+            or not (owned.quorate and owned.known)
+            or now - owned.since < ESTABLISHED
+        ):
             return
         if self._dead_at.get(host.index, -1.0) < owned.since:
             self._fail(
                 f"stolen: {host.name} lost {text}, which it held for {_ms(now - owned.since)}, never called dead"
             )
+
+    def _given_up(self, host: Host, address: bytes) -> None:
+        for client in self.clients:
+            gap = self._gaps.get((client, address))
+            if gap is not None and gap.owner == host.index:
+                self._gaps[client, address] = gap._replace(given_up=True)
 
     def _fail(self, text: str) -> None:
         self.failures.append(f"{self.clockwork.now - START:.4f} {text}")

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 START_TIME = 0.02
 """Seconds until the first look at the published file."""
-STEP_TIME = 0.001
+STEP_TIME = 0.003
 """Seconds that a step takes; as long is listened before the next."""
 REMEMBER_EVERY = 1.0
 STOP_AFTER = 0.1
