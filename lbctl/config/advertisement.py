@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from lbctl.config import extension
 from lbctl.config.block import Value
 from lbctl.config.kind import Kind, Object, kind
-from lbctl.config.schema import Fields, Integer, JsonSchema, Many, Problem, Record, Refer, Text, Walk, Wrong, kind_of
+from lbctl.config.schema import Fields, JsonSchema, Many, Problem, Record, Refer, Walk, Wrong, kind_of
 from lbctl.config.selectors import SELECTOR, SELECTORS
+from lbctl.config.value_types import Integer, Text
 from lbctl.model.advertisement import BGPAdvertisement, L2Advertisement, PreferredNodes
 from lbctl.model.peer import CommunityAliases
 

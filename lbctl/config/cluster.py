@@ -12,21 +12,8 @@ from lbctl.config import extension
 from lbctl.config.block import Value
 from lbctl.config.kind import Kind, Object, kind
 from lbctl.config.metadata import CALICO_ANNOTATIONS, Metadata
-from lbctl.config.schema import (
-    AnyValue,
-    Boolean,
-    Cidr,
-    Fields,
-    JsonSchema,
-    Many,
-    Problem,
-    Record,
-    Refer,
-    Text,
-    Walk,
-    Wrong,
-    parse_address,
-)
+from lbctl.config.schema import Fields, JsonSchema, Many, Problem, Record, Refer, Walk, Wrong
+from lbctl.config.value_types import AnyValue, Boolean, Cidr, Text, parse_address
 from lbctl.model.node import Namespace, Node
 
 BASIC_AUTH = "kubernetes.io/basic-auth"

@@ -9,22 +9,8 @@ from lbctl.config.block import Value
 from lbctl.config.duration import Duration
 from lbctl.config.peer import RouterId
 from lbctl.config.pool import PoolItem
-from lbctl.config.schema import (
-    Address,
-    AnyValue,
-    Boolean,
-    Fields,
-    Integer,
-    JsonSchema,
-    Many,
-    Problem,
-    Record,
-    Refer,
-    Text,
-    TextMap,
-    Walk,
-    Wrong,
-)
+from lbctl.config.schema import Fields, JsonSchema, Many, Problem, Record, Refer, TextMap, Walk, Wrong
+from lbctl.config.value_types import Address, AnyValue, Boolean, Integer, Text
 from lbctl.model.selector import Operator
 
 PROTOCOLS = ("layer2", "bgp")

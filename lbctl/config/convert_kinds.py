@@ -18,7 +18,8 @@ from lbctl.config.diagnostic import Severity
 from lbctl.config.kind import Kind, kind
 from lbctl.config.kinds import KINDS
 from lbctl.config.pool import PoolItem
-from lbctl.config.schema import Boolean, Integer, Many, Path, Problem, Record, Text, Walk, Wrong
+from lbctl.config.schema import Many, Path, Problem, Record, Walk, Wrong
+from lbctl.config.value_types import Boolean, Integer, Text
 
 ADDRESS_POOL: Kind = kind(
     V1BETA1,

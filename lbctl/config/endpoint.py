@@ -8,19 +8,8 @@ from functools import lru_cache
 from lbctl.config.block import Value
 from lbctl.config.kind import Kind, Object, kind
 from lbctl.config.metadata import Metadata
-from lbctl.config.schema import (
-    AnyValue,
-    Boolean,
-    Fields,
-    Integer,
-    Many,
-    Problem,
-    Record,
-    Spoiled,
-    Text,
-    Walk,
-    parse_address,
-)
+from lbctl.config.schema import Fields, Many, Problem, Record, Spoiled, Walk
+from lbctl.config.value_types import AnyValue, Boolean, Integer, Text, parse_address
 from lbctl.model.address import Family, IPAddress
 from lbctl.model.endpoint import Endpoint, EndpointPort, EndpointSlice, SliceKey
 from lbctl.model.service import ServiceKey, Transport

@@ -15,8 +15,9 @@ from lbctl.config.duration import HELP as DURATION_HELP
 from lbctl.config.duration import parse_duration
 from lbctl.config.metadata import OWN_PREFIX, PREFIX, Metadata
 from lbctl.config.ranges import merged, read_item
-from lbctl.config.schema import Fields, Problem, Wrong, parse_address
+from lbctl.config.schema import Fields, Problem, Wrong
 from lbctl.config.spelling import did_you_mean, nearest
+from lbctl.config.value_types import parse_address
 from lbctl.model.address import AddressRange, IPAddress
 from lbctl.model.advertisement import Failback
 from lbctl.model.pool import Choice, OnConflict

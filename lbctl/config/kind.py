@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 from lbctl.config.extension import NONE, Table, check_extensions
 from lbctl.config.metadata import METADATA
-from lbctl.config.schema import AnyValue, Fields, Record, Rule, Text, Type
+from lbctl.config.schema import Fields, Record, Rule, Type
+from lbctl.config.value_types import AnyValue, Text
 
 
 class Object(NamedTuple):

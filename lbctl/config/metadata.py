@@ -8,20 +8,9 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from lbctl.config.block import Value
-from lbctl.config.schema import (
-    AnyValue,
-    Fields,
-    JsonSchema,
-    Problem,
-    Record,
-    Refer,
-    Text,
-    TextMap,
-    Walk,
-    Wrong,
-    kind_of,
-)
+from lbctl.config.schema import Fields, JsonSchema, Problem, Record, Refer, TextMap, Walk, Wrong, kind_of
 from lbctl.config.spelling import nearest
+from lbctl.config.value_types import AnyValue, Text
 from lbctl.model.selector import Labels
 
 PREFIX = "metallb.io/"

@@ -10,24 +10,9 @@ from lbctl.config.block import Value
 from lbctl.config.duration import Duration
 from lbctl.config.kind import Kind, Object, kind
 from lbctl.config.metadata import Metadata
-from lbctl.config.schema import (
-    Address,
-    Boolean,
-    Fields,
-    Integer,
-    JsonSchema,
-    OrNothing,
-    Problem,
-    Record,
-    Refer,
-    Text,
-    Type,
-    Walk,
-    Wrong,
-    kind_of,
-    parse_address,
-)
+from lbctl.config.schema import Fields, JsonSchema, Problem, Record, Refer, Type, Walk, Wrong, kind_of
 from lbctl.config.selectors import SELECTORS
+from lbctl.config.value_types import Address, Boolean, Integer, OrNothing, Text, parse_address
 from lbctl.model.address import family_of
 from lbctl.model.peer import BFDProfile, BGPPeer, PeerAddress, PeerSession, PeerTimers, SecretReference
 

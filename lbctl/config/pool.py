@@ -9,22 +9,9 @@ from lbctl.config.block import Value
 from lbctl.config.kind import Kind, Object, kind
 from lbctl.config.metadata import OWN_PREFIX, Metadata
 from lbctl.config.ranges import covers, merged, ranges_overlap, read_cidr, read_range, without_use
-from lbctl.config.schema import (
-    ADDRESS_PATTERN,
-    Boolean,
-    Fields,
-    Integer,
-    JsonSchema,
-    Many,
-    Problem,
-    Record,
-    Refer,
-    Text,
-    Walk,
-    Wrong,
-    kind_of,
-)
+from lbctl.config.schema import Fields, JsonSchema, Many, Problem, Record, Refer, Walk, Wrong, kind_of
 from lbctl.config.selectors import SELECTORS
+from lbctl.config.value_types import ADDRESS_PATTERN, Boolean, Integer, Text
 from lbctl.model.address import AddressRange
 from lbctl.model.pool import COOLING_TIME, Choice, OnConflict, Pool, PoolOptions, ServiceAllocation
 from lbctl.model.selector import Labels

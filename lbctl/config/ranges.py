@@ -7,7 +7,8 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
-from lbctl.config.schema import NO_ZEROS, Problem, Wrong, parse_address, without_zeros
+from lbctl.config.schema import Problem, Wrong
+from lbctl.config.value_types import NO_ZEROS, parse_address, without_zeros
 from lbctl.model.address import AddressRange, IPAddress, family_of
 
 _DASHES = re.compile("[ \t]*[\u2010-\u2015\u2212][ \t]*")

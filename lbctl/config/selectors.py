@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lbctl.config.schema import Fields, Many, Problem, Record, Text, TextMap
+from lbctl.config.schema import Fields, Many, Problem, Record, TextMap
+from lbctl.config.value_types import Text
 from lbctl.model.selector import LabelSelector, Operator, Requirement
 
 

@@ -10,27 +10,9 @@ from lbctl.config import extension
 from lbctl.config.block import Value
 from lbctl.config.kind import Kind, Object, kind
 from lbctl.config.metadata import OLD_PREFIX, OWN_PREFIX, PREFIX, Metadata
-from lbctl.config.schema import (
-    Address,
-    AnyValue,
-    Boolean,
-    Cidr,
-    Fields,
-    Integer,
-    JsonSchema,
-    Many,
-    OrNothing,
-    Problem,
-    Record,
-    Refer,
-    Text,
-    TextMap,
-    Walk,
-    Wrong,
-    kind_of,
-    parse_address,
-)
+from lbctl.config.schema import Fields, JsonSchema, Many, Problem, Record, Refer, TextMap, Walk, Wrong, kind_of
 from lbctl.config.spelling import did_you_mean
+from lbctl.config.value_types import Address, AnyValue, Boolean, Cidr, Integer, OrNothing, Text, parse_address
 from lbctl.model.address import Family, IPAddress
 from lbctl.model.service import (
     FamilyPolicy,

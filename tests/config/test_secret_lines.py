@@ -14,26 +14,29 @@ from lbctl.config.reader import Reader
 from lbctl.config.secret_lines import HiddenLines, ShownLines
 
 SECRET = "hunter2x"
-PLACEMENTS = {
-    "plain": """\
+PEER = """\
 apiVersion: metallb.io/v1beta2
 kind: BGPPeer
 metadata: {name: p, namespace: m}
+"""
+ONE_LINE = PEER + "spec: {myASN: 1, peerASN: 2, peerAddress: 1.1.1.1, password: SECRET}\n"
+SPEC = (
+    PEER
+    + """\
 spec:
   myASN: 1
   peerASN: 2
   peerAddress: 1.1.1.1
+"""
+)
+PLACEMENTS = {
+    "plain": SPEC
+    + """\
   password: SECRET
   pasword: SECRET
 """,
-    "typo": """\
-apiVersion: metallb.io/v1beta2
-kind: BGPPeer
-metadata: {name: p, namespace: m}
-spec:
-  myASN: 1
-  peerASN: 2
-  peerAddress: 1.1.1.1
+    "typo": SPEC
+    + """\
   passwrd: SECRET
   Password: SECRET
   pass: SECRET
@@ -68,164 +71,74 @@ kind: BGPPeer
 metadata: {name: p, namespace: m, annotations: {lbctl.io/foo: &a SECRET}}
 spec: {myASN: 1, peerASN: 2, peerAddress: 1.1.1.1, password: *a}
 """,
-    "esckey": """\
-apiVersion: metallb.io/v1beta2
-kind: BGPPeer
-metadata: {name: p, namespace: m}
-spec:
-  myASN: 1
-  peerASN: 2
-  peerAddress: 1.1.1.1
+    "esckey": SPEC
+    + """\
   "pass\\u0077ord": SECRET
   "pass\\u0077ordd": SECRET
 """,
-    "list": """\
-apiVersion: metallb.io/v1beta2
-kind: BGPPeer
-metadata: {name: p, namespace: m}
-spec:
-  myASN: 1
-  peerASN: 2
-  peerAddress: 1.1.1.1
+    "list": SPEC
+    + """\
   password: [SECRET]
 """,
-    "map": """\
-apiVersion: metallb.io/v1beta2
-kind: BGPPeer
-metadata: {name: p, namespace: m}
-spec:
-  myASN: 1
-  peerASN: 2
-  peerAddress: 1.1.1.1
+    "map": SPEC
+    + """\
   password: {SECRET: SECRET}
 """,
-    "mapml": """\
-apiVersion: metallb.io/v1beta2
-kind: BGPPeer
-metadata: {name: p, namespace: m}
-spec:
-  myASN: 1
-  peerASN: 2
-  peerAddress: 1.1.1.1
+    "mapml": SPEC
+    + """\
   password:
     SECRET: SECRET
     b: c
 """,
-    "dup": """\
-apiVersion: metallb.io/v1beta2
-kind: BGPPeer
-metadata: {name: p, namespace: m}
-spec:
-  myASN: 1
-  peerASN: 2
-  peerAddress: 1.1.1.1
+    "dup": SPEC
+    + """\
   password: a
   password: SECRET
 """,
-    "block": """\
-apiVersion: metallb.io/v1beta2
-kind: BGPPeer
-metadata: {name: p, namespace: m}
-spec:
-  myASN: 1
-  peerASN: 2
-  peerAddress: 1.1.1.1
+    "block": SPEC
+    + """\
   password: |
     SECRET
     \x07SECRET
 """,
-    "block2": """\
-apiVersion: metallb.io/v1beta2
-kind: BGPPeer
-metadata: {name: p, namespace: m}
-spec:
-  myASN: 1
-  peerASN: 2
-  peerAddress: 1.1.1.1
+    "block2": SPEC
+    + """\
   password: |
     SECRET
    bad: SECRET
   - SECRET
 """,
-    "quoted": """\
-apiVersion: metallb.io/v1beta2
-kind: BGPPeer
-metadata: {name: p, namespace: m}
-spec:
-  myASN: 1
-  peerASN: 2
-  peerAddress: 1.1.1.1
+    "quoted": SPEC
+    + """\
   password: 'SECRET
     # lbctl: allow LB0207 SECRET
 """,
-    "toolong": """\
-apiVersion: metallb.io/v1beta2
-kind: BGPPeer
-metadata: {name: p, namespace: m}
-spec:
-  myASN: 1
-  peerASN: 2
-  peerAddress: 1.1.1.1
+    "toolong": SPEC
+    + """\
   password: SECRETSECRETSECRETSECRETSECRETSECRETSECRETSECRETSECRETSECRETSECRETSECRET
 """,
-    "tag": """\
-apiVersion: metallb.io/v1beta2
-kind: BGPPeer
-metadata: {name: p, namespace: m}
-spec:
-  myASN: 1
-  peerASN: 2
-  peerAddress: 1.1.1.1
+    "tag": SPEC
+    + """\
   password: !foo SECRET
 """,
-    "tag2": """\
-apiVersion: metallb.io/v1beta2
-kind: BGPPeer
-metadata: {name: p, namespace: m}
-spec:
-  myASN: 1
-  peerASN: 2
-  peerAddress: 1.1.1.1
+    "tag2": SPEC
+    + """\
   password: !SECRET x
 """,
-    "alias": """\
-apiVersion: metallb.io/v1beta2
-kind: BGPPeer
-metadata: {name: p, namespace: m}
-spec:
-  myASN: 1
-  peerASN: 2
-  peerAddress: 1.1.1.1
+    "alias": SPEC
+    + """\
   password: *SECRET
 """,
-    "nul": """\
-apiVersion: metallb.io/v1beta2
-kind: BGPPeer
-metadata: {name: p, namespace: m}
-spec:
-  myASN: 1
-  peerASN: 2
-  peerAddress: 1.1.1.1
+    "nul": SPEC
+    + """\
   password: "SECRET\\0"
 """,
-    "comment": """\
-apiVersion: metallb.io/v1beta2
-kind: BGPPeer
-metadata: {name: p, namespace: m}
-spec:
-  myASN: 1
-  peerASN: 2
-  peerAddress: 1.1.1.1
+    "comment": SPEC
+    + """\
   password: a # lbctl: allow SECRET SECRET
 """,
-    "commented": """\
-apiVersion: metallb.io/v1beta2
-kind: BGPPeer
-metadata: {name: p, namespace: m}
-spec:
-  myASN: 1
-  peerASN: 2
-  peerAddress: 1.1.1.1
+    "commented": SPEC
+    + """\
   # password: SECRET \x01
 """,
     "secret": """\
@@ -355,81 +268,30 @@ kind: Service
 metadata: {name: p, annotations: {lbctl.io/password: SECRET}}
 spec: {type: LoadBalancer}
 """,
-    "twopeers": """\
-apiVersion: metallb.io/v1beta2
-kind: BGPPeer
-metadata: {name: p, namespace: m}
-spec: {myASN: 1, peerASN: 2, peerAddress: 1.1.1.1, password: SECRET}
----
-apiVersion: metallb.io/v1beta2
-kind: BGPPeer
-metadata: {name: q, namespace: m}
-spec: {myASN: 1, peerASN: 2, peerAddress: 1.1.1.1, password: otherSECRET}
-""",
-    "doubled": """\
-apiVersion: metallb.io/v1beta2
-kind: BGPPeer
-metadata: {name: p, namespace: m}
-spec: {myASN: 1, peerASN: 2, peerAddress: 1.1.1.1, password: SECRET}
-
----
-apiVersion: metallb.io/v1beta2
-kind: BGPPeer
-metadata: {name: p, namespace: m}
-spec: {myASN: 1, peerASN: 2, peerAddress: 1.1.1.1, password: SECRET}
-""",
-    "next_line": """\
-apiVersion: metallb.io/v1beta2
-kind: BGPPeer
-metadata: {name: p, namespace: m}
-spec:
-  myASN: 1
-  peerASN: 2
-  peerAddress: 1.1.1.1
+    "twopeers": ONE_LINE + "---\n" + ONE_LINE.replace("name: p", "name: q").replace("SECRET", "otherSECRET"),
+    "doubled": ONE_LINE + "\n---\n" + ONE_LINE,
+    "next_line": SPEC
+    + """\
   password:
     SECRET
   holdTime: bad
 """,
-    "next_line_broken": """\
-apiVersion: metallb.io/v1beta2
-kind: BGPPeer
-metadata: {name: p, namespace: m}
-spec:
-  myASN: 1
-  peerASN: 2
-  peerAddress: 1.1.1.1
+    "next_line_broken": SPEC
+    + """\
   password:
     SECRET
   holdTime: [
 """,
-    "octal": """\
-apiVersion: metallb.io/v1beta2
-kind: BGPPeer
-metadata: {name: p, namespace: m}
-spec:
-  myASN: 1
-  peerASN: 2
-  peerAddress: 1.1.1.1
+    "octal": SPEC
+    + """\
   pasword: 0SECRET
 """,
-    "pword_alias": """\
-apiVersion: metallb.io/v1beta2
-kind: BGPPeer
-metadata: {name: p, namespace: m}
-spec:
-  myASN: 1
-  peerASN: 2
-  peerAddress: 1.1.1.1
+    "pword_alias": SPEC
+    + """\
   pword: *SECRET
 """,
-    "octal_digits": """\
-apiVersion: metallb.io/v1beta2
-kind: BGPPeer
-metadata: {name: p, namespace: m}
-spec:
-  myASN: 1
-  peerASN: 2
-  peerAddress: 1.1.1.1
+    "octal_digits": SPEC
+    + """\
   holdTime: 09
   pword: SECRET # lbctl: allow SECRET
 """,
