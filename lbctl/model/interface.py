@@ -21,7 +21,12 @@ class InterfaceFlag(IntFlag):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interface:
-    """One interface. `master` is the index of the bond or bridge it belongs to; `addresses` are in kernel order."""
+    """One interface. `master` is the index of the bond or bridge it belongs to; `addresses` are in kernel order.
+
+    `lacking` names the lower devices for want of whose carrier nothing gets out of it (a bridge without its uplink).
+    `link` tells one way to the switch from another: a text that differs means that caches and switch tables may point
+    elsewhere. `gateways` are the routers by which packets leave it for everywhere.
+    """
 
     index: int
     name: str
@@ -29,11 +34,14 @@ class Interface:
     flags: InterfaceFlag
     master: int | None = None
     addresses: tuple[IPAddress, ...] = ()
+    lacking: str | None = None
+    link: str = ""
+    gateways: tuple[IPAddress, ...] = ()
 
     @property
     def usable(self) -> bool:
-        """Up, and something is plugged in."""
-        return InterfaceFlag.UP in self.flags and InterfaceFlag.LOWER_UP in self.flags
+        """Up, and something is plugged in, down to the port."""
+        return self.lacking is None and InterfaceFlag.UP in self.flags and InterfaceFlag.LOWER_UP in self.flags
 
     @property
     def link_local(self) -> IPAddress | None:

@@ -1,6 +1,8 @@
 """The interfaces of this node: what the kernel says of them (rtnetlink), as it changes, and which of them announce.
 
-Changes come as events; a full dump each minute makes good for events that the kernel dropped (ENOBUFS).
+Changes come as events; a full dump each minute makes good for events that the kernel dropped (ENOBUFS). The routers are
+asked for after each change, one question for an interface and family: the routes of a node may be a million, and their
+changes a flood.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from typing import Any
 
 from lbctl.model.address import IPAddress
 from lbctl.model.interface import Interface, InterfaceFlag
+from lbctl.net.lower_devices import Link, carrier
 from lbctl.telemetry.log import event
 
 _logger = logging.getLogger("lbctl.interfaces")
@@ -30,6 +33,12 @@ DUMP_EVERY = 60.0
 _GROUPS = 0x1 | 0x10 | 0x100
 """RTMGRP_LINK, RTMGRP_IPV4_IFADDR, RTMGRP_IPV6_IFADDR."""
 _KNOWN_FLAGS = sum(InterfaceFlag)
+_NOWHERE_NEAR = {4: "198.18.0.1", 6: "2001:2::1"}
+"""Addresses set aside for benchmarks (RFC 2544, RFC 5180): a packet there would leave by the default route."""
+_MOST_GATEWAYS = 16
+"""Interfaces whose routers are asked for."""
+_ROUTES_LATE = 2.0
+"""Seconds after a change in which routes may follow it: DHCP and router advertisements set them last."""
 _TENTATIVE = 0x40 | 0x08
 """IFA_F_TENTATIVE, IFA_F_DADFAILED: an IPv6 address that must not be spoken from (yet)."""
 
@@ -60,7 +69,7 @@ class InterfaceTable:
     """What is known of every interface, out of rtnetlink messages in the order they came."""
 
     def __init__(self) -> None:
-        self._links: dict[int, Interface] = {}
+        self._links: dict[int, Link] = {}
         self._addresses: dict[int, dict[IPAddress, None]] = {}
 
     def replaced_by(self, messages: Iterable[Mapping[str, Any]]) -> InterfaceTable:
@@ -75,12 +84,17 @@ class InterfaceTable:
         index = int(message.get("index") or 0)
         match message.get("event"):
             case "RTM_NEWLINK" if message.get("family") != 7:
-                self._links[index] = Interface(
+                elsewhere = message.get("link_netnsid") is not None
+                self._links[index] = Link(
                     index=index,
                     name=str(message.get("ifname") or ""),
                     mac=str(message.get("address") or ""),
                     flags=InterfaceFlag(int(message.get("flags") or 0) & _KNOWN_FLAGS),
                     master=message.get("master") or None,
+                    kind=message.get("kind"),
+                    lower=None if elsewhere else message.get("link") or None,
+                    active=message.get("active") or None,
+                    ups=int(message.get("carrier_up_count") or 0),
                 )
             case "RTM_DELLINK" if message.get("family") != 7:
                 # AF_BRIDGE (7): a port left its bridge, the interface itself stays.
@@ -102,11 +116,23 @@ class InterfaceTable:
                 pass
 
     def interfaces(self) -> tuple[Interface, ...]:
-        """All interfaces, by index."""
-        return tuple(
-            replace(link, addresses=tuple(self._addresses.get(index, ())))
-            for index, link in sorted(self._links.items())
-        )
+        """All interfaces, by index; without routers, which these messages do not tell."""
+        found: list[Interface] = []
+        for index, link in sorted(self._links.items()):
+            lacking, text = carrier(index, self._links)
+            found.append(
+                Interface(
+                    index=index,
+                    name=link.name,
+                    mac=link.mac,
+                    flags=link.flags,
+                    master=link.master,
+                    addresses=tuple(self._addresses.get(index, ())),
+                    lacking=lacking,
+                    link=text,
+                )
+            )
+        return tuple(found)
 
 
 def _address(message: Mapping[str, Any]) -> IPAddress | None:
@@ -122,7 +148,7 @@ async def read_interfaces() -> tuple[Interface, ...]:
     from pyroute2 import AsyncIPRoute
 
     async with AsyncIPRoute() as requests:
-        return InterfaceTable().replaced_by(await _dump(requests)).interfaces()
+        return await _with_gateways(requests, InterfaceTable().replaced_by(await _dump(requests)).interfaces())
 
 
 async def watch_interfaces(*, dump_every: float = DUMP_EVERY) -> AsyncIterator[tuple[Interface, ...]]:
@@ -138,10 +164,7 @@ async def watch_interfaces(*, dump_every: float = DUMP_EVERY) -> AsyncIterator[t
                 async with _queued(events) as queue:
                     while True:
                         table = InterfaceTable().replaced_by(await _dump(requests))
-                        if (found := table.interfaces()) != known:
-                            known = found
-                            yield found
-                        async for found in _follow(table, queue, dump_every):
+                        async for found in _follow(table, requests, queue, dump_every):
                             if found != known:
                                 known = found
                                 yield found
@@ -151,23 +174,40 @@ async def watch_interfaces(*, dump_every: float = DUMP_EVERY) -> AsyncIterator[t
 
 
 async def _follow(
-    table: InterfaceTable, queue: asyncio.Queue[Mapping[str, Any] | OSError], duration: float
+    table: InterfaceTable, requests: Any, queue: asyncio.Queue[Mapping[str, Any] | OSError], duration: float
 ) -> AsyncIterator[tuple[Interface, ...]]:
-    """The interfaces after each burst of events, for `duration` seconds."""
+    """The interfaces now and after each burst of events, for `duration` seconds.
+
+    What changed is told before the routers are asked for: it may cost addresses, and they are only good to know.
+    """
     loop = asyncio.get_running_loop()
     deadline = loop.time() + duration
-    while (left := deadline - loop.time()) > 0:
-        try:
-            batch = [await asyncio.wait_for(queue.get(), left)]
-        except TimeoutError:
+    found = table.interfaces()
+    gateways: dict[int, tuple[IPAddress, ...]] = {}
+    ask_at = [loop.time(), loop.time() + _ROUTES_LATE]
+    while True:
+        if ask_at and loop.time() >= ask_at[0]:
+            ask_at.pop(0)
+            asked = await _with_gateways(requests, found)
+            gateways = {interface.index: interface.gateways for interface in asked}
+            yield asked
+        wake_at = min([deadline, *ask_at])
+        if deadline <= loop.time():
             return
+        try:
+            batch = [await asyncio.wait_for(queue.get(), max(0.0, wake_at - loop.time()))]
+        except TimeoutError:
+            continue
         while not queue.empty():
             batch.append(queue.get_nowait())
         for message in batch:
             if isinstance(message, OSError):
                 raise message
             table.apply(message)
-        yield table.interfaces()
+        if (changed := table.interfaces()) != found:
+            found = changed
+            yield tuple(replace(each, gateways=gateways.get(each.index, ())) for each in found)
+            ask_at = [loop.time(), loop.time() + _ROUTES_LATE]
 
 
 @contextlib.asynccontextmanager
@@ -201,11 +241,46 @@ async def _dump(requests: Any) -> list[Mapping[str, Any]]:
     return found
 
 
-_FIELDS = ("index", "family", "flags", "ifname", "address", "local", "master")
+async def _with_gateways(requests: Any, interfaces: tuple[Interface, ...]) -> tuple[Interface, ...]:
+    """With the router of each family by which a packet would leave each of the first that can have one."""
+    found: list[Interface] = []
+    asked = 0
+    for interface in interfaces:
+        families = {a.version for a in interface.addresses if not (a.version == 6 and a.is_link_local)}
+        if not families or asked == _MOST_GATEWAYS or not _may_have_gateway(interface):
+            found.append(interface)
+            continue
+        asked += 1
+        gateways = [await _gateway(requests, interface.index, _NOWHERE_NEAR[family]) for family in sorted(families)]
+        found.append(replace(interface, gateways=tuple(gateway for gateway in gateways if gateway is not None)))
+    return tuple(found)
+
+
+def _may_have_gateway(interface: Interface) -> bool:
+    return InterfaceFlag.BROADCAST in interface.flags and interface.usable
+
+
+async def _gateway(requests: Any, ifindex: int, destination: str) -> IPAddress | None:
+    """None without a route, or where the kernel takes everything for a neighbor."""
+    from pyroute2.netlink.exceptions import NetlinkError
+
+    with contextlib.suppress(NetlinkError):
+        for route in await requests.route("get", dst=destination, oif=ifindex):
+            text = route.get("gateway") or (route.get("via") or {}).get("addr")
+            if text and route.get("oif") == ifindex:
+                return ip_address(str(text))
+    return None
+
+
+_FIELDS = ("index", "family", "flags", "ifname", "address", "local", "master", "link", "link_netnsid")
 
 
 def _plain(message: Any) -> Mapping[str, Any]:
     """The few fields we read of a message, so that the rest of it is not kept."""
     plain = {name: message.get(name) for name in _FIELDS}
     plain["event"] = message.get("event") or message["header"].get("event")
+    if plain["event"] == "RTM_NEWLINK":
+        plain["carrier_up_count"] = message.get("carrier_up_count")
+        plain["kind"] = message.get(("linkinfo", "kind"))
+        plain["active"] = message.get(("linkinfo", "data", "bond_active_slave"))
     return MappingProxyType(plain)

@@ -24,10 +24,14 @@ InterfaceSet = frozenset[str] | None
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OwnInterfaces:
-    """The interfaces of the node that plans: name -> whether it is up and has carrier."""
+    """The interfaces of the node that plans: name -> whether it is up and has carrier.
+
+    `lacking` names for some the device below them whose carrier is what they lack.
+    """
 
     node: str
     usable: Mapping[str, bool] = field(default_factory=lambda: _EMPTY)
+    lacking: Mapping[str, str] = field(default_factory=lambda: _EMPTY)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -44,12 +44,16 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeFacts:
-    """What eligibility looks at in a node. `interfaces` are the names known to be there and up, None when not known."""
+    """What eligibility looks at in a node. `interfaces` are the names known to be there and up, None when not known.
+
+    `lacking`: for want of the carrier of which device below them some of them are not up.
+    """
 
     node: Node
     interfaces: InterfaceSet = None
     present: InterfaceSet = None
     """The names known to be there at all, up or not."""
+    lacking: Mapping[str, str] = field(default_factory=lambda: _EMPTY)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,7 +171,7 @@ def _nodes(snapshot: Snapshot, own: OwnInterfaces | None) -> Mapping[str, NodeFa
     for name in sorted(nodes):
         if own is not None and name == own.node:
             up = frozenset(interface for interface, usable in own.usable.items() if usable)
-            facts[name] = NodeFacts(node=nodes[name], interfaces=up, present=frozenset(own.usable))
+            facts[name] = NodeFacts(node=nodes[name], interfaces=up, present=frozenset(own.usable), lacking=own.lacking)
         else:
             facts[name] = NodeFacts(node=nodes[name], interfaces=named.get(name), present=named.get(name))
     return MappingProxyType(facts)
@@ -340,8 +344,12 @@ def _no_interface(facts: NodeFacts, allowed: InterfaceSet) -> Refusal | None:
         return None
     if facts.interfaces if allowed is None else facts.interfaces & allowed:
         return None
-    wanted = "any interface" if allowed is None else ", ".join(sorted(allowed))
     there = facts.present if allowed is None else facts.present & allowed
+    if there & facts.lacking.keys():
+        return Refusal(
+            facts.node.name, Reason.NO_CARRIER, ", ".join(sorted({facts.lacking.get(name, name) for name in there}))
+        )
+    wanted = "any interface" if allowed is None else ", ".join(sorted(allowed))
     return Refusal(facts.node.name, Reason.NO_CARRIER if there else Reason.NO_INTERFACE, wanted)
 
 

@@ -153,6 +153,9 @@ def interfaces_message(interfaces: Iterable[Interface]) -> Message:
                 "name": interface.name,
                 "mac": interface.mac,
                 "link_local": str(interface.link_local) if interface.link_local is not None else None,
+                "addresses": [str(address) for address in interface.addresses],
+                "gateways": [str(address) for address in interface.gateways],
+                "link": interface.link,
                 "usable": interface.usable,
             }
             for interface in interfaces

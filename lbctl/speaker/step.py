@@ -116,7 +116,9 @@ class Step:
 def own_interfaces(node: str, interfaces: Sequence[Interface]) -> OwnInterfaces:
     """The interfaces of this node as the plan wants to know them."""
     return OwnInterfaces(
-        node=node, usable=MappingProxyType({interface.name: interface.usable for interface in interfaces})
+        node=node,
+        usable=MappingProxyType({interface.name: interface.usable for interface in interfaces}),
+        lacking=MappingProxyType({i.name: i.lacking for i in interfaces if i.lacking is not None}),
     )
 
 

@@ -164,6 +164,60 @@ async def test_the_kernel_tells_every_change() -> None:
 
 
 @pytest.mark.netns
+async def test_a_bridge_without_its_uplink_is_not_usable_and_the_uplink_is_named() -> None:
+    """Its own carrier stays, by the virtual machine on it (a veth); the uplink is a macvlan here, as kinds go."""
+    with netns() as space:
+        for words in (
+            "link add far type veth peer name near",
+            "link set far up",
+            "link set near up",
+            "link add uplink link near type macvlan mode passthru",
+            "link add br0 type bridge",
+            "link add vm type veth peer name inside",
+            "link set inside up",
+            "link set vm up master br0",
+            "link set br0 up",
+        ):
+            await ip(space, words)
+        async with watching(space) as watch:
+            await watch.until(lambda now: now["br0"].usable)
+            await ip(space, "link set uplink up master br0")
+            await watch.until(lambda now: "near" in now["br0"].link)
+            assert watch.now["br0"].usable
+            before = watch.now["br0"].link
+            await ip(space, "link set far down")
+            await watch.until(lambda now: not now["br0"].usable)
+            assert InterfaceFlag.LOWER_UP in watch.now["br0"].flags
+            await watch.until(lambda now: now["br0"].lacking == "near")
+            await ip(space, "link set far up")
+            await watch.until(lambda now: now["br0"].usable)
+            assert watch.now["br0"].link != before, "another time up is another link"
+            await ip(space, "link set uplink nomaster")
+            await watch.until(lambda now: "near" not in now["br0"].link)
+            assert watch.now["br0"].usable, "a bridge of virtual machines alone goes by its own carrier"
+
+
+@pytest.mark.netns
+async def test_the_routers_are_found_and_followed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lbctl.net.interfaces._ROUTES_LATE", 0.2)
+    with netns() as space:
+        await ip(space, "link add v0 type veth peer name v1")
+        await ip(space, "link set v1 up")
+        async with watching(space, dump_every=5.0) as watch:
+            await ip(space, "link set v0 up")
+            await ip(space, "addr add 192.0.2.7/24 dev v0")
+            await ip(space, "addr add 2001:db8::7/64 dev v0 nodad")
+            # No event of its own: the routes are looked at a moment after the addresses.
+            await ip(space, "route add default via 192.0.2.254")
+            await ip(space, "-6 route add default via fe80::fe dev v0")
+            await watch.until(lambda now: now["v0"].gateways == addresses("192.0.2.254", "fe80::fe"))
+            assert watch.now["v1"].gateways == ()
+            await ip(space, "route replace default via 192.0.2.253")
+            await ip(space, "addr add 192.0.2.8/24 dev v0")
+            await watch.until(lambda now: now["v0"].gateways == addresses("192.0.2.253", "fe80::fe"))
+
+
+@pytest.mark.netns
 async def test_a_full_dump_makes_good_for_lost_events(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lbctl.net.interfaces._GROUPS", 0)
     with netns() as space:

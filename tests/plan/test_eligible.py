@@ -209,6 +209,18 @@ def test_my_own_interfaces_must_be_there_with_carrier(
     assert found.interfaces(address(VIP), "me") == allowed
 
 
+@pytest.mark.parametrize(
+    ("named", "detail"),
+    [((), "eth0, eth1"), (("br0",), "eth0"), (("eth1",), "eth1"), (("eth9",), "eth9")],
+)
+def test_the_port_whose_carrier_is_missing_is_named(named: tuple[str, ...], detail: str) -> None:
+    own = OwnInterfaces(node="me", usable={"br0": False, "eth1": False}, lacking={"br0": "eth0"})
+    found = judged(world([X], advertisements=[ad(interfaces=named)]), view("me"), own)
+    (refusal,) = found.verdicts["me"].refusals
+    reason = Reason.NO_INTERFACE if detail == "eth9" else Reason.NO_CARRIER
+    assert (refusal.reason, refusal.detail) == (reason, detail)
+
+
 def test_other_nodes_interfaces_are_known_from_their_heartbeats() -> None:
     rule = ad(interfaces=("eth1",))
     seen = view(member("a", interfaces=["eth0"]), member("b", interfaces=["eth0", "eth1"]), member("c"))

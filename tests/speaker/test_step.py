@@ -88,7 +88,16 @@ def test_the_first_step_tells_everything() -> None:
         {"ifindex": 2, "name": "eth0", "address": "198.51.100.1", "mac": "02:00:00:00:00:0a", "usable": True}
     ]
     assert of(made.to_wire, "interfaces")[0]["interfaces"] == [
-        {"ifindex": 2, "name": "eth0", "mac": "02:00:00:00:00:0a", "link_local": "fe80::1", "usable": True}
+        {
+            "ifindex": 2,
+            "name": "eth0",
+            "mac": "02:00:00:00:00:0a",
+            "link_local": "fe80::1",
+            "addresses": ["198.51.100.1", "fe80::1"],
+            "gateways": [],
+            "link": "",
+            "usable": True,
+        }
     ]
     assert of(made.to_wire, "table")[0]["set"] == [[VIP, [2]]]
     assert of(made.to_pulse, "prepare")[0]["set"] == [[VIP, 1, []]]
