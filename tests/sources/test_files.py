@@ -18,7 +18,7 @@ from lbctl.sources.files import FilesSource
 from lbctl.sources.tree import Listing, list_manifests
 from lbctl.sources.watch import Change, FolderWatch, What, is_remote
 from tests.sources.test_files_manifests import service
-from tests.support.bars import PATIENCE, TRIES
+from tests.support.bars import PATIENCE, TRIES, first_in_line
 
 STILL = 0.4
 """Seconds for which nothing must happen."""
@@ -98,12 +98,13 @@ async def test_a_change_is_seen_soon(etc: Path) -> None:
     """200 ms is the bar; twice that must be met once."""
     async with following(etc) as followed:
         took = [PATIENCE]
-        while min(took) >= 2 * 0.2 and len(took) <= 2 * TRIES:
-            port = 1000 + len(took)
-            began = time.monotonic()
-            (etc / "a.yaml").write_text(service("a", port))
-            await followed.until(lambda port=port: followed.port("a") == port)  # type: ignore[misc]
-            took.append(time.monotonic() - began)
+        with first_in_line():
+            while min(took) >= 2 * 0.2 and len(took) <= 2 * TRIES:
+                port = 1000 + len(took)
+                began = time.monotonic()
+                (etc / "a.yaml").write_text(service("a", port))
+                await followed.until(lambda port=port: followed.port("a") == port)  # type: ignore[misc]
+                took.append(time.monotonic() - began)
         assert min(took) < 2 * 0.2, took
 
 
