@@ -17,11 +17,11 @@ from types import TracebackType
 from typing import Any
 
 from lbctl.net.channel import Channel, ChannelClosed, Message
+from lbctl.speaker.shared_page import HEARD, SIZE, TURN, heard_by_interface, read_time
 from tests.support.bars import PATIENCE
 from tests.support.netns import Host, entered
 
 _LEASE = struct.Struct("<d")
-_PAGE = 4096
 
 
 def _refuses(op: str, nonsense: str, message: Message) -> bool:
@@ -46,8 +46,8 @@ class WireProcess:
             its_work.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, room_to_work)
         pulse, its_pulse = socket.socketpair()
         fd = os.memfd_create("lease")
-        os.ftruncate(fd, _PAGE)
-        self._page = mmap.mmap(fd, _PAGE)
+        os.ftruncate(fd, SIZE)
+        self._page = mmap.mmap(fd, SIZE)
         self.lease(lease)
         argument = {"work": its_work.fileno(), "pulse": its_pulse.fileno(), "lease": fd}
         with entered(netns):
@@ -89,9 +89,10 @@ class WireProcess:
 
     # What work and pulse say
 
-    def interfaces(self, *hosts: Host, usable: bool = True) -> None:
-        """The interfaces of these hosts (all in wire's namespace), as they are now."""
-        self._say(self.work, {"op": "interfaces", "interfaces": [interface_of(host, usable=usable) for host in hosts]})
+    def interfaces(self, *hosts: Host, usable: bool = True, **more: Any) -> None:
+        """The interfaces of these hosts (all in wire's namespace), as they are now; `more` is said of each."""
+        listed = [{**interface_of(host, usable=usable), **more} for host in hosts]
+        self._say(self.work, {"op": "interfaces", "interfaces": listed})
 
     def table(self, set_: dict[str, list[int]], drop: Iterable[str] = (), *, complete: bool = False) -> None:
         message = {"op": "table", "set": list(set_.items()), "drop": list(drop), "complete": complete}
@@ -105,6 +106,16 @@ class WireProcess:
 
     def probe(self, set_: dict[str, list[int]], drop: Iterable[str] = ()) -> None:
         self._say(self.work, {"op": "probe", "set": list(set_.items()), "drop": list(drop)})
+
+    def pace(self, rate: float | None, addresses: Iterable[str]) -> None:
+        self._say(self.work, {"op": "pace", "rate": rate, "addresses": list(addresses)})
+
+    def ask(self, set_: Iterable[str] = (), drop: Iterable[str] = ()) -> None:
+        """Pulse's probe, before a takeover."""
+        self._say(self.pulse, {"op": "probe", "set": list(set_), "drop": list(drop)})
+
+    def solicit(self) -> None:
+        self._say(self.pulse, {"op": "solicit"})
 
     def answer(self, set_: Iterable[str] = (), drop: Iterable[str] = ()) -> None:
         self._say(self.pulse, {"op": "answer", "set": list(set_), "drop": list(drop)})
@@ -130,6 +141,32 @@ class WireProcess:
         if select.select([self.work], [], [], seconds)[0]:
             self.heard.extend(self.work.receive())
         return self.heard
+
+    def found(self, addresses: Iterable[str], *, within: float = PATIENCE) -> dict[str, str | None]:
+        """What pulse is told of these addresses: the MAC that has each, or None."""
+        wanted = set(addresses)
+        deadline = time.monotonic() + within
+        results: dict[str, str | None] = {}
+        while missing := wanted - results.keys():
+            left = deadline - time.monotonic()
+            if left <= 0 or not select.select([self.pulse], [], [], left)[0]:
+                raise AssertionError(f"pulse was not told of {sorted(missing)[:3]} within {within} s")
+            for message in self.pulse.receive():
+                assert message["op"] == "probed", message
+                results.update(message["results"])
+        return results
+
+    @property
+    def turned_at(self) -> float:
+        return read_time(self._page, TURN)
+
+    @property
+    def heard_at(self) -> float:
+        return read_time(self._page, HEARD)
+
+    @property
+    def heard_by_interface(self) -> dict[int, float]:
+        return heard_by_interface(self._page)
 
     def wait_for(self, condition: Callable[[Message], Any], *, within: float = PATIENCE) -> Message:
         """The first message, said before or said now, that fulfils the condition."""
