@@ -292,5 +292,5 @@ def test_a_deaf_node_hears_nothing_however_much_it_asks(lan: Segment, wire: Wire
     for _ in range(3):
         wire.solicit()
         time.sleep(0.21)
-    assert wire.counters()["solicitations"] >= 4
+    assert wire.counters()["solicitations"] >= 3
     assert wire.heard_at == before
