@@ -18,7 +18,7 @@ from lbctl.plan.elect import foremost
 from lbctl.plan.groups import GroupKey
 from lbctl.plan.planned import Plan
 from lbctl.plan.reason import Cause
-from lbctl.plan.spread import is_uneven, next_move
+from lbctl.plan.spread import TOO_UNEVEN, is_uneven, next_move
 
 _EMPTY: Mapping[Any, Any] = MappingProxyType({})
 STABLE = 60.0
@@ -92,11 +92,13 @@ def _wanted_back(plan: Plan, agenda: Agenda, now: float) -> Mapping[GroupKey, fl
 
 def _uneven_since(plan: Plan, agenda: Agenda, now: float) -> float | None:
     """A node that comes or goes begins a new quiet time, and so does a group without an owner."""
-    if not plan.resting or not is_uneven(plan.loads, plan.fleet.steady):
+    if not plan.resting:
         return None
-    if agenda.uneven_since is None or agenda.alive != plan.fleet.alive:
-        return now
-    return agenda.uneven_since
+    begun = agenda.uneven_since if agenda.alive == plan.fleet.alive else None
+    # What was begun is brought to its end.
+    if not is_uneven(plan.loads, plan.fleet.steady, 1 if begun is not None else TOO_UNEVEN):
+        return None
+    return now if begun is None else begun
 
 
 def _even(

@@ -93,10 +93,10 @@ def _match(
     return {key: node for node, found in taken.items() for _, _, key, _ in found}
 
 
-def is_uneven(loads: Mapping[str, int], nodes: Iterable[str]) -> bool:
-    """Whether the fullest has more than twice what the emptiest has, and moving one would make a difference."""
+def is_uneven(loads: Mapping[str, int], nodes: Iterable[str], times: int = TOO_UNEVEN) -> bool:
+    """Whether the fullest has more than `times` what the emptiest has, and moving one would make a difference."""
     found = [loads.get(node, 0) for node in nodes]
-    return len(found) > 1 and max(found) > max(TOO_UNEVEN * min(found), min(found) + 1)
+    return len(found) > 1 and max(found) > max(times * min(found), min(found) + 1)
 
 
 def next_move(
