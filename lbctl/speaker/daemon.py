@@ -82,7 +82,7 @@ class _Speaker:
         self._preset = settings.preset or default
         now_unix = time.time()
         self._incarnation = memory.next_incarnation(time.time_ns())
-        self._hearing = Hearing(settings.node, self._incarnation)
+        self._hearing = Hearing(settings.node, self._incarnation, memory.came(now_unix))
         self._world = World()
         self._interfaces: tuple[Interface, ...] = ()
         self._epochs = dict(memory.epochs())

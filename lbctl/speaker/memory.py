@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from lbctl.model.address import IPAddress
+from lbctl.plan.holddown import remember
 from lbctl.telemetry.journal import Journal
 from lbctl.telemetry.log import event
 
@@ -60,6 +61,15 @@ class Memory:
         incarnation = max(last + 1 if isinstance(last, int) else 1, now_ns)
         self._write("incarnation.json", {"incarnation": incarnation})
         return incarnation
+
+    def came(self, now_unix: float) -> tuple[float, ...]:
+        """Unix times at which this node began to speak lately, now among them (`plan.holddown`)."""
+        stored = self._read("comings.json")
+        known = stored.get("comings", []) if isinstance(stored, dict) else []
+        before = [float(at) for at in known if isinstance(at, (int, float))] if isinstance(known, list) else []
+        comings = remember(before, now_unix)
+        self._write("comings.json", {"comings": list(comings)})
+        return comings
 
     def epochs(self) -> list[tuple[str, int]]:
         """The epochs that claims had reached, by address."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from ipaddress import ip_address
 from types import MappingProxyType
 from typing import Any
@@ -11,8 +12,11 @@ from lbctl.model.address import IPAddress
 from lbctl.model.claim import Claim
 from lbctl.model.member import Conflict, Liveness, Member, Role
 from lbctl.model.snapshot import View
+from lbctl.plan.holddown import held_until, remember
 
 Message = Mapping[str, Any]
+_HERE = frozenset({Liveness.ALIVE, Liveness.DRAINING})
+_AWAY = frozenset({Liveness.GONE, Liveness.LEFT})
 
 
 class Hearing:
@@ -21,7 +25,8 @@ class Hearing:
     What did not change since the last `view()` keeps its identity, claim by claim and node by node.
     """
 
-    def __init__(self, node: str, incarnation: int) -> None:
+    def __init__(self, node: str, incarnation: int, comings: Sequence[float] = ()) -> None:
+        """`comings`: Unix times at which this node began to speak lately, as far as it remembers."""
         self.node = node
         self.incarnation = incarnation
         self.synced = False
@@ -31,6 +36,8 @@ class Hearing:
         self._claims: dict[str, dict[IPAddress, Claim]] = {}
         self._frozen: dict[str, Mapping[IPAddress, Claim]] = {}
         self._changed: set[str] = set()
+        self._comings: dict[str, tuple[float, ...]] = {node: tuple(comings)}
+        self._alone = False
         self._view: View | None = None
 
     def receive(self, message: Message) -> bool:
@@ -51,13 +58,15 @@ class Hearing:
 
     def be(self, member: Member) -> None:
         """What this node is itself: a living member, with the addresses it has now."""
+        member = replace(member, held_until_unix=held_until(self._comings[self.node]))
         if self._members.get(member.node) != member:
             self._members[member.node] = member
             self._view = None
 
     def view(self, now_unix: float) -> View:
-        """Everything heard so far; the very same view while nothing new was."""
-        if self._view is None:
+        """Everything heard so far; the very same view while nothing new was, and no hold-down has ended."""
+        seen = self._view.seen_unix if self._view is not None else now_unix
+        if self._view is None or any(seen < each.held_until_unix <= now_unix for each in self._members.values()):
             for node in self._changed:
                 if claims := self._claims.get(node):
                     self._frozen[node] = MappingProxyType(dict(claims))
@@ -77,15 +86,19 @@ class Hearing:
         node = str(message["node"])
         if node == self.node:
             return
+        before, since_unix = self._members.get(node), float(message["since_unix"])
+        state, incarnation = Liveness(message["state"]), int(message["incarnation"])
+        if state in _HERE and (before is None or before.state in _AWAY or before.incarnation != incarnation):
+            self._came(node, since_unix)
         self._members[node] = Member(
             node=node,
-            incarnation=int(message["incarnation"]),
-            state=Liveness(message["state"]),
+            incarnation=incarnation,
+            state=state,
             two_way=bool(message["two_way"]),
             role=Role(message["role"]),
             addresses=tuple(ip_address(text) for text in message["addresses"]),
             macs=tuple((str(mac), str(interface)) for mac, interface in message["macs"]),
-            since_unix=float(message["since_unix"]),
+            since_unix=since_unix,
             interval=float(message["interval"]),
             multiplier=int(message["multiplier"]),
             cause=str(message["cause"]),
@@ -93,7 +106,18 @@ class Hearing:
                 Conflict(address=ip_address(address), mac=str(mac), interface=str(interface))
                 for address, mac, interface in message.get("conflicts", ())
             ),
+            held_until_unix=held_until(self._comings.get(node, ())),
         )
+        others = [m.state for n, m in self._members.items() if n != self.node and m.role is Role.SPEAKER]
+        if bool(others) and all(each in _AWAY for each in others):
+            self._alone = True
+        elif self._alone and any(each in _HERE for each in others):
+            # That all the others were away, and are back, may well have been of this node's own making.
+            self._alone = False
+            self._came(self.node, since_unix)
+
+    def _came(self, node: str, at_unix: float) -> None:
+        self._comings[node] = remember(self._comings.get(node, ()), at_unix)
 
     def _said(self, node: str, message: Message) -> None:
         claims = self._claims.setdefault(node, {})

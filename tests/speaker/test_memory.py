@@ -116,3 +116,20 @@ def test_the_lock_ends_with_its_process(folder: Path) -> None:
         process.kill()
         process.communicate()
     Memory(folder).close()
+
+
+def test_comings_are_remembered_for_ten_minutes(folder: Path) -> None:
+    for now, expected in ((100.0, (100.0,)), (200.0, (100.0, 200.0)), (650.0, (100.0, 200.0, 650.0)), (750.0, 3)):
+        memory = Memory(folder)
+        found = memory.came(now)
+        assert (found if isinstance(expected, tuple) else len(found)) == expected
+        memory.close()
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"comings": 7}', '{"comings": ["x", null]}'])
+def test_broken_comings_begin_anew(folder: Path, content: str) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "comings.json").write_text(content)
+    memory = Memory(folder)
+    assert memory.came(7.0) == (7.0,)
+    memory.close()

@@ -92,3 +92,61 @@ def test_other_messages_say_nothing_about_the_view() -> None:
     assert not hearing.receive({"op": "counters", "counters": {}})
     assert not hearing.receive({"op": "ready"})
     assert hearing.view(1) is first
+
+
+def comes(hearing: Hearing, node: str, at: float, *, incarnation: int = 5) -> None:
+    hearing.receive(member_message(node, state="gone", since_unix=at - 1, incarnation=incarnation))
+    hearing.receive(member_message(node, since_unix=at, incarnation=incarnation))
+
+
+def test_who_comes_and_goes_is_held_down_longer_each_time() -> None:
+    hearing = Hearing("me", 1)
+    hearing.receive(member_message("b", since_unix=1000.0))
+    held = []
+    for at in range(1000, 1100, 10):
+        comes(hearing, "a", float(at))
+        held.append(hearing.view(at).members["a"].held_until_unix - at if at > 1010 else 0.0)
+    assert held == [0, 0, 10, 20, 40, 80, 160, 320, 600, 600]
+    assert hearing.view(1100).members["b"].held_until_unix == 0
+    comes(hearing, "a", 5000.0)
+    assert hearing.view(5000).members["a"].held_until_unix == 0, "what was long ago is forgotten"
+
+
+def test_a_restart_counts_though_nobody_saw_it_gone() -> None:
+    hearing = Hearing("me", 1)
+    for incarnation in (5, 6, 7):
+        hearing.receive(member_message("a", since_unix=100.0 + incarnation, incarnation=incarnation))
+    assert hearing.view(0).members["a"].held_until_unix == 117.0
+
+
+def test_a_suspicion_is_no_coming() -> None:
+    hearing = Hearing("me", 1)
+    for _ in range(5):
+        hearing.receive(member_message("a", state="suspect"))
+        hearing.receive(member_message("a"))
+    assert hearing.view(0).members["a"].held_until_unix == 0
+
+
+def test_a_view_is_made_anew_when_a_hold_down_ends() -> None:
+    hearing = Hearing("me", 1)
+    for incarnation in (5, 6, 7):
+        hearing.receive(member_message("a", since_unix=100.0, incarnation=incarnation))
+    first = hearing.view(105.0)
+    assert hearing.view(109.0) is first
+    assert hearing.view(110.0).seen_unix == 110.0
+    assert hearing.view(200.0) is hearing.view(111.0)
+
+
+def test_a_node_that_lost_all_others_again_and_again_holds_itself_down() -> None:
+    hearing = Hearing("me", 1, comings=(900.0,))
+    for node in "ab":
+        hearing.receive(member_message(node, since_unix=901.0))
+    hearing.be(member("me"))
+    for at in (1000.0, 1010.0):
+        assert hearing.view(at).members["me"].held_until_unix == 0
+        for node in "ab":
+            hearing.receive(member_message(node, state="gone", since_unix=at))
+        for node in "ab":
+            hearing.receive(member_message(node, since_unix=at + 1))
+        hearing.be(member("me"))
+    assert hearing.view(1012.0).members["me"].held_until_unix == 1021.0
