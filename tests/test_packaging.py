@@ -94,6 +94,13 @@ def test_the_version_is_the_same_everywhere() -> None:
     assert (ROOT / "lbctl" / "py.typed").exists()
 
 
+def test_the_module_is_the_command() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "lbctl", "version"], capture_output=True, text=True, timeout=60, check=True, cwd=ROOT
+    )
+    assert done.stdout == f"lbctl {lbctl.__version__}\n"
+
+
 def _code_lines(path: Path) -> Iterator[tuple[int, str]]:
     """Lines of code blocks: fenced, or indented by four."""
     fenced = False
