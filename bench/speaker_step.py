@@ -20,6 +20,7 @@ from bench.step import Running, changes
 from lbctl.model.address import IPAddress
 from lbctl.model.advertisement import L2Advertisement
 from lbctl.model.claim import Claim
+from lbctl.model.frozen_map import FrozenMap
 from lbctl.model.interface import Interface, InterfaceFlag
 from lbctl.model.snapshot import Snapshot, View, World, evolve
 from lbctl.plan.proxy import ProxyMemo, ruleset
@@ -37,7 +38,7 @@ class Speaker:
     def __init__(self, world: World) -> None:
         self.told = Told()
         self.proxy: ProxyMemo | None = None
-        self.claims: dict[IPAddress, Claim] = {}
+        self.claims: FrozenMap[IPAddress, Claim] = FrozenMap()
         self.view = View()
         self.now = 0.0
         self.hear(world)
@@ -45,20 +46,24 @@ class Speaker:
 
     def hear(self, world: World) -> None:
         """Every address is claimed by this node, as pulse would say."""
-        for allocation in world.allocations.values():
-            for address in allocation.addresses:
-                if address not in self.claims:
-                    self.claims[address] = Claim(
-                        address=address,
-                        node="n1",
-                        incarnation=1,
-                        epoch=1,
-                        quorate=True,
-                        since_unix=0.0,
-                        cause=Cause.STARTED,
-                    )
+        said = {
+            address: Claim(
+                address=address,
+                node="n1",
+                incarnation=1,
+                epoch=1,
+                quorate=True,
+                since_unix=0.0,
+                cause=Cause.STARTED,
+            )
+            for allocation in world.allocations.values()
+            for address in allocation.addresses
+            if address not in self.claims
+        }
+        # As the view of a speaker is made: claim by claim from the one before.
+        self.claims = self.claims.having(said)
         me = own_member("n1", 1, _HERE, since_unix=0.0, interval=0.1, multiplier=3)
-        self.view = View(source="n1", members={"n1": me}, claims={"n1": dict(self.claims)})
+        self.view = View(source="n1", members={"n1": me}, claims={"n1": self.claims})
 
     def look(self, world: World) -> None:
         self.now += 1.0

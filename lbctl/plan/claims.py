@@ -13,6 +13,7 @@ from typing import Any
 
 from lbctl.model.address import IPAddress
 from lbctl.model.claim import Claim
+from lbctl.model.frozen_map import changed_keys
 from lbctl.model.member import Liveness, Member, Role
 from lbctl.model.snapshot import View, thawed
 from lbctl.protocol.heartbeat import identity
@@ -85,8 +86,7 @@ def index_claims(
         now, before = view.claims.get(node, _EMPTY), old.claims.get(node, _EMPTY)
         if now is before:
             continue
-        touched.update(address for address, claim in now.items() if before.get(address) is not claim)
-        touched.update(address for address in before if address not in now)
+        touched |= changed_keys(before, now)
     if not touched:
         return old.by_address, ClaimsMemo(claims=view.claims, by_address=old.by_address, since=old.by_address)
     by_address = thawed(old.by_address)

@@ -10,11 +10,13 @@ from typing import Any
 
 from lbctl.model.address import IPAddress
 from lbctl.model.claim import Claim
+from lbctl.model.frozen_map import FrozenMap
 from lbctl.model.member import Conflict, Liveness, Member, Role
 from lbctl.model.snapshot import View
 from lbctl.plan.holddown import held_until, remember
 
 Message = Mapping[str, Any]
+_NO_CLAIMS: FrozenMap[IPAddress, Claim] = FrozenMap()
 _HERE = frozenset({Liveness.ALIVE, Liveness.DRAINING})
 _AWAY = frozenset({Liveness.GONE, Liveness.LEFT})
 
@@ -34,8 +36,8 @@ class Hearing:
         """Why this node gave up an address that it held last, until it claims it again."""
         self._members: dict[str, Member] = {}
         self._claims: dict[str, dict[IPAddress, Claim]] = {}
-        self._frozen: dict[str, Mapping[IPAddress, Claim]] = {}
-        self._changed: set[str] = set()
+        self._frozen: dict[str, FrozenMap[IPAddress, Claim]] = {}
+        self._changed: dict[str, set[IPAddress]] = {}
         self._comings: dict[str, tuple[float, ...]] = {node: tuple(comings)}
         self._alone = False
         self._view: View | None = None
@@ -67,9 +69,10 @@ class Hearing:
         """Everything heard so far; the very same view while nothing new was, and no hold-down has ended."""
         seen = self._view.seen_unix if self._view is not None else now_unix
         if self._view is None or any(seen < each.held_until_unix <= now_unix for each in self._members.values()):
-            for node in self._changed:
+            for node, touched in self._changed.items():
                 if claims := self._claims.get(node):
-                    self._frozen[node] = MappingProxyType(dict(claims))
+                    put = {a: claim for a in touched if (claim := claims.get(a)) is not None}
+                    self._frozen[node] = self._frozen.get(node, _NO_CLAIMS).having(put, touched - put.keys())
                 else:
                     self._frozen.pop(node, None)
             self._changed.clear()
@@ -121,23 +124,24 @@ class Hearing:
 
     def _said(self, node: str, message: Message) -> None:
         claims = self._claims.setdefault(node, {})
+        changed = self._changed.setdefault(node, set())
         if message.get("complete"):
+            changed.update(claims)
             claims.clear()
         for dropped in message.get("drop", ()):
-            if isinstance(dropped, str):
-                claims.pop(ip_address(dropped), None)
-            else:
-                # My own drops come with their cause.
-                address = ip_address(dropped[0])
-                claims.pop(address, None)
+            # My own drops come with their cause.
+            address = ip_address(dropped if isinstance(dropped, str) else dropped[0])
+            claims.pop(address, None)
+            changed.add(address)
+            if not isinstance(dropped, str):
                 self.given_up[address] = str(dropped[1])
         member = self._members.get(node)
         incarnation = self.incarnation if node == self.node else member.incarnation if member is not None else 0
         for claim in _claims(node, incarnation, message.get("set", ())):
             claims[claim.address] = claim
+            changed.add(claim.address)
             if node == self.node:
                 self.given_up.pop(claim.address, None)
-        self._changed.add(node)
 
 
 def _claims(node: str, incarnation: int, entries: Iterable[Any]) -> Iterable[Claim]:
