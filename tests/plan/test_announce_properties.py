@@ -10,15 +10,16 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lbctl.model.advertisement import L2Advertisement
+from lbctl.model.advertisement import Failback, L2Advertisement
 from lbctl.model.member import Liveness, Member
 from lbctl.model.node import EXCLUDE_LABEL, Node
-from lbctl.model.snapshot import Snapshot, World, evolve
+from lbctl.model.snapshot import Drain, Pin, Snapshot, World, evolve
 from lbctl.plan.announce import AnnounceMemo, announce
 from lbctl.plan.eligible import OwnInterfaces
 from lbctl.plan.planned import Plan
 from tests.support.bars import least
 from tests.support.worlds import (
+    address,
     allocation,
     by_key,
     claim,
@@ -60,6 +61,7 @@ ADS = [
     L2Advertisement(name="some", node_selectors=(selector(host="a"), selector(host="b")), interfaces=("eth0",)),
     L2Advertisement(name="web", service_selectors=(selector(app="w"), selector(app="x"))),
     L2Advertisement(name="rather", preferred_nodes=(preferred(3, host="b"), preferred(1, host="c"))),
+    L2Advertisement(name="back", failback=Failback.ALWAYS),
 ]
 ALLOCATIONS = [
     allocation(name, *texts, id=n)
@@ -69,24 +71,38 @@ ALLOCATIONS = [
         for texts in (("192.0.2.1",), ("192.0.2.2",), ("192.0.2.1", "2001:db8::1"), ("192.0.2.3", "2001:db8::2"))
     )
 ]
-MEMBERS = [
-    member(name, state, interfaces=interfaces)
-    for name in "abcd"
-    for state in (Liveness.ALIVE, Liveness.GONE)
-    for interfaces in ([], ["eth1"])
-] + [
-    member(name, state, conflicts=(conflict("192.0.2.2"), conflict("2001:db8::1", mac="")))
-    for name in "ab"
-    for state in (Liveness.ALIVE, Liveness.GONE)
-]
+MEMBERS = (
+    [
+        member(name, state, interfaces=interfaces)
+        for name in "abcd"
+        for state in (Liveness.ALIVE, Liveness.GONE)
+        for interfaces in ([], ["eth1"])
+    ]
+    + [
+        member(name, state, **more)
+        for name in "abc"
+        for state, more in ((Liveness.ALIVE, {"held_until_unix": 9.0}), (Liveness.DRAINING, {"two_way": True}))
+    ]
+    + [
+        member(name, state, conflicts=(conflict("192.0.2.2"), conflict("2001:db8::1", mac="")))
+        for name in "ab"
+        for state in (Liveness.ALIVE, Liveness.GONE)
+    ]
+)
 QUARANTINED = [
     quarantine(text, mac=mac) for text in ("192.0.2.1", "192.0.2.2", "2001:db8::1") for mac in ("02:ee", "02:dd")
 ]
+DRAINS = [Drain(node=name, version=1, by="t", since_unix=0.0) for name in "abd"]
+PINS = [
+    Pin(address=address(text), node=name, version=version, by="t", since_unix=0.0)
+    for version, (text, name) in enumerate((text, name) for text in ("192.0.2.1", "2001:db8::1") for name in "acx")
+]
 CLAIMS = [
-    claim(name, text, epoch, quorate=epoch < 3)
+    claim(name, text, epoch, quorate=epoch < 3, heirs=heirs)
     for name in "abcd"
     for text in ("192.0.2.1", "192.0.2.2", "2001:db8::1")
     for epoch in (1, 3)
+    for heirs in ((), ("b", "c"))
 ]
 OWN = [
     OwnInterfaces(node="a", usable=MappingProxyType({"eth0": True})),
@@ -95,6 +111,7 @@ OWN = [
 ]
 
 
+SEEN = ("members", "claims", "drains", "pins")
 PARTS: dict[str, st.SearchStrategy[Any]] = {
     "services": subsets(SERVICES),
     "slices": subsets(SLICES),
@@ -104,15 +121,19 @@ PARTS: dict[str, st.SearchStrategy[Any]] = {
     "quarantined": subsets(QUARANTINED),
     "members": subsets(MEMBERS),
     "claims": subsets(CLAIMS),
+    "drains": st.lists(st.sampled_from(DRAINS), max_size=1),
+    "pins": st.lists(st.sampled_from(PINS), max_size=2, unique_by=lambda pin: pin.address),
     "own": st.sampled_from(OWN),
 }
 
 
 def situation_of(parts: dict[str, Any]) -> tuple[Snapshot, OwnInterfaces]:
-    maps: dict[str, Any] = {
-        name: by_key(found) for name, found in parts.items() if name not in ("members", "claims", "own")
+    maps: dict[str, Any] = {name: by_key(found) for name, found in parts.items() if name not in (*SEEN, "own")}
+    orders: dict[str, Any] = {
+        "drains": MappingProxyType({drain.node: drain for drain in parts["drains"]}),
+        "pins": MappingProxyType({pin.address: pin for pin in parts["pins"]}),
     }
-    seen = view(*parts["members"], claims=parts["claims"]) if parts["members"] is not None else None
+    seen = view(*parts["members"], claims=parts["claims"], **orders) if parts["members"] is not None else None
     return Snapshot(world=World(**maps), view=seen), parts["own"]
 
 
@@ -135,7 +156,7 @@ def courses(draw: st.DrawFn) -> list[tuple[Snapshot, OwnInterfaces]]:
         parts |= {name: draw(PARTS[name]) for name in changed}
         fresh, own = situation_of(parts)
         maps = {name: getattr(fresh.world, name) for name in changed if hasattr(World, name)}
-        seen = fresh.view if {"members", "claims"} & set(changed) else snapshot.view
+        seen = fresh.view if set(SEEN) & set(changed) else snapshot.view
         snapshot = Snapshot(world=replace(snapshot.world, **maps), view=seen)
         course.append((snapshot, own))
     return course
@@ -175,7 +196,8 @@ def test_whoever_may_is_in_line_and_the_owner_is_alive(situation: tuple[Snapshot
     snapshot, own = situation
     plan, _ = announce(snapshot, own=own)
     for assignment in plan.assignments.values():
-        assert set(assignment.order) == {verdict.node for verdict in assignment.eligibility.nodes}
+        drained = set(snapshot.view.drains) if snapshot.view is not None else set()
+        assert set(assignment.order) == {verdict.node for verdict in assignment.eligibility.nodes} - drained
         if assignment.owner is None:
             assert assignment.why_none is not None or snapshot.view is None
         else:
