@@ -33,6 +33,8 @@ _HALF = 0x28
 _WORD = 0x20
 _JEQ = 0x15
 _RET = 0x06
+_JEQ_X = 0x1D
+_TAX = 0x07
 _ANCILLARY = 0xFFFFF000
 _PACKET_TYPE = _ANCILLARY + 4
 _INTERFACE = _ANCILLARY + 8
@@ -46,17 +48,28 @@ class Kind(Enum):
     NDP = 0x86DD
 
 
+class Part(Enum):
+    """Which of the frames of a Kind."""
+
+    ALL = 0
+    QUESTIONS = 1
+    """Somebody wants to know: ARP requests but for announcements, and neighbor solicitations."""
+    CLAIMS = 2
+    """Somebody says something: ARP replies and announcements, and neighbor advertisements."""
+
+
 class PacketSocket:
     """One interface, one Kind. Never blocks. Raises OSError from the constructor (no NET_RAW, no such interface)."""
 
-    def __init__(self, ifindex: int, kind: Kind) -> None:
+    def __init__(self, ifindex: int, kind: Kind, part: Part = Part.ALL) -> None:
         # Protocol 0 receives nothing until bind: no frame gets in before the filter stands.
         self.sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC, 0)
         self.ifindex = ifindex
         self.kind = kind
+        self.part = part
         self.kernel_drops = 0
         try:
-            _attach(self.sock, _program(_tests(ifindex, kind)))
+            _attach(self.sock, _program(_tests(ifindex, kind), _parting(kind, part)))
             _grow(self.sock)
             self.sock.bind((socket.if_indextoname(ifindex), kind.value))
         except BaseException:
@@ -101,11 +114,15 @@ class PacketSocket:
 
 
 class PacketSockets:
-    """The sockets of several interfaces, one of each Kind, registered with one poll object."""
+    """The sockets of several interfaces, registered with one poll object.
+
+    Of each Kind one for questions and one for claims: a flood of forged claims fills a queue of its own, and no
+    question is lost for it.
+    """
 
     def __init__(self, poll: select.poll) -> None:
         self._poll = poll
-        self._by_index: dict[int, dict[Kind, PacketSocket]] = {}
+        self._by_index: dict[int, dict[tuple[Kind, Part], PacketSocket]] = {}
         self.by_fd: dict[int, PacketSocket] = {}
         self.send_failed = 0
         """Frames for an interface that was down or gone."""
@@ -135,14 +152,14 @@ class PacketSockets:
         if sockets is None:
             return True
         try:
-            return sockets[Kind.ARP if frame[12:14] == _TYPE_ARP else Kind.NDP].send(frame)
+            return sockets[Kind.ARP if frame[12:14] == _TYPE_ARP else Kind.NDP, Part.QUESTIONS].send(frame)
         except OSError:
             self.send_failed += 1
             return True
 
     def all_multicast(self, ifindex: int) -> None:
         if ifindex in self._by_index:
-            self._by_index[ifindex][Kind.NDP].all_multicast()
+            self._by_index[ifindex][Kind.NDP, Part.QUESTIONS].all_multicast()
 
     def count_drops(self) -> int:
         return sum(sock.count_drops() for sock in self.by_fd.values())
@@ -151,10 +168,11 @@ class PacketSockets:
         self.use(())
 
     def _open(self, ifindex: int) -> None:
-        sockets: dict[Kind, PacketSocket] = {}
+        sockets: dict[tuple[Kind, Part], PacketSocket] = {}
         try:
             for kind in Kind:
-                sockets[kind] = PacketSocket(ifindex, kind)
+                for part in (Part.QUESTIONS, Part.CLAIMS):
+                    sockets[kind, part] = PacketSocket(ifindex, kind, part)
         except OSError:
             for sock in sockets.values():
                 sock.close()
@@ -186,6 +204,8 @@ def _grow(sock: socket.socket) -> None:
 
 _Test = tuple[int, int, bool, tuple[int, ...]]
 """Load what size, from where, whether it must be (or must not be) one of these values."""
+_Instruction = tuple[int, int, int, int]
+"""Of classic BPF: code, jump if true, jump if false, operand."""
 
 
 def _tests(ifindex: int, kind: Kind) -> list[_Test]:
@@ -207,10 +227,22 @@ def _tests(ifindex: int, kind: Kind) -> list[_Test]:
     return tests
 
 
-def _program(tests: list[_Test]) -> list[tuple[int, int, int, int]]:
+def _parting(kind: Kind, part: Part) -> list[_Instruction]:
+    """What follows when a frame is of the kind: whether it is also of the part."""
+    if part is Part.ALL:
+        return [(_RET, 0, 0, _ALL)]
+    verdicts = [(_RET, 0, 0, _ALL if part is wanted else 0) for wanted in (Part.QUESTIONS, Part.CLAIMS)]
+    if kind is Kind.NDP:  # a solicitation?
+        return [(_BYTE, 0, 0, 54), (_JEQ, 0, 1, 135), *verdicts]
+    # A request whose sender does not ask for itself?
+    same = [(_WORD, 0, 0, 28), (_TAX, 0, 0, 0), (_WORD, 0, 0, 38), (_JEQ_X, 1, 0, 0)]
+    return [(_HALF, 0, 0, 20), (_JEQ, 0, len(same) + 1, 1), *same, *verdicts]
+
+
+def _program(tests: list[_Test], then: list[_Instruction]) -> list[_Instruction]:
     """Classic BPF: the tests one after the other, the first that fails jumps to the refusal at the end."""
-    program: list[tuple[int, int, int, int]] = []
-    refusal = sum(1 + len(values) for *_, values in tests) + 1
+    program: list[_Instruction] = []
+    refusal = sum(1 + len(values) for *_, values in tests) + len(then)
     for size, offset, wanted, values in tests:
         program.append((size, 0, 0, offset))
         for left in range(len(values) - 1, -1, -1):
@@ -220,9 +252,9 @@ def _program(tests: list[_Test]) -> list[tuple[int, int, int, int]]:
                 program.append((_JEQ, left, 0 if left else to_refusal, value))
             else:
                 program.append((_JEQ, to_refusal, 0, value))
-    return [*program, (_RET, 0, 0, _ALL), (_RET, 0, 0, 0)]
+    return [*program, *then, (_RET, 0, 0, 0)]
 
 
-def _attach(sock: socket.socket, program: list[tuple[int, int, int, int]]) -> None:
+def _attach(sock: socket.socket, program: list[_Instruction]) -> None:
     code = array.array("B", b"".join(struct.pack("HBBI", *instruction) for instruction in program))
     sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("HP", len(program), code.buffer_info()[0]))

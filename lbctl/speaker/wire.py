@@ -25,7 +25,7 @@ from typing import Any
 from lbctl.net.channel import Channel, ChannelClosed, Message
 from lbctl.net.icmpv6 import SolicitedNodeGroups
 from lbctl.net.packed_address import packed
-from lbctl.net.packet_socket import PacketSocket, PacketSockets
+from lbctl.net.packet_socket import PacketSocket, PacketSockets, Part
 from lbctl.net.realtime import lock_memory, use_fifo
 from lbctl.protocol.l2.conflict import DEFENDED, Conflict
 from lbctl.protocol.l2.ethernet import mac_from_text
@@ -139,9 +139,10 @@ class Wire:
             for message in self._pulse.receive():
                 self._take(message, self._take_from_pulse)
         behind = False
-        for fd in events:
-            if (sock := self._sockets.by_fd.get(fd)) is not None:
-                behind = self._answer(sock, now) or behind
+        found = [sock for fd in events if (sock := self._sockets.by_fd.get(fd)) is not None]
+        # Who asks is answered before anything that others say is weighed.
+        for sock in sorted(found, key=_is_of_claims):
+            behind = self._answer(sock, now) or behind
         self._note_reading(began, behind)
         if events.get(work, 0) & ~select.POLLOUT:
             for message in self._work.receive():
@@ -237,9 +238,10 @@ class Wire:
     # Frames
 
     def _answer(self, sock: PacketSocket, turned_at: float) -> bool:
-        """Takes the frames of one turn; whether there may be more."""
+        """Takes the frames of one turn; whether there may be more. What conflicts there are is looked at afterwards."""
         ifindex, own = sock.ifindex, self._table.macs
-        responder, conflict = self._responder, self._conflict
+        responder = None if _is_of_claims(sock) else self._responder
+        conflict = self._conflict
         probers = [prober for prober in self._probers if prober.pending]
         heard = False
         try:
@@ -254,10 +256,10 @@ class Wire:
                     if self._stale_since is None:
                         # Not the time of reading: who was stopped since then may have read something old.
                         self._stamps.heard(ifindex, turned_at)
-                responder.received(frame, ifindex, now)
-                self._carry(responder.outputs())
+                if responder is not None:
+                    responder.received(frame, ifindex, now)
+                    self._carry(responder.outputs())
                 conflict.received(frame, ifindex, now)
-                self._carry(conflict.outputs())
                 for prober in probers:
                     prober.received(frame, ifindex, now)
         except OSError:
@@ -372,6 +374,10 @@ class Wire:
         self._groups.close()
         self._work.close()
         self._pulse.close()
+
+
+def _is_of_claims(sock: PacketSocket) -> bool:
+    return sock.part is Part.CLAIMS
 
 
 def _jitter() -> float:

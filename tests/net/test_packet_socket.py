@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import select
@@ -11,7 +12,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from lbctl.net.packet_socket import Kind, PacketSocket, PacketSockets
+from lbctl.net.packet_socket import Kind, PacketSocket, PacketSockets, Part
 from lbctl.protocol.l2 import arp, ndp
 from lbctl.protocol.l2.ethernet import mac_from_text
 from tests.support.bars import PATIENCE, met_once
@@ -68,6 +69,46 @@ def test_only_arp_or_only_neighbor_discovery_arrives(lan: Segment) -> None:
     with arps.sock, ndps.sock, sender:
         assert [frame for frame in _drain(arps, count=1) if frame[28:32] == question[28:32]] == [question]
         assert [frame for frame in _drain(ndps, count=2) if frame[ndp.TARGET] == VIP6] == [solicitation, announcement]
+
+
+def test_questions_and_claims_arrive_apart(lan: Segment) -> None:
+    node, client = lan["node"], lan["client"]
+    sender, mac, ours = _raw(client), mac_from_text(client.mac), mac_from_text(node.mac)
+    other4, other6 = socket.inet_aton("192.0.2.77"), socket.inet_pton(socket.AF_INET6, "2001:db8::77")
+    frames = {
+        (Kind.ARP, Part.QUESTIONS): [
+            arp.request(mac=mac, sender_ip=other4, target_ip=VIP4),
+            arp.probe(mac=mac, target_ip=VIP4),
+            arp.request(mac=mac, sender_ip=VIP4, target_ip=other4),
+        ],
+        (Kind.ARP, Part.CLAIMS): [
+            arp.gratuitous_request(mac=mac, address=VIP4),
+            arp.gratuitous_reply(mac=mac, address=VIP4),
+            arp.reply(mac=mac, sender_ip=VIP4, target_mac=ours, target_ip=other4),
+        ],
+        (Kind.NDP, Part.QUESTIONS): [
+            ndp.solicitation(mac=mac, source_ip=other6, target=VIP6, to_mac=ours),
+            ndp.solicitation(mac=mac, source_ip=VIP6, target=other6, to_mac=ours),
+        ],
+        (Kind.NDP, Part.CLAIMS): [
+            ndp.unsolicited(mac=mac, address=VIP6),
+            ndp.advertisement(mac=mac, target=VIP6, to_mac=ours, to_ip=other6, solicited=True),
+        ],
+    }
+    known = [frame for wanted in frames.values() for frame in wanted]
+    with contextlib.ExitStack() as open_sockets:
+        sockets = {}
+        for kind, part in frames:
+            with node.entered():
+                sockets[kind, part] = PacketSocket(node.ifindex, kind, part)
+            open_sockets.callback(sockets[kind, part].close)
+        open_sockets.enter_context(sender)
+        for wanted in frames.values():
+            for frame in wanted:
+                sender.send(frame)
+        for which, wanted in frames.items():
+            named = [frame for frame in _drain(sockets[which], count=len(wanted)) if mac in frame and frame in known]
+            assert named == wanted, which
 
 
 def test_own_frames_do_not_come_back_and_others_get_them(lan: Segment) -> None:
@@ -185,7 +226,7 @@ def test_a_set_follows_the_wanted_interfaces_and_names_the_refused(lan: Segment)
         second = socket.if_nametoindex("extra0")
         assert sockets.use([node.ifindex, second, 4711]) == {4711: "No such device or address"}
         assert sockets.interfaces == {node.ifindex, second}
-        assert len(sockets.by_fd) == 4
+        assert len(sockets.by_fd) == 8
         kept = dict(sockets.by_fd)
         node.run(["ip", "link", "del", "extra0"])
         assert sockets.send(bytes(12) + b"\x08\x06" + bytes(28), second)

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable
-from typing import NamedTuple
 
 from lbctl.protocol.l2 import arp, ndp
 from lbctl.protocol.l2.drop import Drop
@@ -40,18 +39,18 @@ DEFENDED = "defended"
 YIELDED = "yielded"
 
 
-class _Saying(NamedTuple):
-    address: bytes
-    mac: bytes
+_Saying = tuple[bytes, bytes]
+"""An address, and the MAC that has it by somebody's word."""
 
 
 class _Note:
     """What is known of the strangers at one place."""
 
-    __slots__ = ("defended_at", "heard_at", "last", "owed", "reported")
+    __slots__ = ("defended_at", "full_until", "heard_at", "last", "owed", "reported")
 
     def __init__(self) -> None:
         self.defended_at = -DEFEND_INTERVAL
+        self.full_until = 0.0
         self.heard_at = 0.0
         self.last = b""
         self.owed = False
@@ -95,23 +94,28 @@ class Conflict:
                 given_up[place] = now
 
     def received(self, frame: bytes, ifindex: int, now: float) -> None:
-        saying = self._said(frame, ifindex)
-        if saying is None or saying.mac in self._table.macs:
+        # In few steps where nothing is to be done: this is where a flood ends.
+        said = self._said(frame, ifindex)
+        if said is None:
             return
-        place = (saying.address, ifindex)
-        if saying.mac in self._friends:
-            self._hear_friend(place, saying.mac, now)
+        address, mac = said
+        table = self._table
+        if mac in table.macs:
             return
-        if not self._table.answered(place) or now >= self._table.lease_at:
+        place = (address, ifindex)
+        if mac in self._friends:
+            self._hear_friend(place, mac, now)
+            return
+        if not table.answered(place) or now >= table.lease_at:
             return
         self.foreign += 1
         note = self._notes.get(place)
         if note is None:
             note = self._begin(place, now)
         note.heard_at = now
-        note.last = saying.mac
-        if self._may_report(note, saying.mac, now):
-            self._say(FOREIGN, place, saying.mac)
+        note.last = mac
+        if now >= note.full_until and self._may_report(note, mac, now):
+            self._say(FOREIGN, place, mac)
         else:
             self.suppressed += 1
         if now >= note.defended_at + DEFEND_INTERVAL:
@@ -142,7 +146,7 @@ class Conflict:
         if ethertype == TYPE_ARP:
             address = frame[arp.SENDER_IP]
             if self._matters(address, ifindex) and (mac := arp.sender(frame)) is not None:
-                return _Saying(address, mac)
+                return address, mac
         elif ethertype == TYPE_IPV6 and (
             self._matters(frame[ndp.TARGET], ifindex) or self._matters(frame[ndp.SOURCE], ifindex)
         ):
@@ -158,8 +162,8 @@ class Conflict:
             return None
         mac = message.link_layer or message.source
         if message.type == ndp.ADVERTISEMENT:
-            return _Saying(message.target, mac)
-        return _Saying(message.source_ip, mac) if message.source_ip != ndp.NO_ADDRESS else None
+            return message.target, mac
+        return (message.source_ip, mac) if message.source_ip != ndp.NO_ADDRESS else None
 
     def _hear_friend(self, place: Place, mac: bytes, now: float) -> None:
         if self._table.answered(place):
@@ -190,6 +194,8 @@ class Conflict:
             del reported[oldest]
         reported.pop(mac, None)
         reported[mac] = now
+        if len(reported) >= MACS_REPORTED:
+            note.full_until = reported[next(iter(reported))] + REPORT_INTERVAL
         return True
 
     def _defend(self, place: Place, note: _Note, now: float) -> None:
