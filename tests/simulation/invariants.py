@@ -346,18 +346,16 @@ class Watch:
             self._doubted.add(named.index)
 
     def _count_votes(self) -> None:
+        up = {host.index for host in self.hosts if host.up} if self._doubted else set()
         for index in list(self._doubted):
             counting = self._counted_by[index]
             if len(counting) >= len(self.hosts) - 1:
                 self._doubted.discard(index)
             else:
-                self._count_dead(self.by_index[index], counting)
-
-    def _count_dead(self, named: Host, counting: set[int]) -> None:
-        """A majority calls a machine dead when it runs and does not hear it both ways."""
-        against = sum(each.up and each is not named and each.index not in counting for each in self.hosts)
-        if 2 * against > len(self.hosts):
-            self._dead_at[named.index] = self.clockwork.now
+                # A majority calls a machine dead when it runs and does not hear it both ways.
+                against = len(up - counting - {index})
+                if 2 * against > len(self.hosts):
+                    self._dead_at[index] = self.clockwork.now
 
     def _dropped(self, host: Host, text: str, cause: str, owned: _Owned | None) -> None:
         now = self.clockwork.now

@@ -15,7 +15,7 @@ from lbctl.model.node import Node
 from lbctl.model.snapshot import World
 from tests.simulation.client import Client
 from tests.simulation.faults import Fault, Faults, Mend
-from tests.simulation.invariants import Watch, Worst
+from tests.simulation.invariants import CONTACT, Watch, Worst
 from tests.simulation.kernel import START, Clockwork, installed
 from tests.simulation.lan import Lan, mac_of
 from tests.simulation.node import Host
@@ -29,8 +29,8 @@ WORLD_DELAY = (0.005, 0.08)
 ASK_EVERY = 0.4
 LOST_BEATS = 5
 """Intervals by which the bounds are longer while packets get lost: that often what matters is said again."""
-RESTARTED_TIME = 4.0
-HEALED_TIME = 2.0
+RESTARTED_TIME = 2.5
+HEALED_TIME = 1.2
 
 
 @dataclass(kw_only=True)
@@ -105,7 +105,7 @@ class Story:
             self.run(0.05)
         if missing := self._unanswered():
             self.watch.failures.append(f"boot: never answered: {' '.join(missing)}")
-        self.run(1.0)
+        self.run(CONTACT + 2 * self.watch.detection)
 
     def run(self, seconds: float) -> None:
         self.clockwork.run(self.clockwork.now + seconds)
@@ -167,7 +167,7 @@ class Story:
         """The whole story, by chance."""
         chance = self.chance
         self.clockwork.after(0.1, self.ask_on)
-        self.boot(spread=chance.choice((0.02, 0.3, 1.0)))
+        self.boot(spread=chance.choice((0.02, 0.3, 1.0)) if len(self.hosts) < LARGE else 0.02)
         for _ in range(chance.randint(2, 5)):
             self.faults.strike()
             self.run(chance.choice((0.02, 0.1, 0.2, 0.4, 0.8, 1.6)) * chance.uniform(0.7, 1.3))

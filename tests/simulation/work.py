@@ -116,7 +116,7 @@ class WorkProcess(Process):
         due = self._look_again_at is not None and self.host.mono >= self._look_again_at
         if (self._wake or due) and now >= self._step_at:
             self._wake = False
-            self._step_at = now + STEP_TIME
+            self._step_at = now + STEP_TIME * (1 + len(self.world.nodes) // 10)
             self._step()
         waits = [self._remember_at - now]
         if self._wake:
