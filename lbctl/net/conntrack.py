@@ -18,7 +18,10 @@ from lbctl.net.netlink import NETFILTER, Netlink, attribute, attributes
 from lbctl.plan.proxy_ruleset import Frontend
 
 _GET, _DELETE = (1 << 8) | 1, (1 << 8) | 2
-_TUPLE_ORIG, _TUPLE_REPLY, _ID, _ZONE, _FILTER = 1, 2, 12, 18, 25
+_TUPLE_ORIG, _TUPLE_REPLY, _PROTOINFO, _ID, _ZONE, _FILTER = 1, 2, 4, 12, 18, 25
+_PROTOINFO_TCP, _TCP_STATE = 1, 1
+_TCP_OPEN = frozenset({2, 3, 4, 5})
+"""SYN_RECV, ESTABLISHED, FIN_WAIT and CLOSE_WAIT of the kernel's enum: one end at least may still send."""
 _TUPLE_IP, _TUPLE_PROTO = 1, 2
 _IP_V4_SRC, _IP_V4_DST, _IP_V6_SRC, _IP_V6_DST = 1, 2, 3, 4
 _PROTO_NUM, _PROTO_SRC_PORT, _PROTO_DST_PORT = 1, 2, 3
@@ -42,6 +45,8 @@ class Flow(NamedTuple):
     backend: tuple[IPAddress, int]
     key: bytes
     """What the kernel knows it by, as the body of a request."""
+    is_open: bool = True
+    """False for a TCP connection that is opening, or that both ends have closed."""
 
 
 def flows(netlink: Netlink, version: int, transport: Transport, only: Frontend | None = None) -> Iterator[Flow]:
@@ -112,9 +117,20 @@ def count(vips: Collection[IPAddress]) -> int:
         )
 
 
+def connections(vips: Collection[IPAddress]) -> int:
+    """How many TCP connections to these addresses are open here now. Raises OSError."""
+    with Netlink(NETFILTER) as netlink:
+        return sum(
+            flow.frontend.address in vips and flow.is_open
+            for version in sorted({vip.version for vip in vips})
+            for flow in flows(netlink, version, Transport.TCP)
+        )
+
+
 def _flow(body: memoryview) -> Flow | None:
     original = reply = None
     key = b""
+    is_open = True
     for kind, payload in attributes(body):
         if kind in (_TUPLE_ORIG, _TUPLE_REPLY):
             found = _tuple(payload)
@@ -123,12 +139,21 @@ def _flow(body: memoryview) -> Flow | None:
                 key += attribute(kind, bytes(payload), nested=True)
             else:
                 reply = found
+        elif kind == _PROTOINFO:
+            states = [
+                value[0]
+                for inner, told in attributes(payload)
+                if inner == _PROTOINFO_TCP
+                for each, value in attributes(told)
+                if each == _TCP_STATE
+            ]
+            is_open = not states or states[0] in _TCP_OPEN
         elif kind in (_ID, _ZONE):
             key += attribute(kind, bytes(payload))
     if original is None or reply is None:
         return None
     source, source_port, destination, destination_port, transport = original
-    return Flow(Frontend(destination, transport, destination_port), (source, source_port), reply[:2], key)
+    return Flow(Frontend(destination, transport, destination_port), (source, source_port), reply[:2], key, is_open)
 
 
 def _tuple(payload: memoryview) -> tuple[IPAddress, int, IPAddress, int, Transport] | None:

@@ -22,6 +22,7 @@ from lbctl.model.address import IPAddress
 from lbctl.model.claim import Claim
 from lbctl.model.interface import Interface
 from lbctl.model.member import Conflict, Liveness, Member, Role
+from lbctl.model.orders import Orders
 from lbctl.model.snapshot import View
 from lbctl.net.udp import HOP_LIMIT, SegmentSocket
 from lbctl.protocol.heartbeat.machine import Heartbeat
@@ -228,6 +229,7 @@ class _Seen:
         self._members: dict[str, Member] = {}
         self._claims: dict[str, Mapping[IPAddress, Claim]] = {}
         self._synced = False
+        self._orders = Orders()
         self._view: View | None = None
 
     def receive(self, name: str, fields: Mapping[str, Any]) -> bool:
@@ -239,6 +241,8 @@ class _Seen:
                 self._claim(fields)
             case "synced":
                 self._synced = fields["synced"]
+            case "orders":
+                self._orders = self._orders.with_rows(fields["set"])
             case _:
                 return False
         self._view = None
@@ -252,6 +256,9 @@ class _Seen:
                 synced=self._synced,
                 members=MappingProxyType(dict(self._members)),
                 claims=MappingProxyType({node: claims for node, claims in self._claims.items() if claims}),
+                drains=self._orders.drains,
+                pins=self._orders.pins,
+                rebalance=self._orders.rebalance,
             )
         return self._view
 

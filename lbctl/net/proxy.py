@@ -168,6 +168,14 @@ class Proxy:
         except OSError:
             return 0
 
+    async def open_connections(self) -> int | None:
+        """How many TCP connections to our VIPs are open through this node; None where it cannot be told."""
+        vips = self._wanted.vips if self._wanted is not None else frozenset()
+        try:
+            return await asyncio.to_thread(conntrack.connections, vips)
+        except OSError:
+            return None
+
     def _looks_wrong(self) -> bool:
         if self._lock.locked() or self._wanted is None:
             return False

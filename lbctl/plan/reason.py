@@ -81,6 +81,8 @@ class Reason(StrEnum):
     PINNED_ELSEWHERE = "pinned_elsewhere"
     CLAIMED_BY_OTHER = "claimed_by_other"
     VIEW_NOT_SYNCED = "claims_not_synced"
+    # orders: why one is refused
+    NO_OTHER_NODE = "no_other_node"
 
 
 class GrantCause(StrEnum):

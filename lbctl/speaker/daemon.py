@@ -22,15 +22,16 @@ from lbctl.model.snapshot import Snapshot, World
 from lbctl.net import systemd
 from lbctl.net.interfaces import read_interfaces, select, watch_interfaces
 from lbctl.net.status_server import SocketInUse, StatusServer
-from lbctl.plan.claims import is_living
+from lbctl.plan.claims import is_living, living
 from lbctl.sources.published import PublishedSource
 from lbctl.speaker.announcers import pieces
 from lbctl.speaker.capabilities import Capabilities
+from lbctl.speaker.child_reports import ChildReports
 from lbctl.speaker.children import Child, Message, start_children
 from lbctl.speaker.first_use import Probed, trouble_of
-from lbctl.speaker.foreign import Answering, ForeignAnswers
 from lbctl.speaker.guard import Guard
 from lbctl.speaker.memory import AlreadyRunning, Memory
+from lbctl.speaker.orders import Desk, Ends, Row
 from lbctl.speaker.owners import Owners, remembered
 from lbctl.speaker.proxy import ServiceProxy
 from lbctl.speaker.settings import GROUP4, GROUP6, Preset, Settings, StartError
@@ -48,9 +49,6 @@ _GATHER_TIME = 0.5
 _PROXY_TIME = 1.0
 """Seconds for which a new address waits for its rules; a proxy that fails does not keep it from being announced."""
 _REMEMBER_EVERY = 1.0
-_NOTES_A_SECOND = 5
-_NO_ALARM = frozenset({"claim_lost", "memory_not_locked", "no_locked_memory", "no_realtime"})
-"""Notes of the children that say how things are; all others say that something is wrong."""
 
 
 async def run(settings: Settings, capabilities: Capabilities, *, on_ready: Callable[[], None]) -> int:
@@ -113,8 +111,10 @@ class _Speaker:
         self._guard = Guard(_logger)
         self._unheard: frozenset[str] = frozenset()
         self._ends: list[str] = []
-        self._noted: dict[str, tuple[int, int]] = {}
-        self._foreign = ForeignAnswers()
+        self._reports = ChildReports(self._facts.counters)
+        ends = Ends(flows=self._flows, stop=self._stop_by_order)
+        self._desk = Desk(settings.node, self._facts, self._spread, ends)
+        self._by_order = False
         self._remembered: Owners | None = None
         self._pulse: Child | None = None
         self._wire: Child | None = None
@@ -124,7 +124,8 @@ class _Speaker:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
         self._take_interfaces(await self._first_interfaces())
-        server = StatusServer(routes(self._facts, self._moves), self._settings.socket, self._settings.listen)
+        served = {**routes(self._facts, self._moves), **self._desk.routes()}
+        server = StatusServer(served, self._settings.socket, self._settings.listen)
         try:
             await server.start()
         except SocketInUse as error:
@@ -200,7 +201,9 @@ class _Speaker:
             "realtime": bool(self._facts.capabilities["sys_nice"]),
         }
         restore = [{"op": "restore", "epochs": piece} for piece in pieces([list(e) for e in self._epochs.items()])]
-        self._pulse.send([setup, *restore])
+        rows = self._desk.restore(self._memory.orders(), time.time())
+        self._hearing.receive({"op": "orders", "set": rows})
+        self._pulse.send([setup, *restore, {"op": "orders", "set": rows}])
         event(
             _logger,
             "starting",
@@ -220,6 +223,8 @@ class _Speaker:
     def _from_pulse(self, messages: list[Message]) -> None:
         for message in messages:
             if self._hearing.receive(message):
+                if message["op"] == "orders":
+                    self._desk.hear(message["set"], time.time())
                 self._wake.set()
                 continue
             match message["op"]:
@@ -232,17 +237,15 @@ class _Speaker:
                     if self._wire is not None:
                         self._wire.send([{"op": "repeat", "addresses": message["addresses"]}])
                     fields = {"node": message["node"], "count": len(message["addresses"])}
-                    self._note("pulse", "claims_contested", fields)
+                    self._reports.note("pulse", "claims_contested", fields)
                 case "uncontested":
                     # Whoever gave in may have been the last to announce them.
                     if self._wire is not None:
                         self._wire.send([{"op": "repeat", "addresses": message["addresses"]}])
                 case "left":
                     self._left.set()
-                case "refused":
-                    event(logging.getLogger("lbctl.pulse"), "claims_refused", level=logging.DEBUG, **_rest(message))
                 case _:
-                    self._hear_more("pulse", message)
+                    self._reports.hear("pulse", message)
 
     def _relax(self, interval: float) -> None:
         """Pulse speaks slower than wanted where real-time scheduling is refused; plan and status go by what is."""
@@ -252,60 +255,13 @@ class _Speaker:
 
     def _from_wire(self, messages: list[Message]) -> None:
         for message in messages:
-            match message["op"]:
-                case "foreign":
-                    self._hear_foreign(message)
-                case "probed":
-                    names = {interface.index: interface.name for interface in self._interfaces}
-                    for address, mac, ifindex in message["results"]:
-                        interface = names.get(ifindex, "")
-                        self._probed.append(Probed(address=ip_address(address), mac=mac or "", interface=interface))
-                    self._wake.set()
-                case "announced":
-                    event(
-                        logging.getLogger("lbctl.wire"),
-                        "announced",
-                        level=logging.DEBUG,
-                        count=len(message["addresses"]),
-                        first=message["addresses"][0],
-                        at_unix=message["at_unix"],
-                    )
-                case _:
-                    self._hear_more("wire", message)
-
-    def _hear_foreign(self, message: Message) -> None:
-        names = {interface.index: interface.name for interface in self._interfaces}
-        ifindex = message["ifindex"]
-        answering = Answering(message["address"], message["mac"], names.get(ifindex, f"interface {ifindex}"))
-        if self._foreign.see(answering, time.monotonic()):
-            fields = {"address": answering.address, "mac": answering.mac, "interface": answering.interface}
-            event(logging.getLogger("lbctl.wire"), "foreign_answer", level=logging.WARNING, **fields)
-
-    def _hear_more(self, name: str, message: Message) -> None:
-        match message["op"]:
-            case "counters":
-                for counter, value in message["counters"].items():
-                    self._facts.counters[f"{name}_{counter}"] = value
-                if "late_max" in message:
-                    self._facts.counters[f"{name}_late_max"] = message["late_max"]
-            case "note":
-                self._note(name, str(message["name"]), message["fields"])
-            case _:
-                pass
-
-    def _note(self, child: str, noted: str, fields: dict[str, Any]) -> None:
-        """Logs what a child has to say, but no flood of it: a healed partition makes hundreds of lines alike."""
-        second = int(time.monotonic())
-        since, count = self._noted.get(noted, (second, 0))
-        logger = logging.getLogger(f"lbctl.{child}")
-        level = logging.INFO if noted in _NO_ALARM else logging.WARNING
-        if since != second:
-            if count > _NOTES_A_SECOND:
-                event(logger, "more_of_these", level=level, name=noted, count=count - _NOTES_A_SECOND)
-            count = 0
-        self._noted[noted] = (second, count + 1)
-        if count < _NOTES_A_SECOND:
-            event(logger, noted, level=level, **fields)
+            if message["op"] != "probed":
+                self._reports.hear("wire", message)
+                continue
+            for address, mac, ifindex in message["results"]:
+                interface = self._reports.interfaces.get(ifindex, "")
+                self._probed.append(Probed(address=ip_address(address), mac=mac or "", interface=interface))
+            self._wake.set()
 
     def _child_ended(self, why: str) -> None:
         if self._leaving:
@@ -338,6 +294,7 @@ class _Speaker:
         chosen = select(interfaces, self._settings.interfaces)
         if chosen != self._interfaces:
             self._interfaces = chosen
+            self._reports.interfaces = {interface.index: interface.name for interface in chosen}
             self._facts.own = own_interfaces(self._settings.node, chosen)
             if self._proxy is not None:
                 self._proxy.arrives_on([interface.name for interface in chosen])
@@ -422,7 +379,7 @@ class _Speaker:
     def _troubles(self) -> tuple[str, ...]:
         found = [*self._source.troubles, *self._memory.troubles, *self._guard.troubles]
         found += trouble_of(self._facts.told.first_use)
-        found += self._foreign.troubles(time.monotonic())
+        found += self._reports.foreign.troubles(time.monotonic())
         if self._proxy is not None and self._proxy.trouble is not None:
             found.append(f"service proxy: {self._proxy.trouble}")
         if not self._interfaces:
@@ -467,18 +424,36 @@ class _Speaker:
         for name, member in view.members.items() if view is not None else ():
             if name != self._settings.node and is_living(member) and member.addresses:
                 self._peers[name] = (member.addresses, hour)
-        self._memory.save(epochs=self._epochs, peers=self._peers, used=self._used)
+        self._memory.save(epochs=self._epochs, peers=self._peers, used=self._used, orders=self._desk.rows())
 
     # End
 
+    def _spread(self, rows: list[Row]) -> None:
+        """New orders: this node acts on them by its next step, the others when pulse has told them."""
+        self._hearing.receive({"op": "orders", "set": rows})
+        if self._pulse is not None:
+            self._pulse.send([{"op": "orders", "set": rows}])
+        self._wake.set()
+
+    async def _flows(self) -> int | None:
+        return await self._proxy.open_connections() if self._proxy is not None else None
+
+    def _stop_by_order(self) -> None:
+        self._by_order = True
+        self._stop.set()
+
     async def _leave(self) -> None:
-        """Tells the members that everything is theirs now. Whoever is not done in time is ended all the same."""
+        """Hands everything over while this node still answers. Whoever is not done in time is ended all the same."""
         if self._pulse is not None and self._listened:
-            self._pulse.send([{"op": "leave"}])
+            view = self._facts.snapshot.view
+            others = living(view) - {self._settings.node} if view is not None else frozenset()
+            self._pulse.send([{"op": "handover" if others else "leave"}])
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._left.wait(), LEAVE_TIME)
             # The last changes of owner belong into the journal.
             self._guard.attempt("step", self._step)
+        if self._by_order and self._proxy is not None and await self._flows() == 0:
+            await self._proxy.remove()
 
     async def _end_children(self) -> None:
         children = [child for child in (self._pulse, self._wire) if child is not None]
@@ -490,10 +465,6 @@ class _Speaker:
                 await asyncio.wait_for(asyncio.gather(*(child.ended.wait() for child in children)), 0.3)
         for child in children:
             child.kill()
-
-
-def _rest(message: Message) -> dict[str, Any]:
-    return {name: value for name, value in message.items() if name != "op"}
 
 
 def _worst(ends: list[str]) -> str:

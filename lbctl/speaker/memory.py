@@ -99,12 +99,19 @@ class Memory:
                     found[str(name)] = (addresses, heard)
         return found
 
+    def orders(self) -> list[Any]:
+        """Drains, pins and the like, as rows; whoever reads them looks whether they are any."""
+        stored = self._read("orders.json")
+        rows = stored.get("orders") if isinstance(stored, dict) else None
+        return list(rows) if isinstance(rows, list) else []
+
     def save(
         self,
         *,
         epochs: Mapping[str, int],
         peers: Mapping[str, tuple[Sequence[IPAddress], float]],
         used: Mapping[IPAddress, int],
+        orders: Sequence[Any] = (),
     ) -> None:
         """Writes all of it some time soon, by a thread of its own. Never waits."""
         self._saver.save(
@@ -115,6 +122,7 @@ class Memory:
                     name: {"addresses": [str(address) for address in addresses], "heard_unix": heard}
                     for name, (addresses, heard) in peers.items()
                 },
+                "orders.json": {"orders": list(orders)},
             }
         )
 

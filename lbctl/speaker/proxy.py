@@ -58,6 +58,17 @@ class ServiceProxy:
                 while self._done < number:
                     await self._progress.wait()
 
+    async def open_connections(self) -> int | None:
+        """How many TCP connections to VIPs go through this node, for one who leaves to wait for."""
+        return await self._proxy.open_connections()
+
+    async def remove(self) -> None:
+        """Takes the rules away: nothing is forwarded here any more."""
+        try:
+            await self._proxy.remove()
+        except ProxyError as error:
+            self._report(error)
+
     async def run(self) -> None:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._follow())

@@ -12,6 +12,7 @@ from lbctl.model.address import IPAddress
 from lbctl.model.claim import Claim
 from lbctl.model.frozen_map import FrozenMap
 from lbctl.model.member import Conflict, Liveness, Member, Role
+from lbctl.model.orders import Orders
 from lbctl.model.snapshot import View
 from lbctl.plan.holddown import held_until, remember
 
@@ -32,6 +33,7 @@ class Hearing:
         self.node = node
         self.incarnation = incarnation
         self.synced = False
+        self.orders = Orders()
         self.given_up: dict[IPAddress, str] = {}
         """Why this node gave up an address that it held last, until it claims it again."""
         self._members: dict[str, Member] = {}
@@ -53,6 +55,8 @@ class Hearing:
                 self._said(self.node, message)
             case "synced":
                 self.synced = bool(message["synced"])
+            case "orders":
+                self.orders = self.orders.with_rows(message["set"])
             case _:
                 return False
         self._view = None
@@ -82,6 +86,9 @@ class Hearing:
                 synced=self.synced,
                 members=MappingProxyType(dict(self._members)),
                 claims=MappingProxyType(dict(self._frozen)),
+                drains=self.orders.drains,
+                pins=self.orders.pins,
+                rebalance=self.orders.rebalance,
             )
         return self._view
 
