@@ -262,12 +262,17 @@ def _prepare(
         for address in assignment.eligibility.announced:
             kept = old.prepared.get(address)
             if kept is not None and judged_alike:
-                allocation_id, interfaces = kept.allocation_id, kept.interfaces
+                allocation_id, interfaces, pace = kept.allocation_id, kept.interfaces, kept.pace
             else:
                 allocation_id = group.allocation_id(address)
                 interfaces = assignment.eligibility.interfaces(address, me)
+                pace = assignment.eligibility.pace(address, me)
             entry = Prepared(
-                allocation_id=allocation_id, heirs=successors, interfaces=interfaces, owner=assignment.owner
+                allocation_id=allocation_id,
+                heirs=successors,
+                interfaces=interfaces,
+                owner=assignment.owner,
+                pace=pace,
             )
             prepared[address] = kept if kept == entry else entry
     changed = None if touched is None else frozenset(address for key in touched for address in key)

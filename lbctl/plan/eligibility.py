@@ -38,13 +38,15 @@ class OwnInterfaces:
 class Verdict:
     """One node and one group: no refusals means eligible. `weight` is the sum of the preferences that match.
 
-    `interfaces` says for each demand of the group where the node may announce.
+    `interfaces` says for each demand of the group where the node may announce, `paces` for some of them how many
+    addresses a second.
     """
 
     node: str
     refusals: tuple[Refusal, ...] = ()
     weight: int = 0
     interfaces: Mapping[Demand, InterfaceSet] = field(default_factory=lambda: _EMPTY)
+    paces: Mapping[Demand, float] = field(default_factory=lambda: _EMPTY)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,15 +99,25 @@ class Eligibility:
         verdict = self.verdicts.get(node)
         if verdict is None:
             return frozenset()
-        if self.uneven:
-            demands = self.uneven.get(address, ())
-        else:
-            holders = {a.service for a in self.group.allocations if address in a.addresses}
-            demands = tuple(demand for service, demand in self.serving if service in holders)
         allowed: frozenset[str] = frozenset()
-        for demand in demands:
+        for demand in self._demands(address):
             some = verdict.interfaces.get(demand, frozenset())
             if some is None:
                 return None
             allowed |= some
         return allowed
+
+    def pace(self, address: IPAddress, node: str) -> float | None:
+        """How many addresses a second `node` may announce where it announces this one: the strictest that is asked."""
+        verdict = self.verdicts.get(node)
+        if verdict is None or not verdict.paces:
+            return None
+        paces = verdict.paces
+        return min((paces[demand] for demand in self._demands(address) if demand in paces), default=None)
+
+    def _demands(self, address: IPAddress) -> tuple[Demand, ...]:
+        """Those of the services that `address` is announced for."""
+        if self.uneven:
+            return self.uneven.get(address, ())
+        holders = {a.service for a in self.group.allocations if address in a.addresses}
+        return tuple(demand for service, demand in self.serving if service in holders)

@@ -316,6 +316,7 @@ class _Judge:
             refusals.append(Refusal(name, Reason.NETWORK_UNAVAILABLE))
         weighing: dict[str, L2Advertisement] = {}
         interfaces: dict[Demand, InterfaceSet] = {}
+        paces: dict[Demand, float] = {}
         for demand in demands:
             ads = [self.world.l2_advertisements[ad] for ad in demand]
             covering = [ad for ad in ads if _any(ad.node_selectors, labels)]
@@ -329,13 +330,21 @@ class _Judge:
                 else frozenset(interface for ad in covering for interface in ad.interfaces)
             )
             interfaces[demand] = allowed
+            if rates := [ad.announce_rate for ad in covering if ad.announce_rate is not None]:
+                paces[demand] = min(rates)
             refusal = _no_interface(facts, allowed)
             if refusal is not None and refusal not in refusals:
                 refusals.append(refusal)
         weight = sum(
             term.weight for ad in weighing.values() for term in ad.preferred_nodes if term.preference.matches(labels)
         )
-        return Verdict(node=name, refusals=tuple(refusals), weight=weight, interfaces=MappingProxyType(interfaces))
+        return Verdict(
+            node=name,
+            refusals=tuple(refusals),
+            weight=weight,
+            interfaces=MappingProxyType(interfaces),
+            paces=MappingProxyType(paces),
+        )
 
 
 def _no_interface(facts: NodeFacts, allowed: InterfaceSet) -> Refusal | None:
@@ -366,6 +375,7 @@ def _localised(verdict: Verdict, local: Iterable[tuple[ServiceKey, frozenset[str
         refusals=verdict.refusals + missing,
         weight=verdict.weight,
         interfaces=verdict.interfaces,
+        paces=verdict.paces,
     )
 
 

@@ -20,13 +20,15 @@ _EMPTY: Mapping[Any, Any] = MappingProxyType({})
 class Prepared:
     """An address this node may announce: where, and who inherits it while this node owns it.
 
-    `owner` is whom the plan wants to announce it.
+    `owner` is whom the plan wants to announce it. `pace`: so many addresses a second, this one among them, are
+    announced on each interface; None = as fast as it goes.
     """
 
     allocation_id: int
     heirs: tuple[str, ...] = ()
     interfaces: InterfaceSet = None
     owner: str | None = None
+    pace: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -63,6 +63,23 @@ def table_messages(old: Table, new: Table, touched: frozenset[IPAddress] | None)
     )
 
 
+def pace_messages(
+    old: Mapping[IPAddress, Prepared], new: Mapping[IPAddress, Prepared], touched: frozenset[IPAddress] | None
+) -> list[Message]:
+    """For wire: how fast which addresses may be announced, where that is another pace than before."""
+    by_pace: dict[float | None, list[IPAddress]] = {}
+    for address in {*old, *new} if touched is None else touched:
+        was, entry = old.get(address), new.get(address)
+        before, pace = was.pace if was is not None else None, entry.pace if entry is not None else None
+        if pace != before:
+            by_pace.setdefault(pace, []).append(address)
+    return [
+        {"op": "pace", "rate": pace, "addresses": [str(address) for address in piece]}
+        for pace, addresses in by_pace.items()
+        for piece in pieces(_sorted(addresses))
+    ]
+
+
 def prepare_messages(
     old: Mapping[IPAddress, Prepared],
     new: Mapping[IPAddress, Prepared],

@@ -26,6 +26,7 @@ from lbctl.speaker.announcers import (
     Table,
     decision_messages,
     interfaces_message,
+    pace_messages,
     prepare_messages,
     say_message,
     segments_message,
@@ -205,7 +206,7 @@ def step(situation: Situation, told: Told, *, now: float, now_unix: float) -> St
             agenda=decision.agenda,
             kept=decision.keep,
         ),
-        to_wire=(*to_wire, *wire_set, *looked.to_wire),
+        to_wire=(*to_wire, *pace_messages(told.prepared, prepared, changed), *wire_set, *looked.to_wire),
         # A release names its cause; the drop after it would only say "not eligible".
         to_pulse=(
             *to_pulse,

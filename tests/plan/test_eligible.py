@@ -221,6 +221,28 @@ def test_the_port_whose_carrier_is_missing_is_named(named: tuple[str, ...], deta
     assert (refusal.reason, refusal.detail) == (reason, detail)
 
 
+PACE_TABLE = [
+    pytest.param([ad()], None, id="none asked for"),
+    pytest.param([ad(announce_rate=5.0)], 5.0, id="asked for"),
+    pytest.param([ad(announce_rate=5.0), replace(ad(announce_rate=3.0), name="b")], 3.0, id="the stricter"),
+    pytest.param([ad(announce_rate=5.0), replace(ad(), name="b")], 5.0, id="one of two asks"),
+    pytest.param(
+        [ad(announce_rate=5.0), replace(ad(announce_rate=3.0, node_selectors=(selector(host="b"),)), name="b")],
+        5.0,
+        id="the other is for another node",
+    ),
+]
+
+
+@pytest.mark.parametrize(("rules", "pace"), PACE_TABLE)
+def test_the_strictest_pace_of_the_advertisements_that_cover_a_node_counts(
+    rules: list[L2Advertisement], pace: float | None
+) -> None:
+    found = judged(world([X], nodes=[A, B], advertisements=rules))
+    assert found.pace(address(VIP), "a") == pace
+    assert found.pace(address(VIP), "nobody") is None
+
+
 def test_other_nodes_interfaces_are_known_from_their_heartbeats() -> None:
     rule = ad(interfaces=("eth1",))
     seen = view(member("a", interfaces=["eth0"]), member("b", interfaces=["eth0", "eth1"]), member("c"))

@@ -105,6 +105,18 @@ def test_the_first_step_tells_everything() -> None:
     assert of(made.to_pulse, "peers") == [{"op": "peers", "peers": []}]
 
 
+def test_a_pace_is_told_before_the_table_and_its_end_too() -> None:
+    quick, slow = (
+        vip_world([VIP], advertisements=[L2Advertisement(name="l2", announce_rate=rate)]) for rate in (None, 2.5)
+    )
+    work = working(slow, ALONE)
+    made = work.step()
+    assert [message["op"] for message in made.to_wire if message["op"] in ("pace", "table")] == ["pace", "table"]
+    assert of(made.to_wire, "pace") == [{"op": "pace", "rate": 2.5, "addresses": [VIP]}]
+    assert of(work.step().to_wire, "pace") == []
+    assert of(work.see(quick).to_wire, "pace") == [{"op": "pace", "rate": None, "addresses": [VIP]}]
+
+
 def test_said_once_is_said() -> None:
     work = working(vip_world([VIP]), ALONE)
     work.step()
