@@ -14,6 +14,7 @@ from __future__ import annotations
 import gc
 import json
 import mmap
+import os
 import select
 import signal
 import socket
@@ -28,6 +29,7 @@ from lbctl.net.channel import Channel, ChannelClosed, Message
 from lbctl.net.realtime import lock_memory, use_fifo
 from lbctl.net.udp import HOP_LIMIT, SegmentSocket
 from lbctl.protocol.heartbeat.machine import Heartbeat
+from lbctl.protocol.heartbeat.orders import order_of
 from lbctl.protocol.heartbeat.segments import LOOPBACK, Segment, Settings
 from lbctl.protocol.heartbeat.stations import Sighting, Station
 from lbctl.protocol.machine import Report
@@ -41,6 +43,9 @@ OBEY_FOR = 0.005
 """Seconds of carrying out what work says, before the rest is looked at: tables of thousands come in one go."""
 _SECOND = 1.0
 _LEASE = struct.Struct("<d")
+FRAMES_AT = 16
+"""Offset in the page: the moment of the last frame of another host, by wire."""
+_FOR_WIRE = frozenset({"answer", "probe", "solicit"})
 
 
 class Pulse:
@@ -51,6 +56,7 @@ class Pulse:
         self._channel_of = {work.fileno(): "work", wire.fileno(): "wire"}
         self._lease = lease
         self._leased = 0.0
+        self._frames = FRAMES_AT if len(lease) >= FRAMES_AT + _LEASE.size else None
         self._machine: Heartbeat | None = None
         self._settings: Settings | None = None
         self._segments: dict[int, Segment] = {LOOPBACK.ifindex: LOOPBACK}
@@ -109,6 +115,8 @@ class Pulse:
         if machine is None:
             return
         if is_due:
+            if self._frames is not None and (seen_at := _LEASE.unpack_from(self._lease, self._frames)[0]) > 0.0:
+                machine.frames_seen(seen_at)
             machine.handle_timeout(now)
             self._carry_out(machine)
         if now >= self._second_at:
@@ -150,7 +158,7 @@ class Pulse:
             self._write_lease(machine.lease)
         for output in outputs:
             if isinstance(output, Report):
-                self._say("wire" if output.name == "answer" else "work", {"op": output.name, **output.fields})
+                self._say("wire" if output.name in _FOR_WIRE else "work", {"op": output.name, **output.fields})
             elif output.to is not None and (segment := self._sockets.get(output.via)) is not None:
                 failure = segment.send(output.payload, output.to)
                 if failure is not None:
@@ -190,6 +198,11 @@ class Pulse:
         self._watch(name)
         if name == "work":
             self._inbox.extend(messages)
+        elif self._machine is not None:
+            for message in messages:
+                if message.get("op") == "probed":
+                    self._machine.probed([(result[0], result[1]) for result in message["results"]], time.monotonic())
+            self._carry_out(self._machine)
 
     def _say(self, name: str, message: Message) -> None:
         channel = self._channels.get(name)
@@ -355,13 +368,20 @@ class Pulse:
         )
 
     def _on_claim(self, message: Message) -> None:
-        self._told().claim(message["addresses"], message["cause"], time.monotonic())
+        over = bool(message.get("over", False))
+        self._told().claim(message["addresses"], message["cause"], time.monotonic(), over)
 
     def _on_release(self, message: Message) -> None:
         self._told().release(message["addresses"], message["cause"], time.monotonic())
 
     def _on_restore(self, message: Message) -> None:
         self._told().restore([(address, int(epoch)) for address, epoch in message["epochs"]])
+
+    def _on_orders(self, message: Message) -> None:
+        self._told().order([order_of(row) for row in message["set"]], time.monotonic())
+
+    def _on_handover(self, _: Message) -> None:
+        self._told().hand_over(time.monotonic())
 
     def _on_leave(self, _: Message) -> None:
         self.leave()
@@ -383,6 +403,8 @@ _WORK_SAYS: dict[str, Callable[[Pulse, Message], None]] = {
     "claim": Pulse._on_claim,
     "release": Pulse._on_release,
     "restore": Pulse._on_restore,
+    "orders": Pulse._on_orders,
+    "handover": Pulse._on_handover,
     "leave": Pulse._on_leave,
 }
 
@@ -402,7 +424,7 @@ def main(argument: str) -> int:
         wanted = json.loads(argument)
         work, wire, lease = (int(wanted[name]) for name in ("work", "wire", "lease"))
         to_work, to_wire = Channel(socket.socket(fileno=work)), Channel(socket.socket(fileno=wire))
-        page = mmap.mmap(lease, _LEASE.size)
+        page = mmap.mmap(lease, os.fstat(lease).st_size)
     except (ValueError, KeyError, TypeError, OSError) as error:
         print(f"pulse: {error!r}: this process is started by `lbctl run-speaker`, not by hand", file=sys.stderr)  # noqa: T201
         return 2

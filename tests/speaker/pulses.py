@@ -110,6 +110,8 @@ class PulseProcess:
                 self.members[message["node"]] = message
             case "counters":
                 self.counters = message["counters"]
+            case "probe" if message["set"]:
+                self.wire.send({"op": "probed", "results": [[address, None, None] for address in message["set"]]})
 
     def end(self) -> None:
         if self.process.poll() is None:

@@ -27,6 +27,9 @@ from lbctl.protocol.machine import Report, Send
 UNIX = 1_700_000_000.0
 PORT = 7966
 VIA = 2
+PROBE_TIME = 0.04
+"""Seconds from `probe` to its results: two probes 20 ms apart, and 20 ms for the last answer."""
+GATEWAY = "gateway"
 
 
 def order(names: Iterable[str], address: str) -> list[str]:
@@ -85,6 +88,8 @@ class Node:
         self.seen: list[Seen] = []
         self.sent = 0
         self.planner: Planner | None = None
+        self.frame_at = 0.0
+        self.probing: set[str] = set()
 
     def known_owner(self, address: str) -> bool:
         return address in self.mine or any(address in claims for claims in self.claims.values())
@@ -116,6 +121,13 @@ class Node:
                 for address in fields["drop"]:
                     del claims[address]
                 claims.update({row[0]: row for row in fields["set"]})
+            case "probe":
+                self.probing.difference_update(fields["drop"])
+                self.probing.update(fields["set"])
+                asked = list(fields["set"])
+                self.lan.at(now + PROBE_TIME, lambda: self.lan.probe(self, asked))
+            case "solicit" if self.lan.frames:
+                self.lan.at(now + 2 * self.lan.delay, lambda: self.lan.gateway_says(self))
             case "member":
                 self.states[fields["node"]] = fields["state"]
                 self.two_way[fields["node"]] = fields["two_way"]
@@ -136,6 +148,10 @@ class Lan:
         self.nodes: dict[str, Node] = {}
         self.blocked: set[tuple[str, str]] = set()
         self.multicast = True
+        self.frames = False
+        """Whether nodes are told of the frames that wire sees, and a gateway answers what they ask for."""
+        self.filtered: set[tuple[str, str]] = set()
+        """Like `blocked`, but only heartbeats: the rest of the LAN works."""
         self.tap: Callable[[Node, Send], None] | None = None
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._numbers = itertools.count()
@@ -158,6 +174,8 @@ class Lan:
         node = Node(
             self, name, number, incarnation if incarnation is not None else next(self._incarnations), **settings
         )
+        if name in self.nodes:
+            self.nodes[name].alive = False
         self.nodes[name] = node
         self._stagger = (self._stagger + 0.0137) % 0.05
         machine, segment = (
@@ -205,10 +223,40 @@ class Lan:
 
     def deafen(self, name: str) -> None:
         """The node still sends but receives nothing."""
-        self.blocked.update((other, name) for other in self.names if other != name)
+        self.blocked.update((other, name) for other in (*self.names, GATEWAY) if other != name)
+
+    def filter(self, name: str) -> None:
+        """No heartbeats to or from a node: a firewall, while everything else passes."""
+        self.filtered |= {pair for other in self.names if other != name for pair in ((other, name), (name, other))}
 
     def heal(self) -> None:
         self.blocked.clear()
+        self.filtered.clear()
+
+    def probe(self, node: Node, asked: Sequence[str]) -> None:
+        """What wire says of addresses it was to probe: whoever can be reached and answers, answers."""
+        if not node.alive or node.paused is not None or self.nodes[node.name] is not node:
+            return
+        results: list[tuple[str, str | None]] = []
+        for address in asked:
+            if address in node.probing:
+                answering = [
+                    f"02:00:00:00:00:{other.number:02x}"
+                    for other in self.nodes.values()
+                    if other is not node and other.answers(address, self.now) and self.reaches(node, other)
+                ]
+                results.append((address, answering[0] if answering else None))
+        node.probing.difference_update(asked)
+        node.machine.probed(results, self.now)
+        self._pump(node)
+
+    def reaches(self, a: Node, b: Node) -> bool:
+        """Whether frames pass both ways."""
+        return (a.name, b.name) not in self.blocked and (b.name, a.name) not in self.blocked
+
+    def gateway_says(self, node: Node) -> None:
+        if (GATEWAY, node.name) not in self.blocked and (node.name, GATEWAY) not in self.blocked:
+            node.frame_at = self.now
 
     def prepare(self, name: str, vips: Sequence[str], *, plan: bool = False) -> None:
         """The node may announce these; heirs by rendezvous over all names. `plan`: it asks for what nobody holds."""
@@ -308,6 +356,8 @@ class Lan:
         if not node.alive or node.machine.left:
             return
         if node.paused is None:
+            if self.frames:
+                node.machine.frames_seen(node.frame_at)
             due = node.machine.next_timeout()
             if due is not None and due <= self.now:
                 node.machine.handle_timeout(self.now)
@@ -325,11 +375,15 @@ class Lan:
         for other in list(self.nodes.values()):
             wanted = other is not node if multicast else other.address == send.to[0]
             if wanted and (node.name, other.name) not in self.blocked and self.random.random() >= self.loss:
-                self.at(self.now + self.delay, partial(self._deliver, other, send.payload, node.address))
+                self.at(self.now + self.delay, partial(self._deliver, node, other, send.payload))
 
-    def _deliver(self, node: Node, payload: bytes, source: str) -> None:
+    def _deliver(self, sender: Node, node: Node, payload: bytes) -> None:
         if not node.alive or self.nodes[node.name] is not node:
             return
+        node.frame_at = self.now
+        if (sender.name, node.name) in self.filtered:
+            return
+        source = sender.address
         if node.paused is not None:
             node.paused.append((self.now, payload, source))
             return

@@ -26,15 +26,17 @@ _PER_PACKET = 20
 
 
 def better(mine: Claim, my_node: int, other: Claim, other_node: int) -> bool:
-    """Whether `mine` keeps the address against `other`: quorate first, then the epoch, then the rendezvous hash.
+    """Whether `mine` keeps the address against `other`: quorate, then the newer grant, the epoch, the rendezvous hash.
 
     Quorate comes first so that a node that was cut off cannot win, by epochs it raised alone, what a majority holds.
+    The grant comes before the epoch: who still holds an address for a service that lost it is wrong, however often it
+    moved there. A grant that is not known is the oldest: with any other rule three claims could each lose to one.
     """
     return _rank(mine, my_node) > _rank(other, other_node)
 
 
-def _rank(claim: Claim, node: int) -> tuple[bool, int, int]:
-    return claim.quorate, claim.epoch, rendezvous(node, claim.address)
+def _rank(claim: Claim, node: int) -> tuple[bool, int, int, int]:
+    return claim.quorate, claim.allocation, claim.epoch, rendezvous(node, claim.address)
 
 
 def entry_hash(content: bytes) -> int:
@@ -138,6 +140,10 @@ class CopiedClaims:
     def complete(self) -> bool:
         """Whether this is the list of the newest digest. Unknown owners are not complete."""
         return self.digest is not None and self.upto >= self._version
+
+    def holds(self, address: str) -> bool:
+        """Whether the owner claims an address and is believed."""
+        return address in self.claims and address not in self.refused
 
     def learn_digest(self, digest: Digest) -> bool:
         """Takes the owner's word on its list; False when all of it was here and it is not what the owner has."""

@@ -36,13 +36,14 @@ class Why(StrEnum):
 class Ear:
     """What one segment tells of an instance, from `address` (with the port).
 
-    `steady` are the bytes of its last beat, by part, to skip reading repeats.
+    `steady` are the bytes of its last beat, by part, to skip reading repeats; `sent_us` its clock then, for echoes.
     """
 
     address: tuple[str, int]
     sequence: int = 0
     deadline: float = 0.0
     lists_me: bool = False
+    sent_us: int = 0
     steady: dict[int, bytes] = field(default_factory=dict)
 
     def repeats(self, part: int, steady: bytes, source: tuple[str, int], now: float) -> bool:
@@ -53,13 +54,15 @@ class Ear:
 class Instance:
     """One incarnation of a node. `hears` is what it said last of every node: (node, incarnation) -> flags.
 
-    `met`: it has heard us at least once. `news`: it says something else of its links, stations or sightings than was
-    reviewed last.
+    `met`: it has heard us at least once; `two_way_at`: since when without a break. `echoed_us`: the clock of my newest
+    beat that it said it has. `flags` are those of its header; `world` the generation it decides by. `news`: it says
+    something else of itself, its links, stations or sightings than was reviewed last.
     """
 
     __slots__ = (
-        "cause", "ears", "first_at", "hears", "incarnation", "interval", "links", "met", "multiplier", "name", "news",
-        "node", "role", "saying", "sightings", "since", "state", "stations", "was_heard_on", "was_two_way",
+        "cause", "ears", "echoed_us", "first_at", "flags", "hears", "incarnation", "interval", "links", "met",
+        "multiplier", "name", "news", "node", "role", "saying", "sightings", "since", "state", "stations", "two_way_at",
+        "was_heard_on", "was_two_way", "world",
     )  # fmt: skip
 
     def __init__(self, node: int, incarnation: int, name: str, now: float) -> None:
@@ -83,6 +86,10 @@ class Instance:
         self.met = False
         self.was_heard_on: tuple[int, ...] = ()
         self.was_two_way = False
+        self.two_way_at = now
+        self.echoed_us = 0
+        self.flags = 0
+        self.world = 0
 
     @property
     def was_hearing(self) -> bool:
@@ -105,7 +112,10 @@ class Instance:
     def listen(self, header: Header, beat: Beat, via: int, me: tuple[int, int], now: float) -> None:
         """Takes what a beat says. The ear for `via` must exist."""
         self.role = Role(header.role)
+        self.news = self.news or header.saying != self.saying
         self.saying = Saying(header.saying)
+        self.flags = header.flags
+        self.world = beat.world
         self.interval = header.interval_ms / 1000
         self.multiplier = header.multiplier
         said = (beat.links, beat.stations, beat.sightings)

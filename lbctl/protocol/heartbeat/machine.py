@@ -9,13 +9,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from lbctl.protocol.heartbeat.detector import Instance
+from lbctl.protocol.heartbeat.echo import echo_of, remembered_of
 from lbctl.protocol.heartbeat.exchange import Exchange
 from lbctl.protocol.heartbeat.identity import is_address
-from lbctl.protocol.heartbeat.membership import Counts, Lost, Membership
-from lbctl.protocol.heartbeat.ownership import Ownership, Refusal
+from lbctl.protocol.heartbeat.lease import Lease
+from lbctl.protocol.heartbeat.membership import Counts, Draining, Lost, Membership
+from lbctl.protocol.heartbeat.orders import Order, OrderExchange, pack_digest
+from lbctl.protocol.heartbeat.ownership import Ownership
 from lbctl.protocol.heartbeat.packet import (
+    DEAF,
     SIGNED,
     STEADY_AT,
     Header,
@@ -28,7 +33,10 @@ from lbctl.protocol.heartbeat.packet import (
     parse_beat,
     parse_header,
 )
-from lbctl.protocol.heartbeat.segments import DEAD_PACE, LOOPBACK, Address, Audience, Lane, Segment, Settings
+from lbctl.protocol.heartbeat.rights import Refusal
+from lbctl.protocol.heartbeat.segments import DEAD_PACE, Address, Audience, Lane, Segment, Settings
+from lbctl.protocol.heartbeat.showing import member_fields
+from lbctl.protocol.heartbeat.standing import Standing
 from lbctl.protocol.heartbeat.stations import Sighting, Station
 from lbctl.protocol.heartbeat.voice import Voice
 from lbctl.protocol.machine import Report, Send
@@ -39,37 +47,54 @@ LEAVING_BEATS = 3
 LEAVING_PACE = 0.01
 _STEADY_PARTS = 8
 _NAME_NOTE_PACE = 60.0
+HAND_OVER = 1.0
+"""Seconds for which a node that ends lets its heirs take what it holds, before it leaves."""
 
 
 class Heartbeat:
-    """One member of the group. `lease` is the moment until which wire may answer; 0 when it must not."""
+    """One member of the group."""
 
     def __init__(self, settings: Settings, *, unix_offset: float = 0.0) -> None:
-        self.settings = settings
         self.membership = Membership(
             settings.node, settings.incarnation, settings.detection, votes=not settings.observer
         )
-        self.ownership = Ownership(self.membership, settings.interval, settings.detection)
-        self.ownership.unix_offset = unix_offset
-        self.lease = 0.0
-        self.left = False
+        self.membership.safety = settings.safety
         self._voice = Voice(self.membership.me, settings)
         self._audience = Audience(self.membership, settings.port)
-        self._exchange = Exchange(settings, self.membership, self.ownership, self._audience, self._voice)
+        self._standing = Standing(settings, self.membership, self._audience, self._voice)
+        self.ownership = Ownership(self.membership, self._standing.start, settings.interval, settings.detection)
+        self.ownership.unix_offset = unix_offset
+        self.ownership.safety = settings.safety
+        self._lease = Lease(self.membership, settings.interval, settings.detection)
+        self._lease.safety = settings.safety
+        self.left = False
+        self._exchange = Exchange(self.membership, self.ownership, self._audience, self._voice)
+        self.orders = OrderExchange(self._voice, self._audience)
         self._stations: tuple[Station, ...] = ()
         self._sightings: tuple[Sighting, ...] = ()
         self._rebuild = True
         self._ready = False
         self._hold_until: float | None = None
-        self._suspended: tuple[float, float] | None = None
+        self._deaf_since: float | None = None
         self._eager_until = 0.0
         self._beat_at: float | None = None
         self._extra_at: float | None = None
         self._last_beat = -1.0
         self._discover_at = 0.0
         self._review_at: float | None = None
+        self._standing_at: float | None = None
+        self._hand_over_until: float | None = None
         self._leaving_beats = 0
         self._name_noted = -_NAME_NOTE_PACE
+
+    @property
+    def settings(self) -> Settings:
+        return self._voice.settings
+
+    @property
+    def lease(self) -> float:
+        """The moment until which wire may answer; 0 when it must not."""
+        return self._lease.until
 
     @property
     def counters(self) -> Counter[str]:
@@ -99,9 +124,13 @@ class Heartbeat:
         self._rebuild = True
         if not self._can_speak:
             # Nobody hears us: within a detection time another holds what we held, and two must not answer for it.
-            self.lease = 0.0
-        elif not could_speak and self._ready:
-            self._suspend(now)
+            self._lease.end()
+        elif not could_speak:
+            self._standing.start.up(now)
+            self._standing.contact.listen(now)
+            self._standing.namesake.listen(now)
+            if self._ready:
+                self._lease.suspend(now)
         if fresh or self._hold_until is None:
             self._hold(now)
         if self._beat_at is None:
@@ -114,6 +143,7 @@ class Heartbeat:
         """Every configured or remembered node but me: the whole list."""
         for text in self._audience.configure(peers):
             self._voice.note("not_an_address", address=text)
+        self._standing.contact.nodes = self._audience.names()
         self._discover_at = min(self._discover_at, now)
         self._settle(now)
 
@@ -135,8 +165,9 @@ class Heartbeat:
         self.ownership.prepare(generation, entries, list(drop), complete=complete)
         self._settle(now)
 
-    def claim(self, addresses: Iterable[str], cause: str, now: float) -> None:
-        self.ownership.claim(addresses, cause, now)
+    def claim(self, addresses: Iterable[str], cause: str, now: float, over: bool = False) -> None:
+        """`over`: also what a living member holds, which will yield to it."""
+        self.ownership.claim(addresses, cause, now, over=over)
         self._settle(now)
 
     def release(self, addresses: Iterable[str], cause: str, now: float) -> None:
@@ -146,9 +177,50 @@ class Heartbeat:
     def restore(self, epochs: Iterable[tuple[str, int]]) -> None:
         self.ownership.restore(epochs)
 
+    def order(self, orders: Iterable[Order], now: float) -> None:
+        """Orders of operators that work knows; everybody is told at once of those that are new."""
+        self._ordered(self.orders.take(orders, now + self.ownership.unix_offset), now)
+
+    def set_world(self, generation: int, now: float) -> None:
+        """The World that work decides by; every beat says so."""
+        self._standing.worlds.set_mine(generation % 2**64)
+        self._rebuild = True
+        self._settle(now)
+
+    def set_mode(self, now: float, *, start_wait: float, witness: bool) -> None:
+        """What may change while running; `safety` may not, because the others go by the multiplier they have heard."""
+        self._voice.settings = replace(self._voice.settings, start_wait=start_wait, witness=witness)
+        self._standing.start.wait = start_wait
+        self._settle(now)
+
+    def witness(self, reachable: bool, now: float) -> None:
+        """Whether the witness of an even split is reachable: it only takes a right away, never gives one."""
+        self.membership.split_right = reachable and self.settings.safety and self.settings.witness
+        self._settle(now)
+
+    def frames_seen(self, at: float) -> None:
+        """When wire last received a frame of another host."""
+        self._standing.contact.frames_seen(at)
+        if self._standing.deaf:
+            self._review_at = at
+
+    def probed(self, results: Iterable[tuple[str, str | None]], now: float) -> None:
+        """What wire found where it was asked to `probe`: the MAC that answered, or None."""
+        self.ownership.probed(results, now)
+        self._settle(now)
+
+    def hand_over(self, now: float) -> None:
+        """Says that I am about to end: heirs take what I hold while I still answer. Then I leave."""
+        if self._voice.saying is Saying.ALIVE:
+            self._voice.saying = Saying.DRAINING
+            self._hand_over_until = now + HAND_OVER
+            self.membership.view_changed = True
+            self._last_beat = min(self._last_beat, now - self.settings.interval)
+            self._settle(now)
+
     def leave(self, now: float) -> None:
         """Says `leaving` three times to everybody; `left` is true, and reported, when that is done. Answers end now."""
-        if self._voice.saying is Saying.LEAVING:
+        if self._is_leaving:
             return
         self._voice.saying = Saying.LEAVING
         self._rebuild = True
@@ -162,8 +234,10 @@ class Heartbeat:
         self._review_at = now
         if self._hold_until is not None:
             self._hold(now)
+            self._standing.contact.listen(now)
+            self._standing.namesake.listen(now)
         if self._ready and self.lease <= now:
-            self._suspend(now)
+            self._lease.suspend(now)
         self._beat_at = now
         self._discover_at = now
         self.counters["pauses"] += 1
@@ -176,6 +250,8 @@ class Heartbeat:
         header = parse_header(payload, self._voice.cluster)
         if isinstance(header, Refused):
             self.counters[header.value] += 1
+            if header in (Refused.VERSION, Refused.CLUSTER):
+                self._unreadable(source, now)
             return
         lane = self._voice.lanes.get(via)
         if lane is None:
@@ -192,35 +268,51 @@ class Heartbeat:
         ear = instance.ears.get(via) if instance is not None else None
         if ear is not None and header.sequence <= ear.sequence:
             self.counters["rx_replayed"] += 1
+            if instance is not None and not instance.was_hearing and header.kind == Kind.BEAT:
+                self._remind(payload, header, instance.incarnation, lane, source, now)
             return
         unverified = self._voice.keyring.verify(payload, bool(header.flags & SIGNED), source[0])
         if unverified is not None:
             self.counters[unverified.value] += 1
+            self._unreadable(source, now)
             return
         if header.node == self.membership.me[0]:
-            self._my_own_name(header, source, now)
+            self._my_own_name(header, lane, source, now)
             return
+        if not lane.segment.local:
+            self._standing.contact.heard_at = now
         end = body_end(payload, header)
         if header.kind == Kind.BEAT:
             self.counters["rx_beats"] += 1
             steady = payload[STEADY_AT:end]
             if instance is not None and ear is not None and ear.repeats(header.part, steady, source, now):
                 ear.sequence = header.sequence
+                ear.sent_us = header.sent_us
                 ear.deadline = now + instance.detection
                 self._exchange.ask(instance, now)
+                self.orders.offer(instance, now)
             else:
                 self._new_beat(payload, end, header, via, source, now)
+        elif header.kind == Kind.REMEMBERED:
+            self._remembered(remembered_of(payload, end, self.membership.me[0]), now)
         elif instance is None or ear is None:
             self.counters["rx_stranger"] += 1
         else:
             ear.sequence = header.sequence
             if header.kind == Kind.CLAIMS:
-                ended = self._exchange.claims(payload, end, header, instance)
+                ended = self._exchange.claims(payload, end, header, instance, now)
                 self._settle(now)
                 if ended:
                     self._exchange.ask(instance, now, again=True)
+            elif header.kind == Kind.ORDERS and header.role == Role.SPEAKER:
+                self._ordered(self.orders.received(payload, end, now + self.ownership.unix_offset), now)
             elif header.kind == Kind.REQUEST:
                 self._exchange.request(payload, end, instance, lane, source, now)
+            elif header.kind == Kind.ECHO:
+                echoed = echo_of(payload, end, self.membership.me)
+                if not isinstance(echoed, Refused) and echoed <= now * 1_000_000:
+                    instance.echoed_us = max(instance.echoed_us, echoed)
+                    self._renew_lease(now)
             else:
                 self.counters["rx_unknown_kind"] += 1
 
@@ -233,27 +325,71 @@ class Heartbeat:
         if ear is None:
             self.counters["rx_too_many_members"] += 1
             return
-        ear.sequence = header.sequence
+        ear.sequence, ear.sent_us = header.sequence, header.sent_us
         if header.part < _STEADY_PARTS:
             ear.steady[header.part] = payload[STEADY_AT:end]
         instance = self.membership.instances[header.node, header.incarnation]
         self._exchange.digests(instance, beat)
+        self.orders.heard(instance, beat.orders, now)
         self._settle(now)
         self._exchange.ask(instance, now)
+        current = self.membership.current.get(header.node)
+        if current is not None and current.incarnation > header.incarnation and not current.was_two_way:
+            lane = self._voice.lanes[via]
+            self._exchange.remind(header, current.incarnation, lane, source, now)
 
-    def _my_own_name(self, header: Header, source: Address, now: float) -> None:
+    def _ordered(self, news: bool, now: float) -> None:
+        """My orders are others than before: the next beat says so, and who hears me is told them."""
+        if news:
+            self.membership.view_changed = True
+            for instance in list(self.membership.instances.values()):
+                self.orders.offer(instance, now)
+            self._settle(now)
+
+    def _my_own_name(self, header: Header, lane: Lane, source: Address, now: float) -> None:
         if header.incarnation == self.settings.incarnation:
             self.counters["rx_own"] += 1
+        elif not lane.segment.local:
+            self.counters["rx_own_name"] += 1
+            if now >= self._name_noted + _NAME_NOTE_PACE:
+                self._name_noted = now
+                self._voice.note("name_in_use", address=source[0], incarnation=header.incarnation)
+            self._standing.namesake.heard(header.incarnation, now)
+            self._settle(now)
+
+    def _unreadable(self, source: Address, now: float) -> None:
+        contact = self._standing.contact
+        if source[0] in contact.nodes:
+            known = contact.unreadable_until() is not None
+            contact.unreadable(source[0], now)
+            if not known:
+                self._settle(now)
+
+    def _remind(
+        self, payload: bytes, header: Header, incarnation: int, lane: Lane, source: Address, now: float
+    ) -> None:
+        """A silent node whose packets look like replays may have lost its clock."""
+        if self._voice.keyring.verify(payload, bool(header.flags & SIGNED), source[0]) is None:
+            self._exchange.remind(header, incarnation, lane, source, now)
+
+    def _remembered(self, incarnation: int | Refused, now: float) -> None:
+        """Others knew me as an incarnation that is not below mine: I am the one that comes after it."""
+        if isinstance(incarnation, Refused) or not incarnation:
             return
-        self.counters["rx_own_name"] += 1
-        if now - self._name_noted >= _NAME_NOTE_PACE:
-            self._name_noted = now
-            self._voice.note("name_in_use", address=source[0], incarnation=header.incarnation)
+        if any(True for _ in self.membership.voters()) or not self._standing.namesake.may_rise(incarnation):
+            return
+        me = (self.membership.me[0], incarnation + 1)
+        self.membership.me = self._voice.me = self._standing.namesake.me = me
+        self._voice.settings = replace(self._voice.settings, incarnation=me[1])
+        self._rebuild = True
+        self._voice.report("incarnation", {"incarnation": me[1]})
+        self._voice.note("incarnation_raised", incarnation=me[1])
+        self._settle(now)
 
     # Time
 
     def next_timeout(self) -> float | None:
-        if self._voice.saying is Saying.LEAVING:
+        if self._is_leaving:
             return None if self.left else self._beat_at
         other = self._next_besides_beat()
         if self._beat_at is None or (other is not None and other < self._beat_at):
@@ -261,12 +397,14 @@ class Heartbeat:
         return self._beat_at
 
     def handle_timeout(self, now: float) -> None:
-        if self._voice.saying is Saying.LEAVING:
+        if self._is_leaving:
             if not self.left and self._beat_at is not None and now >= self._beat_at:
                 self._leave_once(now)
             return
         if self._beat_at is not None and now >= self._beat_at:
             self._renew_lease(now)
+            if self._standing.contact.wants_frames(now) and self.membership.peers:
+                self._voice.report("solicit", {})
             self._beat_at += self.settings.interval
             if self._beat_at <= now:
                 self._beat_at = now + self.settings.interval
@@ -280,9 +418,9 @@ class Heartbeat:
             self._settle(now)
 
     def _next_besides_beat(self) -> float | None:
-        times = [self._extra_at, self._review_at]
+        times = [self._extra_at, self._review_at, self._standing_at, self._hand_over_until]
         if self._beat_at is not None:
-            times.append(self.ownership.next_timeout(self._last_beat))
+            times.append(self.ownership.next_timeout())
             if self.ownership.blocked in (Refusal.NOT_READY, Refusal.PAUSED) and not self.settings.observer:
                 times.append(self._hold_until)
         return min((at for at in times if at is not None), default=None)
@@ -293,20 +431,28 @@ class Heartbeat:
 
     # What follows
 
+    @property
+    def _is_leaving(self) -> bool:
+        return self._voice.saying is Saying.LEAVING
+
     def _settle(self, now: float, *, beat: bool = False) -> None:
-        if self._voice.saying is Saying.LEAVING:
+        if self._is_leaving:
             return
         told = {}
         for event in self.membership.review(now):
             if isinstance(event, Lost):
                 self.ownership.lost(event.instance, now)
             elif isinstance(event, Counts):
-                self.ownership.counts(event.instance)
+                self.ownership.counts(event.instance, now)
+            elif isinstance(event, Draining):
+                self.ownership.draining(event.instance, now)
             told[event.instance.key] = event.instance
         for changed in told.values():
             self._report_member(changed)
         self._review_at = self.membership.next_deadline(now)
-        self.ownership.blocked = self._blocked(now)
+        self._stand(now)
+        if self.left or self._leaving_beats:
+            return
         self.ownership.settle(now)
         self._exchange.review()
         self._collect()
@@ -319,39 +465,68 @@ class Heartbeat:
             self._extra_at = None
             self._beat(now, regular=beat)
 
+    def _stand(self, now: float) -> None:
+        """What I may, as of now: claim, answer, speak."""
+        standing = self._standing
+        listened = self._hold_until is not None and now >= self._hold_until
+        if standing.review(now, listened=listened):
+            self._voice.silent = standing.namesake.silent
+            if self._voice.silent:
+                self._lease.end()
+            else:
+                self._hold(now)
+        if standing.deaf != (self._deaf_since is not None):
+            self._change_hearing(now)
+        self.ownership.suspicious = bool(standing.unreadable)
+        self.ownership.blocked = self._blocked(now)
+        self._standing_at = standing.next_timeout(now)
+        if self._voice.saying is Saying.DRAINING and (
+            not self.ownership.table.own.claims or (self._hand_over_until is not None and now >= self._hand_over_until)
+        ):
+            self.leave(now)
+
+    def _change_hearing(self, now: float) -> None:
+        """Deaf from now on, or no longer: others may by then have taken what I held."""
+        self.membership.view_changed = True
+        if self._deaf_since is None:
+            self._deaf_since = now
+            self._voice.flags |= DEAF if self._standing.contact.alone else 0
+            self._lease.end()
+            return
+        if self._ready and now - self._deaf_since > self.settings.detection:
+            self._lease.suspend(now)
+        self._deaf_since = None
+        self._voice.flags &= ~DEAF
+        self._renew_lease(now)
+
     def _blocked(self, now: float) -> Refusal | None:
         if self.settings.observer or self._hold_until is None:
             return Refusal.NOT_READY
+        if self._voice.saying is not Saying.ALIVE:
+            return Refusal.LEAVING
+        if self._standing.namesake.silent:
+            return Refusal.DUPLICATE_NAME
         if now < self._hold_until:
             return Refusal.PAUSED if self._ready else Refusal.NOT_READY
         if not self._ready:
             self._ready = True
             self._voice.report("ready", {"interval": self.settings.interval, "multiplier": self.settings.multiplier})
             self._renew_lease(now)
-        return None if self._can_speak else Refusal.NO_SEGMENT
+        return self._standing.refusal(now) if self._can_speak else Refusal.NO_SEGMENT
 
     @property
     def _can_speak(self) -> bool:
         """Whether there is a segment on which other nodes can hear me."""
         return any(not lane.segment.local for lane in self._voice.lanes.values())
 
-    def _suspend(self, now: float) -> None:
-        """No lease until others had the time to say what they hold by now."""
-        self.lease = 0.0
-        self._suspended = now + self.settings.detection, now + 4 * self.settings.detection
-
     def _hold(self, now: float) -> None:
         self._hold_until = now + self.settings.detection
         self._eager_until = now + EAGER
 
     def _renew_lease(self, now: float) -> None:
-        """The lease goes out before the beat: it ends before anyone who heard that beat can find us silent."""
-        if self._suspended is not None:
-            quiet_until, at_last = self._suspended
-            if now >= at_last or (now >= quiet_until and self.ownership.synced):
-                self._suspended = None
-        if self._ready and self._suspended is None and self._can_speak:
-            self.lease = now + self.settings.detection
+        """Before the beat: it ends before anyone who heard that beat can find us silent."""
+        if self._ready and self._can_speak and self._deaf_since is None and not self._voice.silent:
+            self._lease.renew(now, synced=self.ownership.synced and not self._standing.hidden)
 
     def _beat(self, now: float, *, regular: bool) -> None:
         self._last_beat = now
@@ -369,6 +544,8 @@ class Heartbeat:
             if heard:
                 self._send_beat(lane, heard, now)
         self._rebuild = False
+        if regular and self.settings.safety:
+            self._exchange.echo(now)
 
     def _bodies(self, lane: Lane) -> list[bytes]:
         return beat_bodies(
@@ -378,6 +555,8 @@ class Heartbeat:
             links=[other.link for other in self._voice.lanes.values() if not other.segment.local],
             stations=self._stations,
             sightings=self._sightings,
+            world=self._standing.worlds.mine,
+            orders=pack_digest(self.orders.book.digest),
         )
 
     def _send_beat(self, lane: Lane, to: list[Address], now: float) -> None:
@@ -386,7 +565,7 @@ class Heartbeat:
 
     def _leave_once(self, now: float) -> None:
         self._leaving_beats += 1
-        self.lease = 0.0
+        self._lease.end()
         self._discover_at = now
         self._beat(now, regular=True)
         self._beat_at = now + LEAVING_PACE
@@ -397,30 +576,7 @@ class Heartbeat:
     def _report_member(self, instance: Instance) -> None:
         if self.membership.current.get(instance.node) is not instance:
             return
-        addresses = {link.address for link in instance.links}
-        addresses.update(ear.address[0] for via, ear in instance.ears.items() if via != LOOPBACK.ifindex)
-        fields = {
-            "node": instance.name,
-            "incarnation": instance.incarnation,
-            "state": instance.state.value,
-            "two_way": instance.was_two_way,
-            "addresses": sorted(addresses),
-            "macs": [
-                *([link.mac.hex(":"), link.name] for link in instance.links if any(link.mac)),
-                *([station.mac.hex(":"), station.interface] for station in instance.stations if any(station.mac)),
-            ],
-            "conflicts": [
-                [sighting.address, sighting.mac.hex(":") if any(sighting.mac) else "", sighting.interface]
-                for sighting in instance.sightings
-            ],
-            "role": instance.role.name.lower(),
-            "since_unix": instance.since + self.ownership.unix_offset,
-            "interval": instance.interval,
-            "multiplier": instance.multiplier,
-            "cause": instance.cause.value,
-        }
-        self._voice.report("member", fields)
+        self._voice.report("member", member_fields(instance, self.ownership.unix_offset))
 
     def _collect(self) -> None:
-        self._voice.out += self.ownership.reports
-        self.ownership.reports = []
+        self._voice.out += self.ownership.take_reports()

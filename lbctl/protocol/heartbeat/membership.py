@@ -42,7 +42,16 @@ class Counts:
     instance: Instance
 
 
-Event = Changed | Lost | Counts
+@dataclass(frozen=True, slots=True)
+class Draining:
+    """The member is about to end, and hands over what it holds while it still answers for it."""
+
+    instance: Instance
+
+
+Event = Changed | Lost | Counts | Draining
+_SILENT_INTERVALS = 2.2
+"""Intervals for which an incarnation must be silent before a newer one replaces it: two that speak are two nodes."""
 
 
 class Membership:
@@ -61,6 +70,9 @@ class Membership:
         self.peers: dict[int, str] = {}
         self.mentioned: dict[int, str] = {}
         """Names that work used, of nodes that need not be here."""
+        self.split_right = False
+        """Whether an even split goes to the side with the lowest name: mode safety, and a witness is seen."""
+        self.safety = False
         self.view_changed = False
         """Set when what I say about hearing others is no longer true; the machine sends a beat and clears it."""
 
@@ -88,6 +100,8 @@ class Membership:
                 both_ways_changed = two_way != instance.was_two_way
                 instance.was_heard_on, instance.was_two_way = heard_on, two_way
                 instance.met = instance.met or two_way
+                if both_ways_changed and two_way:
+                    instance.two_way_at = now
                 self.view_changed = True
                 if both_ways_changed and self.current.get(instance.node) is instance:
                     events.append(Changed(instance))
@@ -97,6 +111,8 @@ class Membership:
                 instance.news = False
                 if self.current.get(instance.node) is instance:
                     events.append(Changed(instance))
+                    if instance.saying is Saying.DRAINING and instance.counts:
+                        events.append(Draining(instance))
             if heard_on and self.current.get(instance.node) is not instance:
                 events += self._succeed(instance, now)
         for instance in list(self.current.values()):
@@ -112,6 +128,9 @@ class Membership:
             times = [ear.deadline for ear in instance.ears.values() if ear.deadline > now]
             if self._is_newcomer(instance):
                 times.append(max(self._patience(instance), now))
+            old = self.current.get(instance.node)
+            if instance.was_two_way and old is not None and old.incarnation < instance.incarnation:
+                times += [at for at in (self._silent_at(old),) if at > now]
             if times and (earliest is None or min(times) < earliest):
                 earliest = min(times)
         return earliest
@@ -138,28 +157,65 @@ class Membership:
         here = {
             node
             for node, instance in self.current.items()
-            if instance.role is Role.SPEAKER and instance.state in (Liveness.ALIVE, Liveness.SUSPECT)
+            if instance.role is Role.SPEAKER and instance.met and instance.state in (Liveness.ALIVE, Liveness.SUSPECT)
         }
         return len({*self.peers, *here} | ({self.me[0]} if self.votes else set()))
 
+    def is_majority(self, agreeing: Iterable[int]) -> bool:
+        """Whether these nodes, and I, are more than half of the configured speakers; half of them by `split_right`."""
+        nodes = set(agreeing)
+        here, configured = self.votes + len(nodes), self.configured()
+        if 2 * here != configured or not self.split_right:
+            return 2 * here > configured
+        lowest = min([self.name, *self.peers.values()])
+        return lowest == self.name or node_hash(lowest) in nodes
+
     @property
     def quorate(self) -> bool:
-        """Whether the voters are more than half of the configured speakers."""
-        return 2 * (self.votes + sum(1 for _ in self.voters())) > self.configured()
+        """Whether the voters are a majority of the configured speakers."""
+        return self.is_majority(voter.node for voter in self.voters())
+
+    def echoed_at(self, now: float) -> float:
+        """When my newest beat was sent that a majority of the configured speakers has received, by their echoes."""
+        speakers = [i for i in self.current.values() if i.role is Role.SPEAKER]
+        speakers.sort(key=lambda instance: instance.echoed_us, reverse=True)
+        agreeing: list[int] = []
+        if self.is_majority(agreeing):
+            return now
+        for instance in speakers:
+            agreeing.append(instance.node)
+            if self.is_majority(agreeing):
+                return instance.echoed_us / 1_000_000
+        return 0.0
+
+    def living(self) -> Iterator[int]:
+        """The other nodes that may inherit."""
+        return (i.node for i in self.current.values() if i.counts and i.saying is Saying.ALIVE)
 
     def is_alive(self, node: int) -> bool:
         """Whether a node may inherit: it counts and is not on its way out."""
         instance = self.current.get(node)
         return instance is not None and instance.counts and instance.saying is Saying.ALIVE
 
-    def is_majority_without(self, lost: Instance) -> bool:
+    def is_majority_without(self, lost: tuple[int, int], now: float) -> bool:
         """Whether more than half of the configured speakers say themselves that they do not hear a lost member.
 
         Stricter than `quorate`: in the moment of a cut the voters still count some who are on the other side and have
-        not been silent long enough. Their last word was that they hear the lost one.
+        not been silent long enough. Their last word was that they hear the lost one. In safety mode one that has just
+        come says nothing yet: it may have forgotten what it heard.
         """
-        against = sum(not voter.hears_both_ways(*lost.key) for voter in self.voters())
-        return 2 * (self.votes + against) > self.configured()
+        patience = self.detection if self.safety else 0.0
+        return self.is_majority(
+            voter.node
+            for voter in self.voters()
+            if not voter.hears_both_ways(*lost) and now >= voter.two_way_at + patience
+        )
+
+    def is_majority_with_none_hidden(self, now: float) -> bool:
+        """Whether no node can have a majority that I do not count: of those whom others hear and I do not."""
+        known = {i.key for i in self.instances.values() if i.counts or i.role is Role.OBSERVER} | {self.me}
+        heard = {key for voter in self.voters() for key, flags in voter.hears.items() if flags & TWO_WAY}
+        return all(self.is_majority_without(key, now) for key in heard - known)
 
     def name_of(self, node: int) -> str:
         """The name behind a hash; `#` and the hash for one never met."""
@@ -177,7 +233,9 @@ class Membership:
             newer = instance.incarnation > old.incarnation
             there = old.state in (Liveness.ALIVE, Liveness.SUSPECT)
             # A newcomer is shown at once when its predecessor is known to be dead; else it replaces it when it counts.
-            replaces = instance.was_two_way and (newer or not old.was_two_way)
+            # One that goes on speaking beside its successor is another node of the same name, and was here first.
+            over = now >= self._silent_at(old)
+            replaces = instance.was_two_way and ((newer and over) or not old.was_two_way)
             if not replaces and (there or not newer):
                 return []
         self.current[instance.node] = instance
@@ -221,6 +279,12 @@ class Membership:
         if not self.votes:
             return not voters or 2 * against > len(voters)
         return 2 * (1 + against) > 1 + len(voters)
+
+    @staticmethod
+    def _silent_at(instance: Instance) -> float:
+        """When its silence is long enough for a newer incarnation to replace it."""
+        heard_at = max((ear.deadline for ear in instance.ears.values()), default=0.0) - instance.detection
+        return heard_at + _SILENT_INTERVALS * instance.interval
 
     def _is_newcomer(self, instance: Instance) -> bool:
         present = self.current.get(instance.node) is instance

@@ -1,73 +1,71 @@
 """What this node claims: what work asked for and prepared, what it inherits, and what it yields.
 
-The rules: nothing new before the first detection time was listened through, after a pause, without a usable segment, or
-while a copy of a member's claims is incomplete; an epoch is one above the highest known of that very address; a lost
-comparison is obeyed at once, but only when the winner hears us (a deaf node's claims change nothing).
+The rules: nothing new while `blocked` or while a copy of a member's claims is incomplete; an epoch is one above the
+highest known of that very address; a lost comparison is obeyed at once, but only when the winner hears us (a deaf
+node's claims change nothing). A majority takes over at once. Without one, a detection time more has to pass, nobody may
+answer for the address on the wire, and the claim is provisional; in safety mode nothing is taken without a majority.
 """
 
 from __future__ import annotations
 
-from collections import deque
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from enum import StrEnum
-from typing import Any
 
 from lbctl.protocol.heartbeat.changes import Claim
-from lbctl.protocol.heartbeat.claims import ClaimTable, CopiedClaims, better
-from lbctl.protocol.heartbeat.detector import Instance, Liveness, Why
+from lbctl.protocol.heartbeat.claims import ClaimTable, better
+from lbctl.protocol.heartbeat.detector import Instance, Why
 from lbctl.protocol.heartbeat.identity import is_address, node_hash
 from lbctl.protocol.heartbeat.membership import Membership
+from lbctl.protocol.heartbeat.packet import Saying
+from lbctl.protocol.heartbeat.probing import Moves, Probing
+from lbctl.protocol.heartbeat.rights import LASTING, SOON_OVER, Refusal
+from lbctl.protocol.heartbeat.showing import NOTED, Showing
+from lbctl.protocol.heartbeat.start import Start
 from lbctl.protocol.heartbeat.takeover import Prepared, Takeover, Vacancy
+from lbctl.protocol.heartbeat.wishes import Wish, Wishes
 from lbctl.protocol.machine import Report
 
 SLICE = 256
 """Claims made in one go: a few milliseconds of work, so that ten thousand of them never hold up a beat."""
-VOTES_WITHIN = 0.5
-"""Intervals for which a takeover waits for the votes that would make it the majority's; they all fall due together."""
-_NOTED = 20
-
-Row = list[Any]
-"""A claim as the other processes read it: address, epoch, quorate, since_unix, cause, allocation, generation, heirs."""
-
-
-class Refusal(StrEnum):
-    """Why a claim is not made."""
-
-    NOT_READY = "not_ready"
-    PAUSED = "paused"
-    NO_SEGMENT = "no_segment"
-    NOT_SYNCED = "claims_not_synced"
-    NOT_PREPARED = "not_prepared"
-    HELD = "held_by_member"
-    LEAVING = "leaving"
-
-
-_TEMPORARY = frozenset({Refusal.PAUSED, Refusal.NOT_SYNCED})
 
 
 class Ownership:
     """My claims and the reasons for and against them. `reports` collects what the other processes are to be told."""
 
-    def __init__(self, membership: Membership, interval: float, detection: float) -> None:
+    def __init__(self, membership: Membership, start: Start, interval: float, detection: float) -> None:
         self.membership = membership
         self.table = ClaimTable(membership.me[0])
-        self.takeover = Takeover(membership.me[0], interval)
-        self.reports: list[Report] = []
+        self.takeover = Takeover(membership.me[0], interval, detection, membership.is_alive, membership.living)
         self.unix_offset = 0.0
         self.detection = detection
         self.blocked: Refusal | None = Refusal.NOT_READY
+        self.suspicious = False
+        """Whether wire is to be asked before anything is claimed, also by a majority: a member cannot be read."""
+        self.safety = False
         self.synced = False
-        self._asked: deque[tuple[str, str, float]] = deque()
-        self._put: dict[str, bool] = {}
-        self._dropped: dict[str, str] = {}
-        self._refused: list[list[str | None]] = []
-        self._shown: dict[int, tuple[int, int]] = {}
+        self._interval = interval
+        self._start = start
+        self._showing = Showing(membership, self.table)
+        self._probing = Probing()
+        self._moves = Moves()
+        self._wishes = Wishes(4 * detection + interval)
+        self._was: tuple[Refusal | None, bool] = (None, False)
+        self._vacated: set[tuple[int, int]] = set()
+        self._majority: dict[tuple[int, int], bool] = {}
         self._provisional: set[str] = set()
-        self._nameless: set[int] = set()
-        self._known = 0
         self._upgrade_at: float | None = None
-        self._takeover_at: float | None = None
+        self._lonely_since: float | None = None
+        self._held_until: float | None = None
+        self._next_at: float | None = None
+
+    @property
+    def reports(self) -> list[Report]:
+        return self._showing.reports
+
+    def take_reports(self) -> list[Report]:
+        reports, self._showing.reports = self._showing.reports, []
+        return reports
 
     # What work says
 
@@ -86,7 +84,7 @@ class Ownership:
             prepared.clear()
         for address, allocation, heirs in entries:
             if not is_address(address):
-                self._note("not_an_address", {"address": address})
+                self._showing.note("not_an_address", {"address": address})
                 continue
             names = {node_hash(heir): heir for heir in heirs[:2] if heir}
             self.membership.mentioned.update(names)
@@ -94,25 +92,23 @@ class Ownership:
             prepared[address] = entry
             claim = self.table.own.claims.get(address)
             if claim is not None and (claim.heirs, claim.allocation) != (entry.heirs, entry.allocation):
-                claim = replace(claim, heirs=entry.heirs, allocation=allocation, generation=generation)
+                claim = replace(claim, heirs=entry.heirs, allocation=entry.allocation, generation=entry.generation)
                 self._own(claim, new=False)
         for address in drop:
             prepared.pop(address, None)
         for address in (*drop, *before):
             if address not in prepared:
-                self.takeover.fill(address)
+                self._give_up(address)
                 self._disown(address, "not_eligible")
 
-    def claim(self, addresses: Iterable[str], cause: str, now: float) -> None:
-        """Wants these claimed; each is claimed or refused at a later `settle`, at the latest 4 detection times on."""
-        self._asked.extend((address, cause, now) for address in addresses)
+    def claim(self, addresses: Iterable[str], cause: str, now: float, *, over: bool = False) -> None:
+        """Wants these claimed; what cannot be claimed is refused by name, and forgotten unless asked for again."""
+        self._wishes.ask(addresses, cause, now, over=over)
 
     def release(self, addresses: Iterable[str], cause: str) -> None:
         """Gives these up, and what was asked for but not claimed yet."""
-        released = set(addresses)
-        if self._asked:
-            self._asked = deque(entry for entry in self._asked if entry[0] not in released)
-        for address in released:
+        for address in set(addresses):
+            self._wishes.drop(address)
             self._disown(address, cause)
 
     def restore(self, epochs: Iterable[tuple[str, int]]) -> None:
@@ -123,29 +119,41 @@ class Ownership:
     def leave(self) -> None:
         """Reports everything dropped. My list stays as it is: the others take it from their copies."""
         self.blocked = Refusal.LEAVING
-        self._asked.clear()
-        addresses = list(self.table.own.claims)
-        self.reports.append(Report("answer", {"set": [], "drop": addresses}))
-        self.reports.append(Report("mine", {"set": [], "drop": [[address, "stopping"] for address in addresses]}))
+        self._wishes.clear()
+        self._showing.leave(list(self.table.own.claims))
+
+    def probed(self, results: Iterable[tuple[str, str | None]], now: float) -> None:
+        """What wire found on the addresses it was to probe: a MAC, or None for nobody."""
+        results = list(results)
+        answered = self._probing.results(results, now)
+        if answered:
+            self._showing.note("answered_on_the_wire", {"addresses": answered[:NOTED], "count": len(answered)})
+        for address, mac in results:
+            if mac is None and address in self.takeover.vacancies:
+                self.takeover.later(address, now)
+        self._wishes.hasten(now)
 
     # What the members say
 
-    def learned(self, owner: Instance, put: list[str], gone: list[str]) -> None:
+    def learned(self, owner: Instance, put: list[str], gone: list[str], now: float) -> None:
         """After changes were applied to the copy of `owner`'s list."""
         refused = self.table.learn(owner.key, put)
         if refused:
-            fields = {"node": owner.name, "addresses": refused[:_NOTED], "count": len(refused)}
-            self._note("epoch_refused", fields)
-        visible = self._is_visible(owner)
+            fields = {"node": owner.name, "addresses": refused[:NOTED], "count": len(refused)}
+            self._showing.note("epoch_refused", fields)
+            text = f"{owner.name} claims {refused[0]} with an impossible epoch, and is not believed: restart it"
+            self._showing.trouble("epoch_refused", text, on=True)
+        visible = self._showing.is_visible(owner)
         if visible:
             for address in put:
-                if self.table.claim_of(owner.key, address) is not None:
-                    self.takeover.fill(address)
-        self._compare(owner, [address for address in put if address in self.table.own.claims])
-        if visible and self._shown.get(owner.node) == owner.key and (put or gone):
-            copy = self.table.copies[owner.key]
-            rows = [self._row(copy.claims[address], owner) for address in put if address in copy.claims]
-            self._report_claims(owner, rows, gone, complete=False)
+                vacancy = self.takeover.vacancies.get(address)
+                if self.table.claim_of(owner.key, address) is not None and (
+                    vacancy is None or vacancy.owner != owner.key
+                ):
+                    self._give_up(address)
+        self._compare(owner, [address for address in put if address in self.table.own.claims], now)
+        if visible:
+            self._showing.changed(owner, put, gone)
 
     def yielded(self, owner: Instance, dropped: list[str]) -> None:
         """A member claims these no longer: of mine, what it announced last may still be what clients believe."""
@@ -153,30 +161,41 @@ class Ownership:
         if mine:
             self.reports.append(Report("uncontested", {"node": owner.name, "addresses": mine}))
 
-    def counts(self, member: Instance) -> None:
+    def counts(self, member: Instance, now: float) -> None:
         """A member is heard both ways from now on: its claims bind."""
         copy = self.table.copies.get(member.key)
         if copy is not None:
-            self._compare(member, [address for address in self.table.own.claims if address in copy.claims])
+            self._compare(member, [address for address in self.table.own.claims if address in copy.claims], now)
 
     def lost(self, member: Instance, now: float) -> None:
         """A member is not there any more: what it held is vacant."""
-        copy = self._copy_of(member)
+        self._vacate(member, "owner_left" if member.cause is Why.LEAVING else "owner_gone", now)
+
+    def draining(self, member: Instance, now: float) -> None:
+        """A member is about to end: its heirs take what it holds while it still answers."""
+        self._vacate(member, "stopping", now)
+
+    def _vacate(self, member: Instance, cause: str, now: float) -> None:
+        copy = self.table.copies.get(member.key)
         if copy is None:
             return
-        cause = "owner_left" if member.cause is Why.LEAVING else "owner_gone"
-        for address, claim in copy.claims.items():
-            if not self.takeover.concerns(address, claim.heirs) or address in self.table.own.claims:
-                continue
-            if self.holder(address, but=member) is None:
-                vacancy = Vacancy(address=address, owner=member.key, heirs=claim.heirs, since=now, cause=cause)
-                self.takeover.vacate(vacancy)
+        visible = (other for other in self.membership.current.values() if self._showing.is_visible(other))
+        others = [c for other in visible if other is not member and (c := self.table.copies.get(other.key)) is not None]
+        prepared, own = self.takeover.prepared, self.table.own.claims
+        vacancies = [
+            Vacancy(address, member.key, claim.heirs, now, cause)
+            for address, claim in copy.claims.items()
+            if address in prepared and address not in own and not any(other.holds(address) for other in others)
+        ]
+        if vacancies:
+            self._vacated.add(member.key)
+            self.takeover.vacate(vacancies)
 
     def holder(self, address: str, but: Instance | None = None) -> Instance | None:
         """The best living member, other than me, that claims an address."""
         best: tuple[Claim, Instance] | None = None
         for member in self.membership.current.values():
-            if member is but or not self._is_visible(member):
+            if member is but or not self._showing.is_visible(member):
                 continue
             claim = self.table.claim_of(member.key, address)
             if claim is not None and (best is None or better(claim, member.node, best[0], best[1].node)):
@@ -188,75 +207,166 @@ class Ownership:
     def settle(self, now: float) -> None:
         """Draws the conclusions as of `now`: synced or not, claims to make, reports. Idempotent."""
         self._prune()
-        self._show()
-        synced = all(copy is not None and copy.complete for copy in map(self._copy_of, self.membership.voters()))
+        self._showing.review()
+        copies = self.table.copies
+        synced = all(
+            copy is not None and copy.complete for copy in (copies.get(v.key) for v in self.membership.voters())
+        )
         if synced != self.synced:
             self.synced = synced
             self.reports.append(Report("synced", {"synced": synced}))
-        blocked = self.blocked or (None if synced else Refusal.NOT_SYNCED)
+        quorate = self.membership.quorate
+        if quorate:
+            self._lonely_since = None
+        elif self._lonely_since is None:
+            self._lonely_since = now
+        blocked = self._refusal
+        if self._was != (blocked, quorate):
+            self._was = blocked, quorate
+            self._wishes.hasten(now)
         if blocked is None:
             self._take_over(now)
-        else:
-            self._takeover_at = None
-        self._answer_asked(now, blocked)
+        for wish in self._wishes.due(now, SLICE):
+            self._consider(wish, blocked, quorate, now)
         self._upgrade(now, blocked)
-        self._flush()
+        if self._held_until is not None and now >= self._held_until:
+            self._held_until = None
+            self._showing.trouble("held_down", "", on=False)
+        self._showing.flush()
+        self._showing.reports += self._probing.flush()
+        self._next_at = at if (at := self._next_due(now)) < math.inf else None
 
-    def next_timeout(self, now: float) -> float | None:
-        times = [at for at in (self._takeover_at, self._upgrade_at) if at is not None]
-        if self._asked:
-            blocked = self.blocked or (None if self.synced else Refusal.NOT_SYNCED)
-            times.append(self._asked[0][2] + 4 * self.detection if blocked in _TEMPORARY else now)
-        return min(times, default=None)
+    @property
+    def _refusal(self) -> Refusal | None:
+        return self.blocked or (None if self.synced else Refusal.NOT_SYNCED)
+
+    def next_timeout(self) -> float | None:
+        return self._next_at
+
+    def _next_due(self, now: float) -> float:
+        """When to settle again. What is overdue, because there was too much of it, is due now and not long ago."""
+        times = [self._upgrade_at, self._held_until, self._wishes.next_due()]
+        if self._refusal is None:
+            times.append(self.takeover.next_due())
+        return max(min((at for at in times if at is not None), default=math.inf), now)
 
     def _take_over(self, now: float) -> None:
-        is_alive = self.membership.is_alive
-        due = self.takeover.due(now, is_alive, SLICE)
-        majority = {owner: self._is_majority_without(owner) for owner in {vacancy.owner for vacancy in due}}
-        patience = self.takeover.interval * VOTES_WITHIN
-        votes_at: float | None = None
-        for vacancy in due:
-            quorate = majority[vacancy.owner]
-            if not quorate and self.membership.quorate and now < vacancy.since + patience:
-                votes_at = vacancy.since + patience
-                continue
-            self.takeover.fill(vacancy.address)
-            if vacancy.address not in self.table.own.claims and self.holder(vacancy.address) is None:
-                self._make(vacancy.address, vacancy.cause, now, quorate=quorate)
-        if len(due) == SLICE and votes_at is None:
-            self._takeover_at = now
-        else:
-            self._takeover_at = votes_at or self.takeover.next_due(is_alive)
-
-    def _answer_asked(self, now: float, blocked: Refusal | None) -> None:
-        for _ in range(min(SLICE, len(self._asked))):
-            address, cause, since = self._asked[0]
-            if blocked in _TEMPORARY and now < since + 4 * self.detection:
-                return
-            self._asked.popleft()
-            if address in self.table.own.claims:
-                continue
-            holder = self.holder(address)
-            if blocked is not None:
-                self._refused.append([address, blocked.value, None])
-            elif address not in self.takeover.prepared:
-                self._refused.append([address, Refusal.NOT_PREPARED.value, None])
-            elif holder is not None:
-                self._refused.append([address, Refusal.HELD.value, holder.name])
+        if not self.takeover.vacancies:
+            self._vacated.clear()
+            self._majority.clear()
+            return
+        majority = {owner: self._is_majority_without(owner, now) for owner in self._vacated}
+        self.takeover.reorder(anyhow=majority != self._majority)
+        self._majority = majority
+        for vacancy in self.takeover.due(now, SLICE):
+            again_at = self._fill(vacancy, now)
+            if again_at is None:
+                self._give_up(vacancy.address)
             else:
-                self._make(address, cause, now, quorate=self.membership.quorate)
+                self.takeover.later(vacancy.address, max(again_at, now + self._interval / 10))
 
-    def _is_majority_without(self, owner: tuple[int, int]) -> bool:
+    def _fill(self, vacancy: Vacancy, now: float) -> float | None:
+        """Takes a vacancy, or says when to try again; None when there is no more to do."""
+        address = vacancy.address
+        owner = self.membership.instances.get(vacancy.owner)
+        handed = owner is not None and owner.saying is Saying.DRAINING and owner.counts
+        if address in self.table.own.claims or self.holder(address, but=owner if handed else None) is not None:
+            return None
+        quorate = self._majority[vacancy.owner]
+        by_word = handed or owner is None or owner.cause in (Why.LEAVING, Why.RESTARTED)
+        if self.safety and not quorate:
+            return now + self.detection
+        if not by_word and not quorate:
+            turn_at = vacancy.since + self.detection + self.takeover.turn(vacancy) * self._interval
+            if now < turn_at:
+                return turn_at
+        if not by_word and (wait := self._start.waits_for_contact(now)) is not None:
+            return wait
+        if (not quorate and not by_word) or self._is_to_be_probed(address, now):
+            pace = self._moves.pace(address, now)
+            if not self._probing.is_free(address, now, pace):
+                return self._probing.again_at(address, pace)
+        self._make(address, vacancy.cause, now, quorate=quorate)
+        return None
+
+    def _consider(self, wish: Wish, blocked: Refusal | None, quorate: bool, now: float) -> None:
+        """Claims what work wants, refuses it, or looks at it later."""
+        address = wish.address
+        holder: Instance | None = None
+        if address in self.table.own.claims:
+            self._wishes.drop(address)
+            return
+        why, again_at = blocked, wish.until
+        if blocked in SOON_OVER:
+            again_at = wish.since + 4 * self.detection
+            if now < again_at:
+                self._wishes.later(wish, again_at)
+                return
+        if why is None and address not in self.takeover.prepared:
+            why = Refusal.NOT_PREPARED
+        if why is None and (holder := self.holder(address)) is not None:
+            why = self._why_not_over(address, holder, quorate, now) if wish.over else Refusal.HELD
+        elif why is None:
+            why, again_at = self._why_not_vacant(address, quorate, now)
+        if why is None and again_at <= now:
+            self._make(address, wish.cause, now, quorate=quorate)
+            return
+        over_soon = (holder is None and why not in SOON_OVER and why not in LASTING) and why != Refusal.NOT_PREPARED
+        if why is not None and wish.told != why.value:
+            wish.told = why.value
+            self._showing.refuse(address, why.value, holder.name if holder is not None else None)
+        if over_soon and now < wish.until:
+            self._wishes.later(wish, max(again_at, now + self._interval / 10))
+        else:
+            self._wishes.drop(address)
+
+    def _why_not_over(self, address: str, holder: Instance, quorate: bool, now: float) -> Refusal | None:
+        """Why not to take what a living member holds, although that is wanted."""
+        claim = self.table.claim_of(holder.key, address)
+        if not holder.counts:
+            return Refusal.ONE_WAY
+        if self._moves.is_held(address, now):
+            return Refusal.HELD_DOWN
+        if claim is not None and claim.allocation > self.takeover.prepared[address].allocation:
+            return Refusal.STALE_WORLD
+        return Refusal.NO_MAJORITY if not quorate and (self.safety or (claim is not None and claim.quorate)) else None
+
+    def _why_not_vacant(self, address: str, quorate: bool, now: float) -> tuple[Refusal | None, float]:
+        """Why not to claim now what nobody is known to hold, and when to look again; (None, now) when it may be."""
+        known = any(address in copy.claims for copy in self.table.copies.values())
+        wait = self._start.waits_for_contact(now) if known else self._start.waits_for_all(now)
+        if wait is not None:
+            return Refusal.STARTING, wait
+        if not quorate and self.safety:
+            return Refusal.NO_MAJORITY, now + self.detection
+        if not quorate and self._lonely_since is not None and now < self._lonely_since + self.detection:
+            return None, self._lonely_since + self.detection
+        if not quorate or self._is_to_be_probed(address, now):
+            pace = self._moves.pace(address, now)
+            if not self._probing.is_free(address, now, pace):
+                again_at = self._probing.again_at(address, pace)
+                return (Refusal.ON_THE_WIRE if self._probing.is_answered(address) else None), again_at
+        return None, now
+
+    def _is_to_be_probed(self, address: str, now: float) -> bool:
+        """Whether even a majority asks wire first."""
+        return self.suspicious or self._moves.is_held(address, now)
+
+    def _is_majority_without(self, owner: tuple[int, int], now: float) -> bool:
         """Whether taking over from an owner is the majority's will; a word of its own needs no vote."""
         lost = self.membership.instances.get(owner)
-        if lost is None or lost.cause in (Why.LEAVING, Why.RESTARTED):
+        if (
+            lost is None
+            or lost.cause in (Why.LEAVING, Why.RESTARTED)
+            or (lost.saying is Saying.DRAINING and lost.counts)
+        ):
             return self.membership.quorate
-        return self.membership.is_majority_without(lost)
+        return self.membership.is_majority_without(owner, now)
 
     def _upgrade(self, now: float, blocked: Refusal | None) -> None:
         """Provisional claims that nobody contested for a detection time within a majority count like any other."""
         own = self.table.own.claims
-        if blocked is not None or not self._provisional or not self.membership.quorate:
+        if blocked is not None or not self._provisional or self._lonely_since is not None:
             self._upgrade_at = None
         elif self._upgrade_at is None:
             self._upgrade_at = now + self.detection
@@ -280,20 +390,35 @@ class Ownership:
         )
         self.table.restore(address, claim.epoch)
         self._own(claim, new=True)
+        self._give_up(address)
+        self._wishes.drop(address)
+        if not quorate:
+            self._contested_move(address, now)
+
+    def _give_up(self, address: str) -> None:
+        """It is not mine to take any more: it is claimed, or I may not announce it."""
+        self.takeover.fill(address)
+        self._probing.settled(address)
+
+    def _contested_move(self, address: str, now: float) -> None:
+        hold = self._moves.note(address, now)
+        if hold is not None:
+            self._showing.note("held_down", {"address": address, "seconds": hold})
+            text = f"{address} changed hands three times in three minutes: it is left where it is for {hold:.0f} s"
+            self._showing.trouble("held_down", text, on=True)
+            self._held_until = max(self._held_until or 0.0, now + hold)
 
     def _own(self, claim: Claim, *, new: bool) -> None:
         self.table.own.put(claim)
         (self._provisional.discard if claim.quorate else self._provisional.add)(claim.address)
-        self._put[claim.address] = new or self._put.get(claim.address, False)
-        self._dropped.pop(claim.address, None)
+        self._showing.own(claim, new=new)
 
     def _disown(self, address: str, cause: str) -> None:
         if self.table.own.drop(address) is not None:
             self._provisional.discard(address)
-            self._put.pop(address, None)
-            self._dropped[address] = cause
+            self._showing.disown(address, cause)
 
-    def _compare(self, owner: Instance, addresses: list[str]) -> None:
+    def _compare(self, owner: Instance, addresses: list[str], now: float) -> None:
         """My claims against another's, address by address."""
         if self.membership.current.get(owner.node) is not owner:
             return
@@ -307,20 +432,15 @@ class Ownership:
             if owner.counts and not better(mine, self.table.node, claim, owner.node):
                 self._disown(address, "lost_to_better_claim")
                 lost.append(address)
+                if not mine.quorate or not claim.quorate:
+                    self._contested_move(address, now)
             else:
                 kept.append(address)
         if lost:
-            self._note("claim_lost", {"winner": owner.name, "addresses": lost[:_NOTED], "count": len(lost)})
+            self._showing.note("claim_lost", {"winner": owner.name, "addresses": lost[:NOTED], "count": len(lost)})
         if kept:
             fields = {"node": owner.name, "addresses": kept, "two_way": owner.was_two_way}
             self.reports.append(Report("contested", fields))
-
-    def _is_visible(self, member: Instance) -> bool:
-        """Whether its claims are to be reckoned with: it is its node's present incarnation and not known to be gone."""
-        return self.membership.current.get(member.node) is member and member.state in (
-            Liveness.ALIVE,
-            Liveness.SUSPECT,
-        )
 
     def _prune(self) -> None:
         """Lists of incarnations that are over."""
@@ -332,63 +452,7 @@ class Ownership:
             if instance is None or (membership.current.get(key[0]) is not instance and not instance.was_hearing):
                 del copies[key]
 
-    def _copy_of(self, member: Instance) -> CopiedClaims | None:
-        return self.table.copies.get(member.key)
-
-    def _show(self) -> None:
-        """Whole lists to work when a member appears, restarts or comes back; empty ones when it goes.
-
-        Also those in which an heir was not known by name, once more members are.
-        """
-        known = len(self.membership.current) + len(self.membership.peers)
-        nameless = set() if known == self._known else self._nameless
-        if nameless:
-            self._nameless = set()
-        self._known = known
-        for member in self.membership.current.values():
-            key = member.key if self._is_visible(member) else None
-            if self._shown.get(member.node) == key and member.node not in nameless:
-                continue
-            had = self._shown.pop(member.node, None) is not None
-            rows: list[Row] = []
-            if key is not None:
-                self._shown[member.node] = key
-                copy = self.table.copies.get(key)
-                rows = [self._row(claim, member) for claim in copy.claims.values()] if copy is not None else []
-            if rows or had:
-                self._report_claims(member, rows, [], complete=True)
-
     def forget_copy(self, owner: Instance) -> None:
         """A copy that does not agree with its owner's digest is thrown away and asked for anew."""
         del self.table.copies[owner.key]
-        if self._shown.get(owner.node) == owner.key:
-            self._report_claims(owner, [], [], complete=True)
-
-    def _report_claims(self, owner: Instance, rows: list[Row], drop: list[str], *, complete: bool) -> None:
-        fields = {"node": owner.name, "set": rows, "drop": drop, "complete": complete}
-        self.reports.append(Report("claims", fields))
-
-    def _row(self, claim: Claim, owner: Instance | None = None) -> Row:
-        heirs = [self.membership.name_of(heir) for heir in claim.heirs]
-        if owner is not None and any(name.startswith("#") for name in heirs):
-            self._nameless.add(owner.node)
-        since = claim.since_ms / 1000
-        cells = claim.address, claim.epoch, claim.quorate, since, claim.cause, claim.allocation, claim.generation
-        return [*cells, heirs]
-
-    def _flush(self) -> None:
-        own = self.table.own.claims
-        new = [address for address, is_new in self._put.items() if is_new]
-        if new or self._dropped:
-            self.reports.append(Report("answer", {"set": new, "drop": list(self._dropped)}))
-        if self._put or self._dropped:
-            rows = [self._row(own[address]) for address in self._put]
-            drop = [[address, cause] for address, cause in self._dropped.items()]
-            self.reports.append(Report("mine", {"set": rows, "drop": drop}))
-            self._put, self._dropped = {}, {}
-        if self._refused:
-            self.reports.append(Report("refused", {"addresses": self._refused}))
-            self._refused = []
-
-    def _note(self, name: str, fields: dict[str, Any]) -> None:
-        self.reports.append(Report("note", {"name": name, "fields": fields}))
+        self._showing.forget(owner)

@@ -40,6 +40,7 @@ STEADY_AT = 48
 
 _TLV = struct.Struct("!HH")
 _RANGE = struct.Struct("!QQ")
+_NUMBER = struct.Struct("!Q")
 _HEARS = struct.Struct("!QQB")
 _DIGEST = struct.Struct("!QQQIQ")
 AUTH_SIZE = _TLV.size + 4 + 32
@@ -56,6 +57,9 @@ class Kind(IntEnum):
     BEAT = 1
     CLAIMS = 2
     REQUEST = 3
+    ORDERS = 4
+    ECHO = 5
+    REMEMBERED = 6
 
 
 class Saying(IntEnum):
@@ -76,6 +80,8 @@ class Role(IntEnum):
 # Bits are plain numbers: arithmetic on enum.IntFlag costs more than all the rest of reading a beat.
 SIGNED = 1
 """Header flag: the authentication TLV ends the packet."""
+DEAF = 2
+"""Header flag of a beat: no frame at all has come in since the others fell silent, so that they are not to blame."""
 TWO_WAY, HERE = 1, 2
 """Flags of one "I hear": that node says that it hears me too; I hear it on this very segment."""
 
@@ -87,10 +93,15 @@ class Tlv(IntEnum):
     LINKS = 4
     STATIONS = 5
     SIGHTINGS = 6
+    ORDERS = 7
+    WORLD = 8
     SPAN = 16
     CLAIM = 17
     DROP = 18
     WANT = 19
+    ECHOES = 20
+    INCARNATION = 21
+    ORDER = 22
     AUTH = 0x7FFF
 
 
@@ -160,7 +171,10 @@ class Hears:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Beat:
-    """The TLVs of a beat."""
+    """The TLVs of a beat. `world`: the generation of the World the sender decides by, 0 when it has none.
+
+    `orders`: the digest of the orders that it knows, as `orders` packs it.
+    """
 
     name: str
     hears: Hears | None = None
@@ -168,6 +182,8 @@ class Beat:
     links: tuple[Link, ...] = ()
     stations: tuple[Station, ...] = ()
     sightings: tuple[Sighting, ...] = ()
+    world: int = 0
+    orders: bytes = b""
 
 
 def encode_header(header: Header, cluster: int) -> bytes:
@@ -234,6 +250,8 @@ def beat_bodies(
     links: Sequence[Link],
     stations: Sequence[Station] = (),
     sightings: Sequence[Sighting] = (),
+    world: int = 0,
+    orders: bytes = b"",
 ) -> list[bytes]:
     """The TLVs of one beat, in as many packets as the list of those heard needs (one up to some 65 nodes)."""
     fixed = tlv(Tlv.NAME, name.encode()[:MAX_NAME])
@@ -243,6 +261,10 @@ def beat_bodies(
         fixed += tlv(Tlv.STATIONS, pack_stations(stations))
     if sightings:
         fixed += tlv(Tlv.SIGHTINGS, pack_sightings(sightings))
+    if world:
+        fixed += tlv(Tlv.WORLD, _NUMBER.pack(world))
+    if orders:
+        fixed += tlv(Tlv.ORDERS, orders)
     fixed += tlv(Tlv.DIGESTS, b"".join(_DIGEST.pack(*digest) for digest in digests))
     room = (MAX_PACKET - HEADER_SIZE - AUTH_SIZE - len(fixed) - _TLV.size - _RANGE.size) // _HEARS.size
     entries = sorted(hears)
@@ -269,6 +291,8 @@ def parse_beat(payload: bytes, end: int, node: int) -> Beat | Refused:
     links: tuple[Link, ...] = ()
     stations: tuple[Station, ...] | None = ()
     sightings: tuple[Sighting, ...] | None = ()
+    world = 0
+    orders = b""
     parts = tlvs(payload, HEADER_SIZE, end)
     if parts is None:
         return Refused.MALFORMED
@@ -295,11 +319,24 @@ def parse_beat(payload: bytes, end: int, node: int) -> Beat | Refused:
                 stations = parse_stations(value)
             case Tlv.SIGHTINGS:
                 sightings = parse_sightings(value)
+            case Tlv.WORLD if len(value) >= _NUMBER.size:
+                (world,) = _NUMBER.unpack_from(value)
+            case Tlv.ORDERS:
+                orders = value
             case _:
                 pass
     if not name or len(name.encode()) > MAX_NAME or node_hash(name) != node or stations is None or sightings is None:
         return Refused.MALFORMED
-    return Beat(name=name, hears=hears, digests=digests, links=links, stations=stations, sightings=sightings)
+    return Beat(
+        name=name,
+        hears=hears,
+        digests=digests,
+        links=links,
+        stations=stations,
+        sightings=sightings,
+        world=world,
+        orders=orders,
+    )
 
 
 def _pack_link(link: Link) -> bytes:

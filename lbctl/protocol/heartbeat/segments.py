@@ -15,6 +15,8 @@ Address = tuple[str, int]
 
 DEAD_PACE = 1.0
 """Seconds between beats to a configured node that is not heard, and between discovery beats to the group."""
+SAFE_MULTIPLIER = 5
+"""Intervals of silence before a takeover in safety mode: an owner's lease has ended one before."""
 MISSED = 10.0
 """Seconds for which a node that fell silent still gets every beat: most come back soon."""
 
@@ -42,7 +44,12 @@ LOOPBACK = Segment(ifindex=1, name="lo", address="127.0.0.1", local=True)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """Who I am and how I speak; `interval` in seconds, `keys` (id, secret), the first of them signs."""
+    """Who I am and how I speak; `interval` in seconds, `keys` (id, secret), the first of them signs.
+
+    `safety`: only a majority of the configured speakers owns anything, and silence is a verdict after five intervals at
+    the earliest. `start_wait`: seconds to wait, at most, for all configured speakers before the first claim. `witness`:
+    an even split has one side that may own, unless its witness (a gateway) is silent too.
+    """
 
     cluster: str
     node: str
@@ -54,6 +61,13 @@ class Settings:
     group6: str = "ff02::4c42"
     keys: tuple[tuple[int, bytes], ...] = ()
     observer: bool = False
+    safety: bool = False
+    start_wait: float = 10.0
+    witness: bool = False
+
+    def __post_init__(self) -> None:
+        if self.safety:
+            object.__setattr__(self, "multiplier", max(self.multiplier, SAFE_MULTIPLIER))
 
     @property
     def detection(self) -> float:
@@ -93,6 +107,21 @@ class Audience:
             node_hash(name): tuple(text for text in addresses if is_address(text)) for name, addresses in others
         }
         return [text for _, addresses in others for text in addresses if not is_address(text)]
+
+    def names(self) -> dict[str, str]:
+        """The configured nodes by address."""
+        peers = self._membership.peers
+        return {address: peers[node] for node, addresses in self._configured.items() for address in addresses}
+
+    def all_met(self) -> bool:
+        """Whether every configured node is heard both ways, by its name or from one of its addresses."""
+        counting = {voter.node for voter in self._membership.voters()}
+        if self._configured.keys() <= counting:
+            return True
+        sources = {ear.address[0] for voter in self._membership.voters() for ear in voter.ears.values()}
+        return all(
+            node in counting or not sources.isdisjoint(addresses) for node, addresses in self._configured.items()
+        )
 
     def heard(self, lane: Lane, now: float) -> list[Address]:
         """The addresses that get every beat."""

@@ -13,27 +13,34 @@ from lbctl.protocol.machine import Report, Send
 
 
 class Voice:
-    """Packets out, in order; `out` also takes the reports that belong between them."""
+    """Packets out, in order; `out` also takes the reports that belong between them.
+
+    `silent`: nothing is said, because another node has my name. `flags` go into the header of every beat.
+    """
 
     def __init__(self, me: tuple[int, int], settings: Settings) -> None:
+        self.settings = settings
+        self.silent = False
+        self.flags = 0
         self.lanes: dict[int, Lane] = {}
         self.out: list[Send | Report] = []
         self.saying = Saying.ALIVE
         self.counters: Counter[str] = Counter()
         self.keyring = Keyring(settings.cluster, settings.keys)
         self.cluster = cluster_hash(settings.cluster)
-        self._me = me
-        self._settings = settings
+        self.me = me
         self._sequence = 0
 
     def send(self, kind: Kind, body: bytes, lane: Lane, to: Sequence[Address], now: float, *, part: int = 0) -> None:
         """One packet to some addresses on a lane: the same bytes to each."""
-        settings = self._settings
+        settings = self.settings
+        if self.silent:
+            return
         self._sequence += 1
         header = Header(
             kind=kind,
-            node=self._me[0],
-            incarnation=self._me[1],
+            node=self.me[0],
+            incarnation=self.me[1],
             sequence=self._sequence,
             sent_us=int(now * 1_000_000) % 2**64,
             segment=lane.tag,
@@ -41,7 +48,7 @@ class Voice:
             multiplier=settings.multiplier,
             saying=self.saying,
             role=Role.OBSERVER if settings.observer else Role.SPEAKER,
-            flags=SIGNED if self.keyring.signs else 0,
+            flags=self.flags | (SIGNED if self.keyring.signs else 0),
             part=part,
         )
         packet = self.keyring.sign(encode_header(header, self.cluster) + body, lane.source)

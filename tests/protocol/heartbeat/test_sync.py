@@ -93,7 +93,7 @@ def test_without_the_rule_a_joiner_would_take_what_others_hold(monkeypatch: pyte
     lan.run(1)
     lan.loss = 0.9
     monkeypatch.setattr(CopiedClaims, "complete", property(lambda self: True))
-    lan.start("c")
+    lan.start("c", start_wait=0.0)
     lan.run(0.6)
     lan.prepare("c", addresses)
     lan.claim("c", addresses)
