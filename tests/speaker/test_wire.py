@@ -101,6 +101,35 @@ def test_a_unicast_solicitation_without_link_layer_option_confirms_the_neighbor(
     eventually(lambda: "REACHABLE" in _neighbor(client, VIP6))
 
 
+def test_no_client_takes_the_vip_for_a_router_also_where_the_node_forwards(
+    wire: WireProcess, node: Host, client: Host
+) -> None:
+    node.sysctl("net/ipv6/conf/all/forwarding", "1")
+    wire.serve(node, [VIP6])
+    client.run(["ip", "neigh", "replace", VIP6, "lladdr", node.mac, "dev", "eth0", "nud", "probe", "router"])
+    assert "router" in _neighbor(client, VIP6)
+    eventually(lambda: "REACHABLE" in _neighbor(client, VIP6))
+    eventually(lambda: "router" not in _neighbor(client, VIP6))
+
+
+def test_an_established_neighbor_stays_reachable(wire: WireProcess, node: Host, client: Host) -> None:
+    """Its kernel asks again and again, by unicast; were one answer wrong, the flow would break after half a minute."""
+    for name, value in (("base_reachable_time_ms", "200"), ("delay_first_probe_time", "0"), ("retrans_time_ms", "100")):
+        client.sysctl(f"net/ipv6/neigh/eth0/{name}", value)
+    wire.serve(node, [VIP6])
+    client.run(["ip", "neigh", "flush", "all"])
+    _ping(client, VIP6)
+    answered = wire.counters()["ndp_answers"]
+
+    def asked_again() -> bool:
+        _ping(client, VIP6)
+        assert "FAILED" not in _neighbor(client, VIP6)
+        return wire.counters()["ndp_answers"] >= answered + 3
+
+    eventually(asked_again)
+    assert node.mac in _neighbor(client, VIP6)
+
+
 def test_duplicate_address_detection_finds_the_vip(wire: WireProcess, node: Host, client: Host) -> None:
     wire.serve(node, [VIP6])
     client.sysctl("net/ipv6/conf/eth0/accept_dad", "1")
