@@ -13,13 +13,14 @@ from functools import partial
 
 from tests.simulation.faults import Fault
 from tests.simulation.invariants import Worst
+from tests.simulation.rules import Rule
 from tests.simulation.story import Outcome, run
 
 SHOWN = 10
 """Failing seeds that are printed one by one."""
 
 
-def table(outcomes: list[Outcome], took: float) -> str:
+def table(outcomes: list[Outcome], took: float, rule: Rule | None = None) -> str:
     """How they went, for people."""
     worst = Worst()
     struck: Counter[Fault] = Counter()
@@ -44,16 +45,17 @@ def table(outcomes: list[Outcome], took: float) -> str:
     ]
     for outcome in failed[:SHOWN]:
         lines.append(f"  seed {outcome.seed}: {outcome.failures[0]}")
-        lines.append(f"    {replay(outcome)}")
+        lines.append(f"    {replay(outcome, rule)}")
     kinds = Counter(failure.split(":")[0].split(" ")[-1] for outcome in failed for failure in outcome.failures[:1])
     if failed:
         lines.append("  " + ", ".join(f"{kind}: {count}" for kind, count in kinds.most_common()))
     return "\n".join(lines)
 
 
-def replay(outcome: Outcome) -> str:
+def replay(outcome: Outcome, rule: Rule | None = None) -> str:
     nodes = f" --nodes {outcome.nodes}" if outcome.nodes > 7 else ""
-    return f"python -m tests.simulation --seed {outcome.seed}{nodes} --trace"
+    without = f" --without {rule.name}" if rule is not None else ""
+    return f"python -m tests.simulation --seed {outcome.seed}{nodes}{without} --trace"
 
 
 def _range(text: str) -> range:
@@ -68,19 +70,27 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--nodes", type=int)
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--trace", action="store_true")
+    parser.add_argument("--without", choices=[rule.name for rule in Rule], help="nobody keeps this rule")
+    parser.add_argument("--until-failure", action="store_true", help="stop at the first seed that fails")
     given = parser.parse_args(arguments)
+    rule = Rule[given.without] if given.without else None
     if given.seed is not None:
-        outcome = run(given.seed, nodes=given.nodes, trace=given.trace)
+        outcome = run(given.seed, nodes=given.nodes, trace=given.trace, rule=rule)
         print("\n".join(outcome.trace))
-        print(table([outcome], 0.0))
+        print(table([outcome], 0.0, rule))
         print("\n".join(outcome.failures))
         return 1 if outcome.failures else 0
     seeds = [seed for part in (given.seeds or "0-99").split(",") for seed in _range(part)]
     began = time.monotonic()
     gc.freeze()
     with ProcessPoolExecutor(given.jobs) as pool:
-        outcomes = list(pool.map(partial(run, nodes=given.nodes), seeds, chunksize=4))
-    print(table(outcomes, time.monotonic() - began))
+        outcomes = []
+        for outcome in pool.map(partial(run, nodes=given.nodes, rule=rule), seeds, chunksize=4):
+            outcomes.append(outcome)
+            if given.until_failure and outcome.failures:
+                pool.shutdown(cancel_futures=True)
+                break
+    print(table(outcomes, time.monotonic() - began, rule))
     return 1 if any(outcome.failures for outcome in outcomes) else 0
 
 

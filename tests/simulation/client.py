@@ -31,6 +31,10 @@ class Client:
         if frame[12:14] != TYPE_ARP or len(frame) < arp.FRAME_SIZE:
             return
         mac, address = frame[arp.SENDER_MAC], frame[arp.SENDER_IP]
+        if frame[arp.TARGET_IP] == self.address and arp.is_question(frame):
+            answer = arp.reply(mac=self.mac, sender_ip=self.address, target_mac=mac, target_ip=address)
+            self.lan.frame(self.index, answer)
+            return
         announced = address == frame[arp.TARGET_IP]
         answered = frame[20:22] == _REPLY and frame[:6] == self.mac
         if answered and not announced:

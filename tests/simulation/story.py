@@ -19,6 +19,7 @@ from tests.simulation.invariants import CONTACT, Watch, Worst
 from tests.simulation.kernel import START, Clockwork, installed
 from tests.simulation.lan import Lan, mac_of
 from tests.simulation.node import Host
+from tests.simulation.rules import Rule, without
 from tests.support.worlds import allocation, world
 
 CLIENTS = 2
@@ -261,12 +262,12 @@ class Story:
         ]
 
 
-def run(seed: int, *, nodes: int | None = None, trace: bool = False) -> Outcome:
-    """Tells the story of a seed."""
+def run(seed: int, *, nodes: int | None = None, trace: bool = False, rule: Rule | None = None) -> Outcome:
+    """Tells the story of a seed, of nodes that do not keep `rule`."""
     # Stories make few cycles, and collections among them cost a fifth of the time.
     gc.collect()
     gc.disable()
-    with installed():
+    with installed(), without(rule):
         story = Story(seed, nodes=nodes)
         if trace:
             story.watch.trace = []
