@@ -306,6 +306,7 @@ class Ownership:
             why = Refusal.NOT_PREPARED
         if why is None and (holder := self.holder(address)) is not None:
             why = self._why_not_over(address, holder, quorate, now) if wish.over else Refusal.HELD
+            again_at = now
         elif why is None:
             why, again_at = self._why_not_vacant(address, quorate, now)
         if why is None and again_at <= now:
