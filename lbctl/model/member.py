@@ -41,8 +41,8 @@ class Member:
     """One member of the heartbeat group. `two_way`: it says that it hears us too.
 
     `macs` are pairs (MAC address, interface name) that it speaks from. `conflicts`: what its probes found that the
-    World does not say yet; a few at a time. `held_until_unix`: it came and went too often, and until then it is given
-    nothing that another can have (`plan.holddown`).
+    World does not say yet; a few at a time. `detection_time`: for how many seconds it may be silent. `held_until_unix`:
+    it came and went too often, and until then it is given nothing that another can have (`plan.holddown`).
     """
 
     node: str
@@ -53,8 +53,7 @@ class Member:
     addresses: tuple[IPAddress, ...] = ()
     macs: tuple[tuple[str, str], ...] = ()
     since_unix: float = 0.0
-    interval: float = 0.05
-    multiplier: int = 3
+    detection_time: float = 0.15
     cause: str = ""
     conflicts: tuple[Conflict, ...] = ()
     held_until_unix: float = 0.0

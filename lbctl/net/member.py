@@ -284,8 +284,7 @@ def _member(fields: Mapping[str, Any]) -> Member:
         addresses=tuple(ip_address(text) for text in fields["addresses"]),
         macs=tuple((mac, interface) for mac, interface in fields["macs"]),
         since_unix=fields["since_unix"],
-        interval=fields["interval"],
-        multiplier=fields["multiplier"],
+        detection_time=fields["interval"] * fields["multiplier"],
         cause=fields["cause"],
         conflicts=tuple(
             Conflict(address=ip_address(address), mac=mac, interface=interface)

@@ -159,7 +159,7 @@ def remembered(records: Iterable[Mapping[str, Any]]) -> dict[str, str]:
 def _silent(old: Mapping[str, float], view: View) -> Mapping[str, float]:
     """Who is suspect was last heard a detection time ago; who is gone, a detection time before it was suspect."""
     silent = {
-        node: old.get(node, member.since_unix - member.interval * member.multiplier)
+        node: old.get(node, member.since_unix - member.detection_time)
         for node, member in view.members.items()
         if member.state in (Liveness.SUSPECT, Liveness.GONE)
     }
@@ -247,7 +247,7 @@ class _Book:
                 return Ended(node=claim.node, at_unix=self._silent[claim.node], cause=Cause.OWNER_GONE)
             case Liveness.ALIVE | Liveness.DRAINING | Liveness.SUSPECT if successor is not None and successor.cause == Cause.OWNER_GONE:
                 # The heir found it dead a moment before we did; it had been silent for a detection time by then.
-                silence = successor.since_unix - member.interval * member.multiplier
+                silence = successor.since_unix - member.detection_time
                 at_unix = self._silent.get(claim.node, silence)
                 return Ended(node=claim.node, at_unix=at_unix, cause=Cause.OWNER_GONE)
             case Liveness.ALIVE | Liveness.DRAINING | Liveness.SUSPECT:

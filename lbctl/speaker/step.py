@@ -311,8 +311,7 @@ def own_member(
         addresses=tuple(a for interface in interfaces if (a := interface.speaking_address) is not None),
         macs=tuple((interface.mac, interface.name) for interface in interfaces),
         since_unix=since_unix,
-        interval=interval,
-        multiplier=multiplier,
+        detection_time=interval * multiplier,
         conflicts=conflicts,
     )
 

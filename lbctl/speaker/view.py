@@ -109,8 +109,7 @@ class Hearing:
             addresses=tuple(ip_address(text) for text in message["addresses"]),
             macs=tuple((str(mac), str(interface)) for mac, interface in message["macs"]),
             since_unix=since_unix,
-            interval=float(message["interval"]),
-            multiplier=int(message["multiplier"]),
+            detection_time=float(message["interval"]) * int(message["multiplier"]),
             cause=str(message["cause"]),
             conflicts=tuple(
                 Conflict(address=ip_address(address), mac=str(mac), interface=str(interface))

@@ -89,7 +89,7 @@ def test_the_first_owner_follows_nobody() -> None:
 
 
 def silent(state: Liveness, since: float) -> Member:
-    return member("a", state, since_unix=since, interval=0.05, multiplier=3)
+    return member("a", state, since_unix=since, detection_time=0.15)
 
 
 def test_a_death_tells_its_gap_from_the_last_word_of_the_dead() -> None:
