@@ -28,6 +28,9 @@ from lbctl.protocol.machine import Report
 
 SLICE = 256
 """Claims made in one go: a few milliseconds of work, so that ten thousand of them never hold up a beat."""
+HIDDEN_TIME = 2
+"""Detection times for which nothing new is claimed because of a node that others hear and I do not. It then counts as
+a link that is broken, and what wire finds free may be claimed provisionally."""
 
 
 class Ownership:
@@ -57,6 +60,7 @@ class Ownership:
         self._upgrade_at: float | None = None
         self._lonely_since: float | None = None
         self._held_until: float | None = None
+        self._hidden_since: float | None = None
         self._next_at: float | None = None
 
     @property
@@ -226,7 +230,9 @@ class Ownership:
             self._wishes.hasten(now)
         if blocked is None:
             self._take_over(now)
-        for wish in self._wishes.due(now, SLICE):
+        if wishes := self._wishes.due(now, SLICE):
+            self._look_for_hidden(now)
+        for wish in wishes:
             self._consider(wish, blocked, quorate, now)
         self._upgrade(now, blocked)
         if self._held_until is not None and now >= self._held_until:
@@ -272,6 +278,11 @@ class Ownership:
         handed = owner is not None and owner.saying is Saying.DRAINING and owner.counts
         if address in self.table.own.claims or self.holder(address, but=owner if handed else None) is not None:
             return None
+        if now >= vacancy.since + self.detection:
+            # It could not be filled at once, so another may have, whom I do not hear yet.
+            self._look_for_hidden(now)
+            if self._hidden_since is not None:
+                return now + self._interval
         quorate = self._majority[vacancy.owner]
         by_word = handed or owner is None or owner.cause in (Why.LEAVING, Why.RESTARTED)
         if self.safety and not quorate:
@@ -307,6 +318,14 @@ class Ownership:
         if why is None and (holder := self.holder(address)) is not None:
             why = self._why_not_over(address, holder, quorate, now) if wish.over else Refusal.HELD
             again_at = now
+        elif why is None and quorate and not self._is_vacant_by_majority(address, now):
+            why, again_at = Refusal.HIDDEN, now + self.detection
+        elif why is None and self._hidden_since is not None:
+            quorate = False
+            if now < self._hidden_since + HIDDEN_TIME * self.detection:
+                why, again_at = Refusal.HIDDEN, now + self._interval
+            else:
+                why, again_at = self._why_not_vacant(address, quorate, now)
         elif why is None:
             why, again_at = self._why_not_vacant(address, quorate, now)
         if why is None and again_at <= now:
@@ -364,6 +383,19 @@ class Ownership:
             return self.membership.quorate
         return self.membership.is_majority_without(owner, now)
 
+    def _look_for_hidden(self, now: float) -> None:
+        """A node that others hear and I do not may hold anything. Most are heard a moment later: a cut has healed."""
+        if self.membership.is_majority_with_none_hidden(now):
+            self._hidden_since = None
+        elif self._hidden_since is None:
+            self._hidden_since = now
+
+    def _is_vacant_by_majority(self, address: str, now: float) -> bool:
+        """Whether a majority does without everybody of whom I know a claim to an address, and whom I do not hear."""
+        return all(
+            self._is_majority_without(owner, now) for owner, copy in self.table.copies.items() if address in copy.claims
+        )
+
     def _upgrade(self, now: float, blocked: Refusal | None) -> None:
         """Provisional claims that nobody contested for a detection time within a majority count like any other."""
         own = self.table.own.claims
@@ -374,7 +406,7 @@ class Ownership:
         elif now >= self._upgrade_at:
             self._upgrade_at = None
             for address in list(self._provisional):
-                if self.holder(address) is None:
+                if self.holder(address) is None and self._is_vacant_by_majority(address, now):
                     self._own(replace(own[address], quorate=True), new=False)
 
     def _make(self, address: str, cause: str, now: float, *, quorate: bool) -> None:

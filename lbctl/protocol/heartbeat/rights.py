@@ -26,7 +26,7 @@ class Refusal(StrEnum):
     NO_MAJORITY = "no_majority"
     """Mode safety: only a majority of the configured speakers takes anything."""
     HIDDEN = "hidden_member"
-    """Mode safety: a node that others hear and I do not may hold it."""
+    """A node that others hear and I do not holds it, as far as I know; in mode safety, may hold it."""
     ON_THE_WIRE = "answered_on_the_wire"
     """Somebody answers for the address, whatever the heartbeats say."""
     ONE_WAY = "one_way"
