@@ -104,6 +104,17 @@ def run_speaker(
             help="How often to look whether a quarantined address is free again.",
         ),
     ] = 60.0,
+    handover_time: Annotated[
+        float,
+        typer.Option(
+            "--handover-time",
+            metavar="SECONDS",
+            min=0.0,
+            max=86400.0,
+            help="For how long connections that were open when a VIP moved here by plan go on through the node before. "
+            "0: they break.",
+        ),
+    ] = 600.0,
     socket: Annotated[Path, typer.Option("--socket", metavar="PATH", help="Status socket.")] = DEFAULT_SPEAKER_SOCKET,
     listen: Annotated[
         str | None,
@@ -140,8 +151,9 @@ def run_speaker(
             f"{shown!r} is not a node's name: a-z, 0-9, - and ., at most 63 between dots, 253 in all",
             param_hint="--node",
         )
-    if math.isnan(recheck_time):
-        raise typer.BadParameter("'nan' is not a time", param_hint="--recheck-time")
+    for option, seconds in (("--recheck-time", recheck_time), ("--handover-time", handover_time)):
+        if math.isnan(seconds):
+            raise typer.BadParameter("'nan' is not a time", param_hint=option)
     where = _listen(listen) if listen is not None else None
     # Everything below costs half a second to import; --help and typing errors need none of it.
     import asyncio
@@ -175,6 +187,7 @@ def run_speaker(
             port=port,
             proxy=proxy is Proxy.NFTABLES,
             recheck_time=recheck_time,
+            handover_time=handover_time,
         )
         status = asyncio.run(settled(run(settings, capabilities, on_ready=_say_ready)))
         # The interpreter would look for garbage among all modules once more, which can take half of our 2 s.

@@ -58,7 +58,7 @@ class Nft:
 
     async def load(self, text: str) -> None:
         """One transaction: all of it, or nothing and ProxyError."""
-        await self._run(["-f", "-"], text)
+        await self.run(["-f", "-"], text)
 
     async def delete(self) -> None:
         """Deletes the table, if there is one. Raises ProxyError."""
@@ -67,7 +67,7 @@ class Nft:
     async def listed(self, meant: Table) -> Table | None:
         """The table as it is, None when there is none; rules come in the words of `meant`. Raises ProxyError."""
         try:
-            output = await self._run(["-j", "list", "table", *TABLE.split()])
+            output = await self.run(["-j", "list", "table", *TABLE.split()])
         except ProxyError as error:
             if error.reason is ProxyTrouble.KERNEL_LACKS and not standing():
                 return None
@@ -79,7 +79,8 @@ class Nft:
                 ProxyTrouble.UNREADABLE, f"the table {TABLE} holds what lbctl never wrote: {error!r}"
             ) from error
 
-    async def _run(self, arguments: Sequence[str], text: str = "") -> bytes:
+    async def run(self, arguments: Sequence[str], text: str = "") -> bytes:
+        """What one call of the command prints. Raises ProxyError."""
         command = self._command or (_nft(),)
         try:
             process = await asyncio.create_subprocess_exec(

@@ -180,8 +180,13 @@ class _Draft:
                 ),
                 "type filter hook prerouting priority -90; policy accept",
             ),
+            # What connection tracking was kept from is no process's: it is sent on to another node (relay_rules).
             "refuse-own": Chain(
-                ("ip daddr @vips4 goto refuse4", "ip6 daddr @vips6 goto refuse6"),
+                (
+                    "ct state untracked return",
+                    "ip daddr @vips4 goto refuse4",
+                    "ip6 daddr @vips6 goto refuse6",
+                ),
                 "type filter hook output priority -90; policy accept",
             ),
             # Neighbor discovery to a VIP is for whoever announces it, never to be routed on.

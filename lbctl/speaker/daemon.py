@@ -34,6 +34,7 @@ from lbctl.speaker.memory import AlreadyRunning, Memory
 from lbctl.speaker.orders import Desk, Ends, Row
 from lbctl.speaker.owners import Owners, remembered
 from lbctl.speaker.proxy import ServiceProxy
+from lbctl.speaker.relays import ConnectionRelays
 from lbctl.speaker.settings import GROUP4, GROUP6, Preset, Settings, StartError
 from lbctl.speaker.status import Facts, Moves, routes
 from lbctl.speaker.step import Situation, own_interfaces, own_member, step, unheard_interfaces
@@ -91,6 +92,8 @@ class _Speaker:
             settings.published, cluster=settings.cluster, last_good=memory.folder / "published.json"
         )
         self._proxy = ServiceProxy(settings.node) if settings.proxy else None
+        relays = settings.proxy and settings.handover_time > 0
+        self._relays = ConnectionRelays(settings.node, settings.handover_time) if relays else None
         self._moves = Moves()
         self._facts = Facts(
             node=settings.node,
@@ -163,6 +166,8 @@ class _Speaker:
         }
         if self._proxy is not None:
             jobs["proxy"] = self._proxy.run
+        if self._relays is not None:
+            jobs["relays"] = self._relays.run
         return [self._guard.keep(part, job) for part, job in jobs.items()]
 
     # Start
@@ -355,6 +360,8 @@ class _Speaker:
         self._unheard = unheard_interfaces(situation)
         self._facts.snapshot = situation.snapshot
         self._look_again_at = made.look_again_at
+        if self._relays is not None:
+            self._relays.follow(situation.snapshot, made.told.owners, made.moves, time.monotonic())
         self._moves.add(made.moves)
         for move in made.moves:
             self._memory.journal.append(move.document())
@@ -382,6 +389,8 @@ class _Speaker:
         found += self._reports.foreign.troubles(time.monotonic())
         if self._proxy is not None and self._proxy.trouble is not None:
             found.append(f"service proxy: {self._proxy.trouble}")
+        if self._relays is not None and self._relays.trouble is not None:
+            found.append(self._relays.trouble)
         if not self._interfaces:
             found.append("no interface to announce on")
         elif not any(interface.usable for interface in self._interfaces):
@@ -452,6 +461,8 @@ class _Speaker:
                 await asyncio.wait_for(self._left.wait(), LEAVE_TIME)
             # The last changes of owner belong into the journal.
             self._guard.attempt("step", self._step)
+        if self._relays is not None:
+            await self._relays.end()
         if self._by_order and self._proxy is not None and await self._flows() == 0:
             await self._proxy.remove()
 

@@ -20,6 +20,10 @@ class StartError(Exception):
     """The speaker cannot start; the text says why and what to do, in one line."""
 
 
+HANDOVER_TIME = 600.0
+"""Seconds for which connections that were open when an address moved here go on through the node before."""
+
+
 class Preset(Enum):
     """Interval in seconds and detect multiplier of the heartbeats."""
 
@@ -53,6 +57,7 @@ class Settings:
     port: int = DEFAULT_PORT
     proxy: bool = True
     recheck_time: float = RECHECK_TIME
+    handover_time: float = HANDOVER_TIME
 
 
 def default_node() -> str:

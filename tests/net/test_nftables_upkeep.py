@@ -391,9 +391,9 @@ class Counting(Nft):
 
     listings = 0
 
-    async def _run(self, arguments: Sequence[str], text: str = "") -> bytes:
+    async def run(self, arguments: Sequence[str], text: str = "") -> bytes:
         self.listings += "list" in arguments
-        return await super()._run(arguments, text)
+        return await super().run(arguments, text)
 
 
 def test_an_update_gets_through_whatever_somebody_did_to_the_table(lan: ProxyLan) -> None:
@@ -457,9 +457,9 @@ class Breakable(Nft):
 
     broken = False
 
-    async def _run(self, arguments: Sequence[str], text: str = "") -> bytes:
+    async def run(self, arguments: Sequence[str], text: str = "") -> bytes:
         self._command = ("/nowhere/nft-is-not-here",) if self.broken else None
-        return await super()._run(arguments, text)
+        return await super().run(arguments, text)
 
 
 def test_updates_that_come_together_go_together(lan: ProxyLan) -> None:
