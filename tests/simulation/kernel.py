@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -243,6 +244,20 @@ class PacketSockets:
         self.use(())
 
 
+_FAKES: dict[str, Any] = {
+    "time": TIME,
+    "SegmentSocket": SegmentSocket,
+    "PacketSockets": PacketSockets,
+    "_jitter": lambda: 0.5,
+}
+"""What the modules of pulse and wire have under these names is replaced."""
+
+
+def _of_the_processes() -> list[Any]:
+    prefixes = (pulse_module.__name__, wire_module.__name__)
+    return [module for name, module in sorted(sys.modules.items()) if name.startswith(prefixes)]
+
+
 _rendezvous = lru_cache(maxsize=65536)(identity.rendezvous)
 
 
@@ -250,14 +265,10 @@ _rendezvous = lru_cache(maxsize=65536)(identity.rendezvous)
 def installed() -> Iterator[None]:
     """The processes' modules see this kernel while it lasts."""
     fakes: list[tuple[Any, str, Any]] = [
-        (pulse_module, "time", TIME),
-        (pulse_module, "SegmentSocket", SegmentSocket),
-        (wire_module, "time", TIME),
-        (wire_module, "PacketSockets", PacketSockets),
-        (wire_module, "_jitter", lambda: 0.5),
-        # All nodes of a story, and all stories, work out the same few of them.
-        (identity, "rendezvous", _rendezvous),
+        (module, name, fake) for module in _of_the_processes() for name, fake in _FAKES.items() if hasattr(module, name)
     ]
+    # All nodes of a story, and all stories, work out the same few of them.
+    fakes.append((identity, "rendezvous", _rendezvous))
     before = [(module, name, getattr(module, name)) for module, name, _ in fakes]
     for module, name, fake in fakes:
         setattr(module, name, fake)

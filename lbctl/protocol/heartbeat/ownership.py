@@ -28,9 +28,10 @@ from lbctl.protocol.machine import Report
 
 SLICE = 256
 """Claims made in one go: a few milliseconds of work, so that ten thousand of them never hold up a beat."""
-HIDDEN_TIME = 2
-"""Detection times for which nothing new is claimed because of a node that others hear and I do not. It then counts as
-a link that is broken, and what wire finds free may be claimed provisionally."""
+HIDDEN_TIME = 20
+"""Detection times for which nothing new is claimed because of a node that others hear and I do not: most are heard a
+moment later, because a cut has healed. If not, those who hear everybody have had their turn by then, and what wire finds
+free may be claimed provisionally."""
 
 
 class Ownership:
@@ -61,6 +62,7 @@ class Ownership:
         self._lonely_since: float | None = None
         self._held_until: float | None = None
         self._hidden_since: float | None = None
+        self._looked_at = 0.0
         self._next_at: float | None = None
 
     @property
@@ -323,7 +325,7 @@ class Ownership:
         elif why is None and self._hidden_since is not None:
             quorate = False
             if now < self._hidden_since + HIDDEN_TIME * self.detection:
-                why, again_at = Refusal.HIDDEN, now + self._interval
+                why, again_at = Refusal.HIDDEN, now + self.detection / 2
             else:
                 why, again_at = self._why_not_vacant(address, quorate, now)
         elif why is None:
@@ -384,10 +386,11 @@ class Ownership:
         return self.membership.is_majority_without(owner, now)
 
     def _look_for_hidden(self, now: float) -> None:
-        """A node that others hear and I do not may hold anything. Most are heard a moment later: a cut has healed."""
+        """A node that others hear and I do not may hold anything."""
+        looked_at, self._looked_at = self._looked_at, now
         if self.membership.is_majority_with_none_hidden(now):
             self._hidden_since = None
-        elif self._hidden_since is None:
+        elif self._hidden_since is None or now > looked_at + self.detection:
             self._hidden_since = now
 
     def _is_vacant_by_majority(self, address: str, now: float) -> bool:
@@ -405,7 +408,8 @@ class Ownership:
             self._upgrade_at = now + self.detection
         elif now >= self._upgrade_at:
             self._upgrade_at = None
-            for address in list(self._provisional):
+            self._look_for_hidden(now)
+            for address in list(self._provisional) if self._hidden_since is None else ():
                 if self.holder(address) is None and self._is_vacant_by_majority(address, now):
                     self._own(replace(own[address], quorate=True), new=False)
 
