@@ -96,6 +96,8 @@ def text(answer: Mapping[str, Any], *, now: float, wide: bool) -> str:
         lines.append(f"  {counted}")
     if members := answer.get("members"):
         lines += ["", *("  " + line for line in _members(members, now, wide=wide).splitlines())]
+    if orders := _orders(answer.get("orders") or {}, now):
+        lines += ["", *(paint(f"  {line}", Style.DOUBT) for line in orders)]
     for title in ("capabilities", "counters") if wide else ():
         values = answer.get(title) or {}
         if values:
@@ -118,6 +120,17 @@ def _counted(counters: Mapping[str, Any]) -> str:
         for name, (one, many) in words.items()
         if counters.get(name) or (name == "services" and name in counters)
     )
+
+
+def _orders(orders: Mapping[str, Any], now: float) -> list[str]:
+    """The drains and pins that are in force, a line each."""
+
+    def when(each: Mapping[str, Any]) -> str:
+        return f"by {each['by']}, {age(now - each['since_unix'])} ago"
+
+    lines = [f"{each['node']} is drained ({when(each)})" for each in orders.get("drains", ())]
+    lines += [f"{each['address']} is pinned to {each['node']} ({when(each)})" for each in orders.get("pins", ())]
+    return lines
 
 
 def _members(members: list[Mapping[str, Any]], now: float, *, wide: bool) -> str:
@@ -149,7 +162,7 @@ def _members(members: list[Mapping[str, Any]], now: float, *, wide: bool) -> str
 
 def _style(column: int, cell: str) -> Style | None:
     if column == 1:
-        return {"alive": Style.GOOD, "suspect": Style.DOUBT, "gone": Style.BAD}.get(cell)
+        return {"alive": Style.GOOD, "draining": Style.DOUBT, "suspect": Style.DOUBT, "gone": Style.BAD}.get(cell)
     return Style.DOUBT if column == 2 and cell == "no" else None
 
 

@@ -141,6 +141,7 @@ def _whereabouts(told: Told, evidence: Evidence, window: float) -> Whereabouts:
         seen=_seen(told, evidence, {claim.node for claim in said or ()}, window),
         liveness={str(member["node"]): str(member["state"]) for member in told.members},
         unheard=told.unheard,
+        at_unix=float(told.document.get("at_unix") or 0.0),
         is_vip=told.no_reason != "in_no_pool",
     )
 

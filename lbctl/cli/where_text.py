@@ -12,6 +12,7 @@ _STYLES = {
     Verdict.OWNED: Style.GOOD,
     Verdict.OWNED_NOT_SEEN: Style.GOOD,
     Verdict.UNOWNED: Style.DOUBT,
+    Verdict.MOVING: Style.DOUBT,
     Verdict.CONFLICT: Style.BAD,
     Verdict.UNVERIFIED: Style.DOUBT,
 }
@@ -155,6 +156,8 @@ def _verdict(report: Report, known: Whereabouts, judgement: Judgement) -> str:
             return f"{owner} has {address}: {agree}."
         case Verdict.OWNED_NOT_SEEN:
             return f"{owner} has {address} by its own word; not looked for on the wire."
+        case Verdict.MOVING:
+            return _moving(known, owner)
         case Verdict.UNOWNED:
             return _error(report) or f"Nobody has {address}{_why_unowned(known, report.at_unix)}."
         case Verdict.CONFLICT:
@@ -163,6 +166,16 @@ def _verdict(report: Report, known: Whereabouts, judgement: Judgement) -> str:
             if seen.answers:
                 return f"Unverified: somebody answers for {address}, and no speaker could be asked whether it should."
             return "Unverified: no speaker could be asked."
+
+
+def _moving(known: Whereabouts, owner: str | None) -> str:
+    """A planned move, seen while it happens."""
+    if known.planned is not None and known.planned.take is not None and known.planned.owner != owner:
+        return f"{known.address} is moving from {owner} to {known.planned.owner}: {known.planned.take}."
+    claim = next((claim for claim in known.said or () if claim.node == owner), None)
+    before = f" from {claim.previous}" if claim is not None and claim.previous else ""
+    why = f": {claim.cause}" if claim is not None else ""
+    return f"{known.address} is moving{before} to {owner}{why}."
 
 
 def _why_unowned(known: Whereabouts, now: float) -> str:

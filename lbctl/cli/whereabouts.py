@@ -20,6 +20,8 @@ class Verdict(StrEnum):
     OWNED_NOT_SEEN = "owned_not_seen"
     """One owner by its own word; this host could not look."""
     UNOWNED = "unowned"
+    MOVING = "moving"
+    """On its way from one node to another by plan: for some milliseconds both may say so, or answer."""
     CONFLICT = "conflict"
     UNVERIFIED = "unverified"
     """Nobody could be asked: there is a plan at best."""
@@ -33,6 +35,7 @@ _STATUS = {
     Verdict.OWNED: WhereIsStatus.OWNED,
     Verdict.OWNED_NOT_SEEN: WhereIsStatus.OWNED,
     Verdict.UNOWNED: WhereIsStatus.UNOWNED,
+    Verdict.MOVING: WhereIsStatus.OWNED,
     Verdict.CONFLICT: WhereIsStatus.CONFLICT,
     Verdict.UNVERIFIED: WhereIsStatus.NOT_ASKED,
 }
@@ -40,6 +43,7 @@ _WORST_FIRST = (
     Verdict.CONFLICT,
     Verdict.UNVERIFIED,
     Verdict.UNOWNED,
+    Verdict.MOVING,
     Verdict.OWNED_NOT_SEEN,
     Verdict.OWNED,
 )
@@ -65,6 +69,11 @@ class Finding(StrEnum):
 
 
 _NOTES = frozenset({Finding.PLANNED_ELSEWHERE, Finding.OWNER_NOT_ALIVE, Finding.HEARS_NOBODY})
+_OF_A_MOVE = frozenset({Finding.TWO_CLAIMS, Finding.TWO_ANSWER, Finding.OTHER_ANSWERS, Finding.NOBODY_ANSWERS})
+"""What a planned move looks like from outside, while it lasts."""
+_PLANNED_CAUSES = frozenset({"drained", "moved", "rebalanced", "failback", "stopping"})
+MOVE_TIME = 1.0
+"""Seconds after a planned move in which old answers may still be seen."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +90,8 @@ class Candidate:
 class Planned:
     owner: str | None
     reason: str | None = None
+    take: str | None = None
+    """It is to take it over from who has it, for this cause."""
     candidates: tuple[Candidate, ...] = ()
 
 
@@ -148,6 +159,7 @@ class Whereabouts:
     """State of each member by name, as far as known."""
     unheard: tuple[str, ...] = ()
     """The other speakers that the node that was asked knows, if it hears none of them."""
+    at_unix: float = 0.0
     is_vip: bool = True
     """False for an address that is in no pool: whoever answers for it is no matter of ours."""
 
@@ -170,7 +182,10 @@ def judge(whereabouts: Whereabouts) -> Judgement:
         seen = replace(seen, answers=tuple(answer for answer in seen.answers if answer.mac != found.mac))
     of_wire = _of_wire(owner, said, seen) if whereabouts.is_vip else []
     findings = [*_of_claims(said or ()), *of_wire, *_notes(owner, whereabouts)]
-    if any(finding not in _NOTES for finding, _ in findings):
+    wrong = {finding for finding, _ in findings if finding not in _NOTES}
+    if (wrong or _is_under_way(owner, whereabouts)) and wrong <= _OF_A_MOVE and _is_moving(owner, whereabouts):
+        verdict = Verdict.MOVING
+    elif wrong:
         verdict = Verdict.CONFLICT
     elif said is None:
         verdict = Verdict.UNVERIFIED
@@ -181,6 +196,22 @@ def judge(whereabouts: Whereabouts) -> Judgement:
     else:
         verdict = Verdict.OWNED
     return Judgement(verdict=verdict, owner=owner, findings=tuple(findings))
+
+
+def _is_under_way(owner: str | None, whereabouts: Whereabouts) -> bool:
+    planned = whereabouts.planned
+    return planned is not None and planned.take is not None and owner not in (None, planned.owner)
+
+
+def _is_moving(owner: str | None, whereabouts: Whereabouts) -> bool:
+    """Whether a planned move is under way, or was a moment ago; those concerned must be members that live."""
+    said = whereabouts.said or ()
+    if any(whereabouts.liveness.get(claim.node, "alive") not in ("alive", "draining", "left") for claim in said):
+        return False
+    recent = [claim for claim in said if claim.node == owner and claim.cause in _PLANNED_CAUSES]
+    return _is_under_way(owner, whereabouts) or any(
+        abs(whereabouts.at_unix - claim.since_unix) < MOVE_TIME for claim in recent
+    )
 
 
 def worst(verdicts: Iterable[Verdict]) -> Verdict:
@@ -248,6 +279,7 @@ def planned_from(value: Mapping[str, Any]) -> Planned:
     return Planned(
         owner=value.get("owner"),
         reason=value.get("reason"),
+        take=value.get("take"),
         candidates=tuple(
             Candidate(
                 node=each["node"],

@@ -238,6 +238,8 @@ def _vip_document(vip: LocatedVIP, previous: Mapping[IPAddress, str]) -> dict[st
         "planned": {
             "owner": owner,
             "reason": reason,
+            "take": planned.take.value if planned.take is not None and owner is not None else None,
+            "pinned": planned.pin.node if planned.pin is not None else None,
             "heirs": list(planned.heirs) if found is None and not left_out else [],
             "refusals": [_refusal(r.subject, r.reason.value, r.detail) for r in planned.eligibility.refusals],
             "candidates": [

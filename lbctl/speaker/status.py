@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lbctl import __version__
-from lbctl.model.address import IPAddress
+from lbctl.model.address import IPAddress, address_key
 from lbctl.model.service import Service, ServiceKey, ServiceType
-from lbctl.model.snapshot import Snapshot, World
+from lbctl.model.snapshot import Snapshot, View, World
 from lbctl.net.status_server import Answer, Handler, Query
 from lbctl.plan.eligible import OwnInterfaces
 from lbctl.plan.locate import locate, member_document, where_document
@@ -144,7 +144,30 @@ def status_document(facts: Facts, at_unix: float) -> dict[str, object]:
         "troubles": list(facts.troubles()),
         "counters": dict(sorted(facts.counters.items())),
         "members": [member_document(member) for _, member in sorted(view.members.items())] if view else [],
+        "orders": orders_document(view),
         "capabilities": facts.capabilities,
+    }
+
+
+def orders_document(view: View | None) -> dict[str, object]:
+    """The orders that are in force."""
+    drains = view.drains.values() if view is not None else ()
+    pins = view.pins.values() if view is not None else ()
+    return {
+        "drains": [
+            {"node": drain.node, "by": drain.by, "version": drain.version, "since_unix": drain.since_unix}
+            for drain in sorted(drains, key=lambda drain: drain.node)
+        ],
+        "pins": [
+            {
+                "address": str(pin.address),
+                "node": pin.node,
+                "by": pin.by,
+                "version": pin.version,
+                "since_unix": pin.since_unix,
+            }
+            for pin in sorted(pins, key=lambda pin: address_key(pin.address))
+        ],
     }
 
 

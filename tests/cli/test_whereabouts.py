@@ -156,8 +156,66 @@ def test_a_stranger_is_shown_with_what_else_is_known_of_it() -> None:
     )
 
 
+MOVED = Said(node=N2, epoch=2, since_unix=100.0, cause="moved", previous=N1)
+
+
+@pytest.mark.parametrize(
+    ("sides", "verdict"),
+    [
+        pytest.param(
+            Whereabouts(address=VIP, planned=Planned(owner=N2, take="drained"), said=(said(N1),), seen=seen(N1)),
+            Verdict.MOVING,
+            id="about to be taken",
+        ),
+        pytest.param(
+            Whereabouts(address=VIP, at_unix=100.2, planned=planned(N2), said=(said(N1), MOVED), seen=seen(N2)),
+            Verdict.MOVING,
+            id="both say so for a moment",
+        ),
+        pytest.param(
+            Whereabouts(address=VIP, at_unix=100.2, planned=planned(N2), said=(MOVED,), seen=seen(N1)),
+            Verdict.MOVING,
+            id="the old one answered a moment ago",
+        ),
+        pytest.param(
+            Whereabouts(address=VIP, at_unix=100.2, planned=planned(N2), said=(MOVED,), seen=seen(N2)),
+            Verdict.OWNED,
+            id="done",
+        ),
+        pytest.param(
+            Whereabouts(address=VIP, at_unix=103.0, planned=planned(N2), said=(MOVED,), seen=seen(N1)),
+            Verdict.CONFLICT,
+            id="the old one still answers",
+        ),
+        pytest.param(
+            Whereabouts(address=VIP, at_unix=100.2, planned=planned(N2), said=(MOVED,), seen=seen(None)),
+            Verdict.CONFLICT,
+            id="a stranger is no part of a move",
+        ),
+        pytest.param(
+            Whereabouts(
+                address=VIP, at_unix=100.2, planned=planned(N2), said=(said(N1), MOVED), liveness={N1: "suspect"}
+            ),
+            Verdict.CONFLICT,
+            id="from one that may be dead",
+        ),
+    ],
+)  # fmt: skip
+def test_a_planned_move_is_no_conflict_while_it_lasts(sides: Whereabouts, verdict: Verdict) -> None:
+    judgement = judge(sides)
+    assert judgement.verdict is verdict
+    assert (judgement.verdict.status is WhereIsStatus.OWNED) is (verdict is not Verdict.CONFLICT)
+
+
 def test_the_worst_of_several_decides() -> None:
-    order = [Verdict.CONFLICT, Verdict.UNVERIFIED, Verdict.UNOWNED, Verdict.OWNED_NOT_SEEN, Verdict.OWNED]
+    order = [
+        Verdict.CONFLICT,
+        Verdict.UNVERIFIED,
+        Verdict.UNOWNED,
+        Verdict.MOVING,
+        Verdict.OWNED_NOT_SEEN,
+        Verdict.OWNED,
+    ]
     assert sorted(order) == sorted(Verdict)
     for better, worse in itertools.combinations(reversed(order), 2):
         assert worst([better, worse]) is worse
