@@ -26,7 +26,7 @@ FORGET_AFTER = 7 * 24 * 3600.0
 """Seconds after which a speaker that was not heard again is no longer remembered. Until then it counts for majorities
 and is called on its old address, so that a partition heals whatever happens to multicast."""
 _SAVE_PACE = 1.0
-"""Seconds between two writes of what changes often."""
+"""Seconds between two writes of what changes often, and after which what could not be written is tried again."""
 
 
 class AlreadyRunning(Exception):
@@ -52,14 +52,14 @@ class Memory:
     @property
     def troubles(self) -> tuple[str, ...]:
         journal = self.journal.trouble
-        return (*self._troubles.values(), *((journal,) if journal else ()))
+        return (*tuple(self._troubles.values()), *((journal,) if journal else ()))
 
     def next_incarnation(self, now_ns: int) -> int:
         """A number greater than every one before, whatever the clock did; `now_ns` is Unix time in nanoseconds."""
         stored = self._read("incarnation.json")
         last = stored.get("incarnation", 0) if isinstance(stored, dict) else 0
         incarnation = max(last + 1 if isinstance(last, int) else 1, now_ns)
-        self._write("incarnation.json", {"incarnation": incarnation})
+        self._write_now("incarnation.json", {"incarnation": incarnation})
         return incarnation
 
     def came(self, now_unix: float) -> tuple[float, ...]:
@@ -68,7 +68,7 @@ class Memory:
         known = stored.get("comings", []) if isinstance(stored, dict) else []
         before = [float(at) for at in known if isinstance(at, (int, float))] if isinstance(known, list) else []
         comings = remember(before, now_unix)
-        self._write("comings.json", {"comings": list(comings)})
+        self._write_now("comings.json", {"comings": list(comings)})
         return comings
 
     def epochs(self) -> list[tuple[str, int]]:
@@ -143,7 +143,12 @@ class Memory:
             self._trouble(name, f"{self.folder / name} cannot be read: {error}")
             return {}
 
-    def _write(self, name: str, content: Mapping[str, object]) -> None:
+    def _write_now(self, name: str, content: Mapping[str, object]) -> None:
+        """What the start waits for; what fails is left to the thread, until the disk takes it."""
+        if not self._write(name, content):
+            self._saver.save({name: content})
+
+    def _write(self, name: str, content: Mapping[str, object]) -> bool:
         path = self.folder / name
         part = path.with_name(name + ".part")
         try:
@@ -153,9 +158,10 @@ class Memory:
                 os.fsync(file.fileno())
             part.replace(path)
         except OSError as error:
-            self._trouble(name, f"{path} cannot be written: {error.strerror or error}")
-        else:
-            self._troubles.pop(name, None)
+            self._trouble(name, f"{path} cannot be written: {error.strerror or error}; tried again each second")
+            return False
+        self._troubles.pop(name, None)
+        return True
 
     def _trouble(self, name: str, text: str) -> None:
         if self._troubles.get(name) != text:
@@ -196,12 +202,18 @@ class _Saver:
                     self._changed.wait()
                 todo, self._wanted = self._wanted, {}
                 closing = self._closing
+            failed: dict[str, Mapping[str, object]] = {}
             for name, content in todo.items():
-                if self._written.get(name) != content:
-                    self._memory._write(name, content)
+                if self._written.get(name) == content:
+                    continue
+                if self._memory._write(name, content):
                     self._written[name] = content
+                else:
+                    failed[name] = content
             if closing:
                 return
+            with self._changed:
+                self._wanted = failed | self._wanted
             with self._changed:
                 self._changed.wait_for(lambda: self._closing, _SAVE_PACE)
 

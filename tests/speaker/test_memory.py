@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from lbctl.speaker.memory import FORGET_AFTER, AlreadyRunning, Memory
+from tests.support.disk import fill, small_disk
+from tests.support.netns import eventually
 from tests.support.worlds import addresses
 
 NOW = 1_700_000_000.0
@@ -86,6 +88,23 @@ def test_an_unreadable_file_is_a_trouble(folder: Path) -> None:
     assert len(memory.troubles) == 1
     assert "epochs.json" in memory.troubles[0]
     memory.close()
+
+
+@pytest.mark.netns
+def test_what_a_full_disk_refuses_is_written_when_there_is_room(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk") as disk:
+        memory = Memory(disk / "speakers" / "a")
+        ballast = fill(disk)
+        assert memory.next_incarnation(7) == 7
+        memory.save(epochs={"192.0.2.1": 7}, peers={}, used={})
+        eventually(lambda: len(memory.troubles) >= 2)
+        assert "incarnation.json cannot be written: No space left" in "\n".join(memory.troubles)
+        ballast.unlink()
+        eventually(lambda: not memory.troubles, what="nothing new needs to happen for it to go away")
+        again = reopened(memory)
+        assert again.next_incarnation(5) == 8
+        assert again.epochs() == [("192.0.2.1", 7)]
+        again.close()
 
 
 def test_a_second_speaker_of_the_name_is_refused(memory: Memory) -> None:
