@@ -99,11 +99,14 @@ class Desk:
             held, result = self._held_by(node), "unchanged"
         left = await self._until(lambda: self._held_by(node))
         now_at = self._owners_of(held - left)
-        was = "was drained already" if result == "unchanged" else "is drained"
-        message = f"{node} {was}" + (f": {_count(len(held - left))} moved{_spread_over(now_at)}" if held else "")
+        moved = sum(map(len, now_at.values()))
+        message = f"{node} {'was drained already' if result == 'unchanged' else 'is drained'}"
+        message += f": {_count(moved)} moved to {_spread_over(now_at)}" if moved else ""
         if left:
             result = "unfinished"
             message += f"; it still holds {_list(left)}"
+        elif lost := {address for address in held if address not in self._facts.told.owners.held}:
+            message += f"; nobody has {_list(lost)} now"
         return Answer({**_document(result, message), "node": node, "moved": now_at, "left": sorted(map(str, left))})
 
     async def _undrain(self, query: Query) -> Answer:
@@ -211,7 +214,7 @@ class Desk:
     def _why_stranded(self, group: Group, node: str) -> Refusal:
         assignment = self._facts.told.memo.elect.result.get(group.key)
         others = [c for c in candidates(assignment, self._facts.snapshot.view) if c.node != node] if assignment else []
-        why = [f"{c.node} {' and '.join(r.reason.value for r in c.refusals)}" for c in others if c.refusals]
+        why = sorted(f"{c.node} {' and '.join(r.reason.value for r in c.refusals)}" for c in others if c.refusals)
         return Refusal(_list(group.key), Reason.NO_OTHER_NODE, "; ".join(why) or "there is no other node")
 
     async def _until(self, left: Callable[[], set[IPAddress]]) -> set[IPAddress]:
@@ -244,4 +247,4 @@ def _list(addresses: Iterable[IPAddress]) -> str:
 
 
 def _spread_over(owners: Mapping[str, Sequence[str]]) -> str:
-    return " to " + ", ".join(f"{node} ({len(found)})" for node, found in owners.items()) if owners else ""
+    return ", ".join(f"{node} ({len(found)})" for node, found in owners.items())
