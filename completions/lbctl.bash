@@ -12,6 +12,10 @@ _lbctl() {
             "lbctl where-is") path="lbctl where-is" ;;
             "lbctl services") path="lbctl services" ;;
             "lbctl pools") path="lbctl pools" ;;
+            "lbctl drain") path="lbctl drain" ;;
+            "lbctl undrain") path="lbctl undrain" ;;
+            "lbctl move") path="lbctl move" ;;
+            "lbctl rebalance") path="lbctl rebalance" ;;
             "lbctl history") path="lbctl history" ;;
             "lbctl reserve") path="lbctl reserve" ;;
             "lbctl quarantine") path="lbctl quarantine" ;;
@@ -42,10 +46,14 @@ _lbctl() {
             "lbctl lab logs") path="lbctl lab logs" ;;
             "lbctl lab demo") path="lbctl lab demo" ;;
             "lbctl run-controller -c"|"lbctl run-controller --config"|"lbctl run-controller --source"|"lbctl run-controller --state"|"lbctl run-controller --cluster"|"lbctl run-controller --key-file"|"lbctl run-controller --interface"|"lbctl run-controller --socket"|"lbctl run-controller --listen"|"lbctl run-controller --lb-class"|"lbctl run-controller --log-format"|"lbctl run-controller --log-level") skip=1 ;;
-            "lbctl run-speaker --node"|"lbctl run-speaker --published"|"lbctl run-speaker --state"|"lbctl run-speaker --interface"|"lbctl run-speaker --proxy"|"lbctl run-speaker --cluster"|"lbctl run-speaker --key-file"|"lbctl run-speaker --preset"|"lbctl run-speaker --port"|"lbctl run-speaker --peer"|"lbctl run-speaker --recheck-time"|"lbctl run-speaker --socket"|"lbctl run-speaker --listen"|"lbctl run-speaker --log-format"|"lbctl run-speaker --log-level") skip=1 ;;
+            "lbctl run-speaker --node"|"lbctl run-speaker --published"|"lbctl run-speaker --state"|"lbctl run-speaker --interface"|"lbctl run-speaker --proxy"|"lbctl run-speaker --cluster"|"lbctl run-speaker --key-file"|"lbctl run-speaker --preset"|"lbctl run-speaker --port"|"lbctl run-speaker --peer"|"lbctl run-speaker --recheck-time"|"lbctl run-speaker --handover-time"|"lbctl run-speaker --socket"|"lbctl run-speaker --listen"|"lbctl run-speaker --log-format"|"lbctl run-speaker --log-level") skip=1 ;;
             "lbctl where-is --via"|"lbctl where-is -i"|"lbctl where-is --interface"|"lbctl where-is --wait"|"lbctl where-is -o"|"lbctl where-is --output"|"lbctl where-is --state"|"lbctl where-is --published") skip=1 ;;
             "lbctl services -n"|"lbctl services --namespace"|"lbctl services --via"|"lbctl services --socket"|"lbctl services -o"|"lbctl services --output"|"lbctl services --state"|"lbctl services --published") skip=1 ;;
             "lbctl pools --via"|"lbctl pools --socket"|"lbctl pools -o"|"lbctl pools --output"|"lbctl pools --state"|"lbctl pools --published") skip=1 ;;
+            "lbctl drain --flow-time"|"lbctl drain --via"|"lbctl drain --socket"|"lbctl drain -o"|"lbctl drain --output") skip=1 ;;
+            "lbctl undrain --via"|"lbctl undrain --socket"|"lbctl undrain -o"|"lbctl undrain --output") skip=1 ;;
+            "lbctl move --to"|"lbctl move --via"|"lbctl move --socket"|"lbctl move -o"|"lbctl move --output") skip=1 ;;
+            "lbctl rebalance --via"|"lbctl rebalance --socket"|"lbctl rebalance -o"|"lbctl rebalance --output") skip=1 ;;
             "lbctl history --since"|"lbctl history --limit"|"lbctl history --state"|"lbctl history --socket"|"lbctl history -o"|"lbctl history --output") skip=1 ;;
             "lbctl reserve --ip"|"lbctl reserve --pool"|"lbctl reserve --family"|"lbctl reserve --state"|"lbctl reserve --socket"|"lbctl reserve -o"|"lbctl reserve --output") skip=1 ;;
             "lbctl quarantine --clear"|"lbctl quarantine --state"|"lbctl quarantine --socket"|"lbctl quarantine -o"|"lbctl quarantine --output") skip=1 ;;
@@ -95,6 +103,7 @@ _lbctl() {
         "lbctl run-speaker --port") return ;;
         "lbctl run-speaker --peer") return ;;
         "lbctl run-speaker --recheck-time") return ;;
+        "lbctl run-speaker --handover-time") return ;;
         "lbctl run-speaker --socket") compopt -o filenames; COMPREPLY=($(compgen -f -- "$cur")); return ;;
         "lbctl run-speaker --listen") return ;;
         "lbctl run-speaker --log-format") COMPREPLY=($(compgen -W "console json" -- "$cur")); return ;;
@@ -116,6 +125,20 @@ _lbctl() {
         "lbctl pools -o"|"lbctl pools --output") COMPREPLY=($(compgen -W "table wide json yaml name" -- "$cur")); return ;;
         "lbctl pools --state") compopt -o filenames; COMPREPLY=($(compgen -d -- "$cur")); return ;;
         "lbctl pools --published") compopt -o filenames; COMPREPLY=($(compgen -f -- "$cur")); return ;;
+        "lbctl drain --flow-time") return ;;
+        "lbctl drain --via") return ;;
+        "lbctl drain --socket") compopt -o filenames; COMPREPLY=($(compgen -f -- "$cur")); return ;;
+        "lbctl drain -o"|"lbctl drain --output") COMPREPLY=($(compgen -W "table wide json yaml" -- "$cur")); return ;;
+        "lbctl undrain --via") return ;;
+        "lbctl undrain --socket") compopt -o filenames; COMPREPLY=($(compgen -f -- "$cur")); return ;;
+        "lbctl undrain -o"|"lbctl undrain --output") COMPREPLY=($(compgen -W "table wide json yaml" -- "$cur")); return ;;
+        "lbctl move --to") return ;;
+        "lbctl move --via") return ;;
+        "lbctl move --socket") compopt -o filenames; COMPREPLY=($(compgen -f -- "$cur")); return ;;
+        "lbctl move -o"|"lbctl move --output") COMPREPLY=($(compgen -W "table wide json yaml" -- "$cur")); return ;;
+        "lbctl rebalance --via") return ;;
+        "lbctl rebalance --socket") compopt -o filenames; COMPREPLY=($(compgen -f -- "$cur")); return ;;
+        "lbctl rebalance -o"|"lbctl rebalance --output") COMPREPLY=($(compgen -W "table wide json yaml" -- "$cur")); return ;;
         "lbctl history --since") return ;;
         "lbctl history --limit") return ;;
         "lbctl history --state") compopt -o filenames; COMPREPLY=($(compgen -d -- "$cur")); return ;;
@@ -169,13 +192,13 @@ _lbctl() {
     case "$path" in
         "lbctl")
             if [[ $cur == -* ]]; then COMPREPLY=($(compgen -W "--version -h --help" -- "$cur"))
-            else COMPREPLY=($(compgen -W "run-controller run-speaker where-is services pools history reserve quarantine ledger status validate diff convert explain schema lab completion version" -- "$cur"))
+            else COMPREPLY=($(compgen -W "run-controller run-speaker where-is services pools drain undrain move rebalance history reserve quarantine ledger status validate diff convert explain schema lab completion version" -- "$cur"))
             fi ;;
         "lbctl run-controller")
             if [[ $cur == -* ]]; then COMPREPLY=($(compgen -W "-c --config --source --state --cluster --key-file --interface --no-heartbeat --socket --listen --lb-class --log-format --log-level -h --help" -- "$cur"))
             fi ;;
         "lbctl run-speaker")
-            if [[ $cur == -* ]]; then COMPREPLY=($(compgen -W "--node --published --state --interface --proxy --cluster --key-file --preset --port --peer --recheck-time --socket --listen --log-format --log-level -h --help" -- "$cur"))
+            if [[ $cur == -* ]]; then COMPREPLY=($(compgen -W "--node --published --state --interface --proxy --cluster --key-file --preset --port --peer --recheck-time --handover-time --socket --listen --log-format --log-level -h --help" -- "$cur"))
             fi ;;
         "lbctl where-is")
             if [[ $cur == -* ]]; then COMPREPLY=($(compgen -W "--via -i --interface --wait -w --watch -o --output --state --published -h --help" -- "$cur"))
@@ -186,6 +209,19 @@ _lbctl() {
             fi ;;
         "lbctl pools")
             if [[ $cur == -* ]]; then COMPREPLY=($(compgen -W "--via --socket -o --output --state --published -h --help" -- "$cur"))
+            fi ;;
+        "lbctl drain")
+            if [[ $cur == -* ]]; then COMPREPLY=($(compgen -W "--self --stop --force --flow-time --via --socket -o --output -h --help" -- "$cur"))
+            fi ;;
+        "lbctl undrain")
+            if [[ $cur == -* ]]; then COMPREPLY=($(compgen -W "--self --via --socket -o --output -h --help" -- "$cur"))
+            fi ;;
+        "lbctl move")
+            if [[ $cur == -* ]]; then COMPREPLY=($(compgen -W "--to --release --via --socket -o --output -h --help" -- "$cur"))
+            else COMPREPLY=($(compgen -W "$(lbctl services -o name 2>/dev/null)" -- "$cur"))
+            fi ;;
+        "lbctl rebalance")
+            if [[ $cur == -* ]]; then COMPREPLY=($(compgen -W "--via --socket -o --output -h --help" -- "$cur"))
             fi ;;
         "lbctl history")
             if [[ $cur == -* ]]; then COMPREPLY=($(compgen -W "--since --limit --state --socket -o --output -h --help" -- "$cur"))

@@ -276,6 +276,48 @@ _lbctl_history() {
         '*:(NAMESPACE/NAME | ADDRESS): '
 }
 
+_lbctl_rebalance() {
+    _arguments -S \
+        '--via[Ask this daemon instead of the one on this host (port 7967)]:HOST(\:PORT)|unix\:PATH: ' \
+        '--socket[Status socket of a daemon on this host]:PATH:_files' \
+        '(-o --output)'{-o,--output}'[Form of the answer]:table|wide|json|yaml:(table wide json yaml)' \
+        '(-h --help)'{-h,--help}'[Show this message and exit]'
+}
+
+_lbctl_move() {
+    _arguments -S \
+        '--to[The node that shall have it]:NODE: ' \
+        '--release[It may be anywhere again]' \
+        '--via[Ask this daemon instead of the one on this host (port 7967)]:HOST(\:PORT)|unix\:PATH: ' \
+        '--socket[Status socket of a daemon on this host]:PATH:_files' \
+        '(-o --output)'{-o,--output}'[Form of the answer]:table|wide|json|yaml:(table wide json yaml)' \
+        '(-h --help)'{-h,--help}'[Show this message and exit]' \
+        '*:VIP:_lbctl_targets'
+}
+
+_lbctl_undrain() {
+    _arguments -S \
+        '--self[The node of the speaker that is asked]' \
+        '--via[Ask this daemon instead of the one on this host (port 7967)]:HOST(\:PORT)|unix\:PATH: ' \
+        '--socket[Status socket of a daemon on this host]:PATH:_files' \
+        '(-o --output)'{-o,--output}'[Form of the answer]:table|wide|json|yaml:(table wide json yaml)' \
+        '(-h --help)'{-h,--help}'[Show this message and exit]' \
+        '*:(NODE): '
+}
+
+_lbctl_drain() {
+    _arguments -S \
+        '--self[The node of the speaker that is asked]' \
+        '--stop[Then wait until no connection uses it, and stop its speaker]' \
+        '--force[Also when an address has no other node that could announce it]' \
+        '--flow-time[How long --stop waits for open connections]:SECONDS: ' \
+        '--via[Ask this daemon instead of the one on this host (port 7967)]:HOST(\:PORT)|unix\:PATH: ' \
+        '--socket[Status socket of a daemon on this host]:PATH:_files' \
+        '(-o --output)'{-o,--output}'[Form of the answer]:table|wide|json|yaml:(table wide json yaml)' \
+        '(-h --help)'{-h,--help}'[Show this message and exit]' \
+        '*:(NODE): '
+}
+
 _lbctl_pools() {
     _arguments -S \
         '--via[Ask this daemon instead of the one on this host (port 7967)]:HOST(\:PORT)|unix\:PATH: ' \
@@ -325,6 +367,7 @@ _lbctl_run_speaker() {
         '--port[UDP port of heartbeats]:PORT: ' \
         '*'--peer'[Another speaker, where multicast does not find it; may be given more than once]:ADDRESS: ' \
         '--recheck-time[How often to look whether a quarantined address is free again]:SECONDS: ' \
+        '--handover-time[For how long connections that were open when a VIP moved here by plan go on through the node before]:SECONDS: ' \
         '--socket[Status socket]:PATH:_files' \
         '--listen[Serve the status by TCP too (port 7967); everybody who reaches it may read it]:HOST(\:PORT): ' \
         '--log-format[Form of the log on stderr]:console|json:(console json)' \
@@ -364,6 +407,10 @@ _lbctl() {
                 'where-is:Which node answers for a VIP\: planned, said and seen.'
                 'services:Services, their addresses and who announces them.'
                 'pools:How full the pools are, and what is kept back.'
+                'drain:Move everything away from a node, before work on it.'
+                'undrain:Let a drained node announce again.'
+                'move:Send a VIP to a node and pin it there.'
+                'rebalance:Spread the VIPs evenly over the nodes, now.'
                 'history:Who had an address\: every grant, release and cause.'
                 'reserve:Keep addresses for a service by its name.'
                 'quarantine:Addresses for which a foreign machine answers.'
@@ -386,6 +433,10 @@ _lbctl() {
                 where-is) _lbctl_where_is ;;
                 services) _lbctl_services ;;
                 pools) _lbctl_pools ;;
+                drain) _lbctl_drain ;;
+                undrain) _lbctl_undrain ;;
+                move) _lbctl_move ;;
+                rebalance) _lbctl_rebalance ;;
                 history) _lbctl_history ;;
                 reserve) _lbctl_reserve ;;
                 quarantine) _lbctl_quarantine ;;
