@@ -8,12 +8,15 @@ import os
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
+from typing import Any
 
 from tests.simulation.faults import Fault
 from tests.simulation.invariants import Worst
 from tests.simulation.rules import Rule
+from tests.simulation.splits import partitions, run_split, shapes
 from tests.simulation.story import Outcome, run
 
 SHOWN = 10
@@ -68,24 +71,30 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--seeds", help="ranges, FIRST-LAST or one number, with commas between")
     parser.add_argument("--seed", type=int)
     parser.add_argument("--nodes", type=int)
+    parser.add_argument("--splits", type=int, metavar="NODES", help="cut a cluster in every way instead")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--shapes", action="store_true", help="of the splits, one of each kind")
     parser.add_argument("--trace", action="store_true")
     parser.add_argument("--without", choices=[rule.name for rule in Rule], help="nobody keeps this rule")
     parser.add_argument("--until-failure", action="store_true", help="stop at the first seed that fails")
     given = parser.parse_args(arguments)
     rule = Rule[given.without] if given.without else None
+    work: Callable[[Any], Outcome] = partial(run, nodes=given.nodes, rule=rule)
+    todo: list[Any] = [seed for part in (given.seeds or "0-99").split(",") for seed in _range(part)]
+    if given.splits is not None:
+        splits = shapes(given.splits) if given.shapes else partitions(given.splits)
+        work, todo = run_split, [split for split in splits if max(split)]
     if given.seed is not None:
         outcome = run(given.seed, nodes=given.nodes, trace=given.trace, rule=rule)
         print("\n".join(outcome.trace))
         print(table([outcome], 0.0, rule))
         print("\n".join(outcome.failures))
         return 1 if outcome.failures else 0
-    seeds = [seed for part in (given.seeds or "0-99").split(",") for seed in _range(part)]
     began = time.monotonic()
     gc.freeze()
     with ProcessPoolExecutor(given.jobs) as pool:
         outcomes = []
-        for outcome in pool.map(partial(run, nodes=given.nodes, rule=rule), seeds, chunksize=4):
+        for outcome in pool.map(work, todo, chunksize=4):
             outcomes.append(outcome)
             if given.until_failure and outcome.failures:
                 pool.shutdown(cancel_futures=True)

@@ -65,7 +65,15 @@ LARGE = 20
 class Story:
     """A cluster on a LAN with clients. Call within `kernel.installed()`."""
 
-    def __init__(self, seed: int, *, nodes: int | None = None, vips: int | None = None, plain: bool = False) -> None:
+    def __init__(
+        self,
+        seed: int,
+        *,
+        nodes: int | None = None,
+        vips: int | None = None,
+        clients: int = CLIENTS,
+        plain: bool = False,
+    ) -> None:
         self.seed = seed
         self.chance = random.Random(seed)
         chance = self.chance
@@ -77,7 +85,7 @@ class Story:
             preset = Presets(interval=0.3)
         mixed = not plain and count < LARGE and chance.random() < 0.1
         self.hosts = [self._host(number, chance.choice(PRESETS) if mixed else preset) for number in range(count)]
-        self.clients = [Client(self.lan) for _ in range(CLIENTS)]
+        self.clients = [Client(self.lan) for _ in range(clients)]
         self.watch = Watch(self.clockwork, self.lan, self.hosts, [client.index for client in self.clients])
         self.faults = Faults(self, chance)
         self._numbers = iter(range(1, 250))
