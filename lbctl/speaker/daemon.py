@@ -34,6 +34,7 @@ from lbctl.speaker.memory import AlreadyRunning, Memory
 from lbctl.speaker.orders import Desk, Ends, Row
 from lbctl.speaker.owners import Owners, remembered
 from lbctl.speaker.proxy import ServiceProxy
+from lbctl.speaker.recollection import recollection
 from lbctl.speaker.relays import ConnectionRelays
 from lbctl.speaker.settings import GROUP4, GROUP6, Preset, Settings, StartError
 from lbctl.speaker.status import Facts, Moves, routes
@@ -127,7 +128,11 @@ class _Speaker:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
         self._take_interfaces(await self._first_interfaces())
-        served = {**routes(self._facts, self._moves), **self._desk.routes()}
+        served = {
+            **routes(self._facts, self._moves),
+            **recollection(self._facts, self._moves, self._memory.journal.read),
+            **self._desk.routes(),
+        }
         server = StatusServer(served, self._settings.socket, self._settings.listen)
         try:
             await server.start()

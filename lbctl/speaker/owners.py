@@ -26,7 +26,8 @@ _VACANT = frozenset({Cause.OWNER_GONE, Cause.OWNER_LEFT})
 class Move:
     """An address changed its owner. `gap` is for how many seconds nobody announced it, as far as this node can tell.
 
-    `owner` None: it has none any more; the gap is then told by the move that ends it.
+    `owner` None: it has none any more; the gap is then told by the move that ends it. `previous` is the owner itself
+    where nobody else had it in between.
     """
 
     address: IPAddress
@@ -147,13 +148,16 @@ def follow(
     return owners, tuple(book.moves)
 
 
-def remembered(records: Iterable[Mapping[str, Any]]) -> dict[str, str]:
-    """Out of journal lines, oldest first: the previous owner of each address."""
-    previous: dict[str, str] = {}
+def remembered(records: Iterable[Mapping[str, Any]]) -> dict[str, tuple[str, ...]]:
+    """Out of journal lines, oldest first: the last owners of each address, the newest first, two at most."""
+    last: dict[str, tuple[str, ...]] = {}
     for record in records:
-        if isinstance(record.get("from"), str) and isinstance(record.get("address"), str):
-            previous[record["address"]] = record["from"]
-    return previous
+        address = record.get("address")
+        for owner in (record.get("from"), record.get("to")):
+            if isinstance(owner, str) and isinstance(address, str):
+                known = last.get(address, ())
+                last[address] = known if known[:1] == (owner,) else (owner, *known[:1])
+    return last
 
 
 def _silent(old: Mapping[str, float], view: View) -> Mapping[str, float]:
@@ -193,10 +197,11 @@ class _Book:
             return
         if before is not None:
             self.ended[address] = self._end(before, claim)
-            self.previous[address] = before.node
             del self.held[address]
         if claim is not None:
             end = self.ended.pop(address, None)
+            if end is not None and end.node != claim.node:
+                self.previous[address] = end.node
             self.held[address] = claim
             self.moves.append(
                 Move(
@@ -240,12 +245,13 @@ class _Book:
         member = self._view.members.get(claim.node)
         if member is None:
             return Ended(node=claim.node, at_unix=self._now_unix, cause=Cause.OWNER_GONE)
+        dead = successor is not None and successor.cause == Cause.OWNER_GONE
         match member.state:
             case Liveness.LEFT:
                 return Ended(node=claim.node, at_unix=member.since_unix, cause=Cause.OWNER_LEFT)
             case Liveness.GONE:
                 return Ended(node=claim.node, at_unix=self._silent[claim.node], cause=Cause.OWNER_GONE)
-            case Liveness.ALIVE | Liveness.DRAINING | Liveness.SUSPECT if successor is not None and successor.cause == Cause.OWNER_GONE:
+            case Liveness.ALIVE | Liveness.DRAINING | Liveness.SUSPECT if successor is not None and dead:
                 # The heir found it dead a moment before we did; it had been silent for a detection time by then.
                 silence = successor.since_unix - member.detection_time
                 at_unix = self._silent.get(claim.node, silence)

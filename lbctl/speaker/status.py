@@ -64,7 +64,7 @@ class Facts:
     told: Told = field(default_factory=Told)
     ready: bool = False
     since_unix: float = 0.0
-    remembered_owners: Mapping[str, str] = field(default_factory=dict)
+    remembered_owners: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     pending: Mapping[ServiceKey, tuple[Refusal, ...]] = field(default_factory=dict)
     counters: dict[str, float] = field(default_factory=dict)
     capabilities: dict[str, Any] = field(default_factory=dict)
@@ -222,7 +222,11 @@ def _service_row(
 def _previous(facts: Facts, addresses: Iterable[IPAddress]) -> dict[IPAddress, str]:
     found: dict[IPAddress, str] = {}
     for address in addresses:
-        previous = facts.told.owners.previous.get(address) or facts.remembered_owners.get(str(address))
+        previous = facts.told.owners.previous.get(address)
+        if previous is None:
+            claim = facts.told.owners.held.get(address)
+            others = (n for n in facts.remembered_owners.get(str(address), ()) if claim is None or n != claim.node)
+            previous = next(others, None)
         if previous is not None:
             found[address] = previous
     return found

@@ -396,7 +396,7 @@ def _events(moves: Sequence[Move]) -> tuple[Event, ...]:
             events.append(Event("owner_lost", fields))
         else:
             fields |= {"owner": move.owner} | ({"gap": move.gap} if move.gap is not None else {})
-            events.append(Event("owner_changed", fields))
+            events.append(Event("owner_returned" if move.previous == move.owner else "owner_changed", fields))
     if len(moves) > MOVES_LOGGED:
         events.append(Event("more_owners_changed", {"count": len(moves) - MOVES_LOGGED}))
     return tuple(events)

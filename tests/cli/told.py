@@ -116,7 +116,7 @@ class Daemon:
             own=OwnInterfaces(node=node, usable={"eth0": True}),
             ready=True,
             since_unix=time.time() - 600,
-            remembered_owners=dict(previous or {}),
+            remembered_owners={each: (node,) for each, node in (previous or {}).items()},
         )
         self.polls = 0
         """How often moves were asked for."""

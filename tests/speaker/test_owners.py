@@ -194,8 +194,20 @@ def test_journal_lines_tell_the_previous_owner() -> None:
         {"address": VIP, "from": "a", "to": "b"},
         {"nonsense": 1},
         {"address": "192.0.2.2", "from": "c", "to": None},
+        {"address": VIP, "from": "b", "to": None},
+        {"address": VIP, "from": "b", "to": "b"},
     ]
-    assert remembered(lines) == {VIP: "a", "192.0.2.2": "c"}
+    assert remembered(lines) == {VIP: ("b", "a"), "192.0.2.2": ("c",)}
+
+
+def test_who_comes_back_is_not_the_one_before_itself() -> None:
+    watcher = Watcher()
+    watcher.see(held("a"))
+    watcher.see(view("a", "b", claims=[claim("b", VIP, 2, since_unix=4200.0)]))
+    watcher.see(view("a", "b"))
+    (move,) = watcher.see(view("a", "b", claims=[claim("b", VIP, 3, since_unix=4300.0)]))
+    assert (move.previous, move.owner) == ("b", "b")
+    assert watcher.owners.previous[address(VIP)] == "a"
 
 
 VIPS = ["192.0.2.1", "192.0.2.2", "192.0.2.3"]

@@ -48,7 +48,7 @@ async def asked(known: Facts, path: str, moves: Moves | None = None, **query: st
 
 
 async def test_where_names_the_owner_and_the_one_before() -> None:
-    answer = await asked(facts(remembered_owners={VIP: "b"}, stale=lambda: "late"), "/v1/where", target=VIP)
+    answer = await asked(facts(remembered_owners={VIP: ("a", "b")}, stale=lambda: "late"), "/v1/where", target=VIP)
     assert answer.status == 200
     assert answer.body["world"]["stale"] == "late"
     (vip,) = answer.body["vips"]
