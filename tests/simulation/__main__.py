@@ -61,6 +61,14 @@ def replay(outcome: Outcome, rule: Rule | None = None) -> str:
     return f"python -m tests.simulation --seed {outcome.seed}{nodes}{without} --trace"
 
 
+def _run(seed: int, *, nodes: int | None, rule: Rule | None) -> Outcome:
+    """A story that fails anyway says nothing about the rule that is off."""
+    outcome = run(seed, nodes=nodes, rule=rule)
+    if rule is not None and outcome.failures and run(seed, nodes=nodes).failures:
+        outcome.failures = []
+    return outcome
+
+
 def _range(text: str) -> range:
     first, _, last = text.partition("-")
     return range(int(first), int(last or first) + 1)
@@ -79,7 +87,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--until-failure", action="store_true", help="stop at the first seed that fails")
     given = parser.parse_args(arguments)
     rule = Rule[given.without] if given.without else None
-    work: Callable[[Any], Outcome] = partial(run, nodes=given.nodes, rule=rule)
+    work: Callable[[Any], Outcome] = partial(_run, nodes=given.nodes, rule=rule)
     todo: list[Any] = [seed for part in (given.seeds or "0-99").split(",") for seed in _range(part)]
     if given.splits is not None:
         splits = shapes(given.splits) if given.shapes else partitions(given.splits)

@@ -8,6 +8,7 @@ Bounds, with D the longest detection time and I the longest interval of the node
   Both run anew from every fault (a second one while the first is being dealt with). What more is allowed has a name
   in `Allowance`.
 - double: two that hear each other never both answer a client for longer than 2 I.
+- lease: who has no pulse that runs answers nothing later than its own D.
 - heal: D + 2 I after everything reaches everything again, each address that had an owner has exactly one answerer.
 - stolen: nobody loses an established address to another unless a majority called it dead since it took it.
 - flapping: an address does not move more often than there were faults to move it.
@@ -114,6 +115,7 @@ class Watch:
         self._gaps: dict[tuple[int, bytes], _Gap] = {}
         self._epochs: dict[bytes, int] = {}
         self._doubles: dict[tuple[int, int, bytes], float] = {}
+        self._pulseless: dict[int, float] = {}
         self._fault_at = clockwork.now
         self._met: set[int] = set()
         self._healed_at: float | None = None
@@ -135,6 +137,10 @@ class Watch:
         if serving != self._serving.get(host.index, frozenset()):
             self._serving[host.index] = serving
             self.tell(f"{host.name} answers for {_names(serving)}")
+        if host.pulse is not None and host.pulse.runs:
+            self._pulseless.pop(host.index, None)
+        else:
+            self._pulseless.setdefault(host.index, self.clockwork.now)
         self._look_soon()
 
     def said(self, host: Host, message: Mapping[str, Any]) -> None:
@@ -273,6 +279,11 @@ class Watch:
     def _account(self) -> None:
         """Before things change: judges what is open, and who has been in contact."""
         now = self.clockwork.now
+        for index, since in self._pulseless.items():
+            host = self.by_index[index]
+            length = now - since
+            if host.serves() and length > host.interval * host.multiplier + self.allowance.link:
+                self._fail(f"lease: {host.name} answers {_names(host.serves())} {_ms(length)} after its pulse stopped")
         for (client, address), gap in self._gaps.items():
             self._judge_gap(client, address, gap, now)
         for pair in self._doubles:

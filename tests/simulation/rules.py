@@ -29,7 +29,7 @@ class Rule(Enum):
     A2 = "heard is heard: whether the other hears us does not matter"
     A3 = "dead is who more than half of the others do not hear, me not counted, and they need not be mine"
     A6 = "a copy of another's claims is always complete"
-    A7 = "each survivor thinks it is the heir"
+    A7 = "nobody is named heir: who takes over is for the plan of each survivor"
     A8 = "wire answers without a lease"
 
 
@@ -64,8 +64,8 @@ def _majority_of_the_others(self: membership.Membership, instance: Instance) -> 
     return 2 * against > len(others)
 
 
-def _everybody_first(self: Takeover, lists: Any) -> dict[tuple[int, ...], tuple[int, bool]]:
-    return dict.fromkeys(lists, (0, True))
+def _nothing_vacant(self: Takeover, vacancies: Any) -> None:
+    del vacancies
 
 
 def _lease_without_end(self: pulse.Pulse, until: float) -> None:
@@ -78,6 +78,6 @@ _REPLACED: dict[Rule, tuple[tuple[Any, str, Any], ...]] = {
     Rule.A2: ((Instance, "two_way", _heard), (Instance, "hears_both_ways", _hears)),
     Rule.A3: ((membership.Membership, "_outvoted", _majority_of_the_others),),
     Rule.A6: ((CopiedClaims, "complete", property(lambda self: True)),),
-    Rule.A7: ((Takeover, "_living_heirs_before_me", _everybody_first),),
+    Rule.A7: ((Takeover, "vacate", _nothing_vacant),),
     Rule.A8: ((pulse.Pulse, "_write_lease", _lease_without_end),),
 }
