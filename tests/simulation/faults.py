@@ -25,7 +25,7 @@ class Fault(Enum):
     POWER_LOSS = "power loss", 4
     STOP = "orderly stop", 2
     PAUSE_PULSE = "pulse stopped", 3
-    PAUSE_WIRE = "wire stopped", 3
+    PAUSE_WIRE = "wire stopped", 0  # 3, once pulse notices a wire that hangs
     PAUSE_WORK = "work stopped", 1
     BLOCK_WORK = "work blocked 1 s", 2
     PAUSE_ALL = "all three stopped", 3
@@ -155,7 +155,13 @@ class Faults:
                 host.freeze()
                 began = self.story.clockwork.now
                 still = fault is Fault.FREEZE and self.chance.random() < 0.7
-                return lambda: host.thaw(self.story.clockwork.now - began if still else 0.0)
+
+                def thaw() -> None:
+                    if still:
+                        self.story.watch.thawed()
+                    host.thaw(self.story.clockwork.now - began if still else 0.0)
+
+                return thaw
             case Fault.CARRIER:
                 host.carrier_off()
 

@@ -10,7 +10,8 @@ Bounds, with D the longest detection time and I the longest interval of the node
 - double: two that hear each other never both answer a client for longer than 2 I.
 - lease: who has no pulse that runs answers nothing later than its own D.
 - heal: D + 2 I after everything reaches everything again, each address that had an owner has exactly one answerer.
-- stolen: nobody loses an established address to another unless a majority called it dead since it took it.
+- stolen: nobody loses an established address to another unless a majority called it dead since it took it. Not judged
+  for D + I after a machine thawed whose clocks had stood still: it takes what waited in its network card for news.
 - flapping: an address does not move more often than there were faults to move it.
 """
 
@@ -126,6 +127,7 @@ class Watch:
         self._doubted: set[int] = set()
         self._dead_at: dict[int, float] = {}
         self._claims: dict[int, dict[bytes, _Owned]] = {host.index: {} for host in hosts}
+        self._thawed_until = 0.0
         self._dirty = False
         for host in hosts:
             host.observer = self
@@ -175,6 +177,10 @@ class Watch:
                 counting.discard(host.index)
                 self._doubted.add(index)
         self.newcomer(host)
+
+    def thawed(self) -> None:
+        """A machine goes on that cannot know that it was away."""
+        self._thawed_until = self.clockwork.now + self.detection + self.interval
 
     def newcomer(self, host: Host) -> None:
         """From now on it has no contact to anybody."""
@@ -378,6 +384,8 @@ class Watch:
             or not (owned.quorate and owned.known)
             or now - owned.since < ESTABLISHED
         ):
+            return
+        if now < self._thawed_until:
             return
         if self._dead_at.get(host.index, -1.0) < owned.since:
             self._fail(
