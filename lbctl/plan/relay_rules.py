@@ -6,10 +6,11 @@ which forwards it as ever; answers go from there to the client straight. No entr
 when the connection does, and a packet costs two look-ups.
 
 Of each family there is one table (`dup` is not for `inet`), with two maps from a VIP to a node's address:
-- `past`: this node owns the VIP, or did, and had it from that node. For a time, which the kernel keeps by itself, so
-  that connections outlive a restart of the speaker, and a second move: the packet is sent on once more.
 - `holder`: another node has the VIP now. So the way is there before this node takes over, and no packet comes between.
   Not for what a speaker sends here: it would go to and fro between two who know nothing of it.
+- `past`: this node has the VIP, or had it, and that node had it before. Those who had it lately are in one line, the
+  same one for all, so that a packet comes past each of them once and past none twice. The kernel keeps it for a time,
+  by itself, so that connections outlive a restart of the speaker.
 """
 
 from __future__ import annotations
@@ -58,9 +59,8 @@ def frame(family: Family, *, picks_up: bool) -> str:
         f"add chain {name} relay {{ type filter hook prerouting priority -150; policy accept; }}\n"
         f"flush chain {name} relay\n"
         f"flush chain {name} unknown\n"
+        f"add rule {name} unknown ether saddr != @speakers dup to {ip} daddr map @holder drop\n"
         f"add rule {name} unknown dup to {ip} daddr map @past drop\n"
-        f"add rule {name} unknown ether saddr @speakers return\n"
-        f"add rule {name} unknown dup to {ip} daddr map @holder drop\n"
         f"add rule {name} relay {unknown} tcp flags & syn == 0 jump unknown\n"
     )
 

@@ -26,6 +26,8 @@ _GATHER_TIME = 0.02
 _AGAIN = 5.0
 """Seconds after which what failed is tried again."""
 Past = dict[IPAddress, tuple[IPAddress, float]]
+Trail = tuple[tuple[str, float], ...]
+"""Who had an address before its owner, the last one first, each with the time (monotonic) until when it counts."""
 
 
 class ConnectionRelays:
@@ -36,12 +38,13 @@ class ConnectionRelays:
         self._limit = limit
         self._handover = handover or Handover()
         self._hops: Mapping[tuple[str, Family], IPAddress] = {}
-        self._owners: Owners | None = None
+        self._speakers: frozenset[str] = frozenset()
+        self._began = False
+        self._trails: dict[IPAddress, Trail] = {}
         self._past: Past = {}
         """Next hop, and until when (monotonic seconds)."""
         self._past_told: Mapping[IPAddress, tuple[IPAddress, float]] = MappingProxyType({})
         self._holder: dict[IPAddress, IPAddress] = {}
-        self._speakers: frozenset[str] = frozenset()
         self._changed = asyncio.Event()
         self._trouble = ""
 
@@ -52,43 +55,58 @@ class ConnectionRelays:
     def follow(self, snapshot: Snapshot, owners: Owners, moves: Iterable[Move], now: float) -> None:
         """After a step: who owns what now, and how that came about. `now` is monotonic."""
         hops, speakers = _ways(snapshot, self._node)
-        before, self._owners = self._owners, owners
-        changed = speakers != self._speakers or hops != self._hops or before is None
-        self._speakers = speakers
-        for move in moves:
-            changed = self._remember(move, hops, now) or changed
-        if hops != self._hops or before is None:
-            self._hops = hops
+        if hops != self._hops or not self._began:
+            self._hops, self._began = hops, True
             self._holder = {
                 address: hop
                 for address, claim in owners.held.items()
-                if claim.node != self._node and (hop := hops.get((claim.node, family_of(address)))) is not None
+                if (hop := self._way(claim.node, address)) is not None
             }
-        if changed:
+            self._changed.set()
+        if speakers != self._speakers:
+            self._speakers = speakers
+            self._changed.set()
+        moved = [move for move in moves if move.owner is not None]
+        for move in moved:
+            self._take(move, now)
+        if moved:
+            self._tell_past(now)
             self._changed.set()
 
-    def _remember(self, move: Move, hops: Mapping[tuple[str, Family], IPAddress], now: float) -> bool:
-        address, family = move.address, family_of(move.address)
-        way_to_owner = hops.get((move.owner, family)) if move.owner not in (None, self._node) else None
-        changed = self._holder.get(address) != way_to_owner
-        if way_to_owner is not None:
-            self._holder[address] = way_to_owner
-            if self._past.get(address, (None, 0.0))[0] == way_to_owner:
-                # It would send it back here.
-                del self._past[address]
-                self._tell_past()
-        elif move.owner is not None:
+    def _take(self, move: Move, now: float) -> None:
+        """An address has another owner: who had it comes first in the line of those before, unless it died."""
+        address, owner = move.address, move.owner
+        assert owner is not None
+        trail = tuple(
+            each for each in self._trails.get(address, ()) if each[0] not in (owner, move.previous) and each[1] > now
+        )
+        if move.previous not in (None, owner) and move.cause != Cause.OWNER_GONE:
+            assert move.previous is not None
+            trail = ((move.previous, now + self._limit), *trail)
+        if trail:
+            self._trails[address] = trail
+        else:
+            self._trails.pop(address, None)
+        if (way := self._way(owner, address)) is not None:
+            self._holder[address] = way
+        else:
             self._holder.pop(address, None)
-        way_back = hops.get((move.previous, family)) if move.previous not in (None, self._node) else None
-        if move.owner == self._node and move.cause != Cause.OWNER_GONE and way_back is not None:
-            self._past[address] = way_back, now + self._limit
-            self._tell_past()
-            return True
-        return changed
+        nodes = (owner, *(node for node, _ in trail))
+        before = trail[nodes.index(self._node) :] if self._node in nodes else ()
+        following = next(
+            ((hop, until) for node, until in before if (hop := self._way(node, address)) is not None), None
+        )
+        if following is not None:
+            self._past[address] = following
+        elif self._node in nodes or self._past.get(address, (None, 0.0))[0] == way:
+            # What an earlier speaker of this node left goes when it would send back what comes from there.
+            self._past.pop(address, None)
 
-    def _tell_past(self) -> None:
-        """What is in force for the kernel counts from when it was told."""
-        now = time.monotonic()
+    def _way(self, node: str, address: IPAddress) -> IPAddress | None:
+        return self._hops.get((node, family_of(address)))
+
+    def _tell_past(self, now: float) -> None:
+        """What the kernel is told counts from when it is told."""
         self._past = {vip: (hop, until) for vip, (hop, until) in self._past.items() if until > now}
         self._past_told = MappingProxyType({vip: (hop, until - now) for vip, (hop, until) in self._past.items()})
 
@@ -98,7 +116,7 @@ class ConnectionRelays:
             now = time.monotonic()
             for vip, (hop, left) in (await self._handover.restore()).items():
                 self._past.setdefault(vip, (hop, now + left))
-            self._tell_past()
+            self._tell_past(now)
         except ProxyError as error:
             self._say(str(error))
         while True:
@@ -119,7 +137,7 @@ class ConnectionRelays:
 
     async def end(self) -> None:
         """At the end of the speaker: this node is no owner's predecessor, but what came here before may go on."""
-        self._tell_past()
+        self._tell_past(time.monotonic())
         try:
             await self._handover.end(self._past_told)
         except ProxyError as error:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 from ipaddress import ip_address
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lbctl.model.address import IPAddress
 from lbctl.model.claim import Claim
@@ -19,7 +22,7 @@ from lbctl.speaker.relays import ConnectionRelays
 from tests.support.netns import Segment
 
 VIP = ip_address("192.0.2.1")
-HOPS = {name: ip_address(f"198.51.100.{number}") for number, name in enumerate(("a", "b", "c"), 1)}
+HOPS = {name: ip_address(f"198.51.100.{number}") for number, name in enumerate(("a", "b", "c", "d"), 1)}
 EVERYBODY = Snapshot(
     world=World(),
     view=View(
@@ -81,7 +84,7 @@ def test_the_way_to_the_holder_is_there_before_it_is_needed() -> None:
     found = followed((None, "b", "first_announced"))
     assert dict(found.holder) == {VIP: HOPS["b"]}
     assert not found.past
-    assert found.speakers == {"02:00:00:00:00:02", "02:00:00:00:00:03"}
+    assert found.speakers == {"02:00:00:00:00:02", "02:00:00:00:00:03", "02:00:00:00:00:04"}
 
 
 @pytest.mark.parametrize("cause", ["moved", "drained", "rebalanced", "failback", "stopping", "owner_left", "released"])
@@ -110,6 +113,34 @@ def test_nothing_is_sent_back_to_the_node_that_has_it() -> None:
     found = followed(("b", "a", "moved"), ("a", "b", "moved"))
     assert dict(found.holder) == {VIP: HOPS["b"]}
     assert not found.past
+
+
+NODES = ["a", "b", "c", "d"]
+
+
+@given(st.lists(st.sampled_from(NODES), min_size=2, max_size=8))
+def test_a_packet_comes_past_everybody_who_had_the_address_once(owners: list[str]) -> None:
+    """Whatever the moves: from the owner on, hop by hop, every node before it is met, and no node twice."""
+    owners = [owner for owner, _ in itertools.groupby(owners)]
+    moves = [
+        Move(address=VIP, previous=previous, owner=owner, cause="moved", at_unix=0.0)
+        for previous, owner in itertools.pairwise(owners)
+    ]
+    following: dict[str, str] = {}
+    for node in NODES:
+        relays = ConnectionRelays(node, 600.0, Kernel())
+        for move in moves:
+            relays.follow(EVERYBODY, held(str(move.owner)), [move], 1000.0)
+        hop = relays._past.get(VIP, (None, 0.0))[0]
+        if hop is not None:
+            following[node] = next(name for name, address in HOPS.items() if address == hop)
+        assert relays._holder.get(VIP) == (HOPS[owners[-1]] if owners[-1] != node else None) or not moves
+    met = [owners[-1]]
+    while (after := following.get(met[-1])) is not None and moves:
+        met.append(after)
+        assert len(met) <= len(NODES)
+    assert set(met) == set(owners)
+    assert len(met) == len(set(met))
 
 
 @pytest.mark.netns
