@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 from bench.failover.observer import Frame, Observer
 from bench.failover.switch import OBSERVER, Switch
@@ -47,7 +48,7 @@ class Cluster(ABC):
         """How often each node has failed since `start`: one that fails often is held down."""
         self._closing = contextlib.ExitStack()
 
-    def __enter__(self) -> Cluster:
+    def __enter__(self) -> Self:
         try:
             self.switch = self._closing.enter_context(Switch(self.names))
             self.observer = self._closing.enter_context(Observer(self.switch.lan[OBSERVER]))

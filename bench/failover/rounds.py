@@ -6,7 +6,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bench.failover.cluster import Cluster
 from bench.failover.faults import Fault, Hindrance
@@ -18,6 +18,7 @@ _FAILURES = 2
 _AFTER = 0.6
 """Seconds of watching after all is taken over."""
 _STEP = 0.1
+_phase = random.Random()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +86,7 @@ def _round(cluster: Cluster, plan: Plan) -> Round:
     others = tuple(name for name in cluster.names if name not in (*dead, victim))
     cluster.observer.ask(vips)
     strike = plan.fault.aim(cluster, victim)
-    time.sleep(0.2 + random.random() * 0.05)  # whatever the phase of the beats
+    time.sleep(0.2 + _phase.uniform(0.0, 0.05))  # whatever the phase of the beats
     cluster.forget()
     relieve = plan.hindrance.begin(cluster, others) if plan.hindrance is not None else None
     hampered = time.monotonic()
@@ -104,7 +105,12 @@ def _round(cluster: Cluster, plan: Plan) -> Round:
     kept = judged.moved == 0 and bool(owners(cluster.frames, until - 300_000_000))
     took = longest_silence(cluster.frames, vips, since=fault, until=until) if kept else judged.last
     found = Round(
-        took=took, moved=judged.moved, missing=0 if kept else judged.missing, doubled=judged.doubled, kept=kept, late=late
+        took=took,
+        moved=judged.moved,
+        missing=0 if kept else judged.missing,
+        doubled=judged.doubled,
+        kept=kept,
+        late=late,
     )
     return _mended(cluster, plan, dead, found) if plan.fault.mendable else found
 
@@ -132,15 +138,16 @@ def _mended(cluster: Cluster, plan: Plan, dead: list[str], found: Round) -> Roun
         plan.fault.mend(cluster, name)
     final = {vip: cluster.switch.mac(node) for vip, node in cluster.settle().items()}
     strays = [
-        frame for frame in cluster.frames
+        frame
+        for frame in cluster.frames
         if frame.answer and frame.at >= mended and final.get(frame.vip, frame.mac) != frame.mac
-    ]  # fmt: skip
-    return Round(
-        took=found.took, moved=found.moved, missing=found.missing, doubled=found.doubled, kept=found.kept, late=found.late,
+    ]
+    return replace(
+        found,
         healed=settled_after(cluster.frames, final, since=mended),
         doubled_after=len(strays),
         moved_after=sum(final[vip] not in macs for vip, macs in before.items() if vip in final),
-    )  # fmt: skip
+    )
 
 
 def _fullest(cluster: Cluster, held: Mapping[str, str], dead: list[str]) -> str:

@@ -9,6 +9,7 @@ import signal
 import sys
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Any
 
 from bench.failover.cluster import Cluster, NotSettled, Part
 from bench.failover.switch import node_address, vips
@@ -137,8 +138,9 @@ class Speakers(Cluster):
                 return f"{name} is not synced"
         return ""
 
-    def counters(self, node: str) -> dict[str, float]:
-        found: dict[str, float] = self._speakers[node].ask("/v1/status")["counters"]
+    def members(self, node: str) -> list[dict[str, Any]]:
+        """The others, as this node says."""
+        found: list[dict[str, Any]] = self._speakers[node].ask("/v1/status")["members"]
         return found
 
     def cpu(self, node: str, part: Part) -> float:

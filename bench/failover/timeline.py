@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
 from bench.failover.observer import Frame
 
@@ -58,13 +59,15 @@ def longest_silence(frames: Iterable[Frame], vips: Collection[str], *, since: in
     worst = 0
     for found in times.values():
         found.append(until)
-        worst = max(worst, *(later - earlier for earlier, later in zip(found, found[1:], strict=False)))
+        worst = max(worst, *(later - earlier for earlier, later in pairwise(found)))
     return worst / 1e9
 
 
 def settled_after(frames: Iterable[Frame], final: Mapping[str, str], *, since: int) -> float:
     """Seconds from `since` to the last answer of anybody but the `final` owner; 0 when there was none."""
     late = [
-        frame.at for frame in frames if frame.answer and frame.at >= since and final.get(frame.vip, frame.mac) != frame.mac
+        frame.at
+        for frame in frames
+        if frame.answer and frame.at >= since and final.get(frame.vip, frame.mac) != frame.mac
     ]
     return (max(late, default=since) - since) / 1e9

@@ -1,0 +1,75 @@
+"""A segment of many speakers that falls into two halves at random, and heals, again and again."""
+
+from __future__ import annotations
+
+import random
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from bench.failover.cluster import NotSettled
+from bench.failover.report import Bars, Row
+from bench.failover.speakers import Speakers
+from bench.failover.timeline import owners, settled_after
+
+NODES = 24
+_VIPS = 48
+_SEED = 4
+_PATIENCE = 30.0
+
+
+def partitions(count: int) -> Row:
+    """So many partitions; after each, every address has just one owner. Times are until that was so."""
+    rng = random.Random(_SEED)
+    healed: list[float] = []
+    silent = 0
+    late = 0
+    with (
+        tempfile.TemporaryDirectory(prefix="lbt-") as folder,
+        Speakers(Path(folder) / "c", nodes=NODES, count=_VIPS) as cluster,
+    ):
+        bridge = cluster.switch.second_bridge()
+        note = ""
+        try:
+            cluster.start()
+            cluster.settle(patience=2 * _PATIENCE)
+            for number in range(count):
+                away = rng.sample(cluster.names, rng.randrange(1, NODES))
+                for name in away:
+                    cluster.switch.attach(name, bridge)
+                cluster.watch(0.5 + rng.random())
+                since = time.time_ns()
+                cluster.watch(0.3)
+                silent += sum(vip not in owners(cluster.frames, since) for vip in cluster.vips)
+                cluster.forget()
+                for name in away:
+                    cluster.switch.attach(name)
+                mended = time.time_ns()
+                final = {vip: cluster.switch.mac(node) for vip, node in cluster.settle(patience=_PATIENCE).items()}
+                healed.append(settled_after(cluster.frames, final, since=mended))
+                late += cluster.late > 0.02
+                print(
+                    f"  {number + 1:3} {len(away):2} away, healed {healed[-1] * 1000:.0f} ms",
+                    file=sys.stderr,
+                    flush=True,
+                )
+        except NotSettled as error:
+            note = f"after partition {len(healed) + 1} of {count}: {error}"
+    quiet = f"{silent} addresses silent on the observer's side of a cut" if silent else ""
+    return Row(
+        case=f"{NODES} speakers, {count} partitions cut and healed: until one owner",
+        contender="lbctl",
+        rounds=len(healed),
+        late=late,
+        worst=max(healed, default=None),
+        median=statistics.median(healed) if healed else None,
+        bars=Bars(),
+        doubled=0,
+        healed=max(healed, default=0.0),
+        doubled_after=0,
+        moved_after=0,
+        missed=("not one owner",) if note else (),
+        note=" ".join(filter(None, [note, quiet])),
+    )
