@@ -45,11 +45,12 @@ def frame(family: Family, *, picks_up: bool) -> str:
     """The table without what is in its maps, which stays where it is there already.
 
     `picks_up`: connection tracking takes up connections in their midst (net.netfilter.nf_conntrack_tcp_loose). Where
-    it does not, it calls such packets invalid.
+    it does not, it calls all such packets invalid, else only those that end one. What is invalid for another reason is
+    not sent on: the node before might take it for the midst of a connection, and reset that.
     """
     ip, address = _WORDS[family]
     name = name_of(family)
-    unknown = "ct state new" if picks_up else "ct state { new, invalid }"
+    invalid = "ct state invalid tcp flags & (fin | rst) != 0" if picks_up else "ct state invalid tcp flags & syn == 0"
     return (
         f"add table {name}\n"
         f"add set {name} speakers {{ type ether_addr; }}\n"
@@ -61,7 +62,8 @@ def frame(family: Family, *, picks_up: bool) -> str:
         f"flush chain {name} unknown\n"
         f"add rule {name} unknown ether saddr != @speakers dup to {ip} daddr map @holder drop\n"
         f"add rule {name} unknown dup to {ip} daddr map @past drop\n"
-        f"add rule {name} relay {unknown} tcp flags & syn == 0 jump unknown\n"
+        f"add rule {name} relay ct state new tcp flags & syn == 0 jump unknown\n"
+        f"add rule {name} relay {invalid} jump unknown\n"
     )
 
 

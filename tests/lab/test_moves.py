@@ -27,9 +27,9 @@ NODES = ("n1", "n2", "n3")
 TRIPS = 100
 """Round trips that a connection makes after the move, at the least."""
 ECHO_SERVER = """
-import socket, threading
+import contextlib, socket, threading
 def serve(connection):
-    with connection:
+    with connection, contextlib.suppress(OSError):
         while data := connection.recv(65536):
             connection.sendall(data)
 server = socket.create_server(("", 7777), backlog=100)

@@ -17,7 +17,8 @@ def test_a_frame_leaves_what_is_in_the_maps_where_it_is() -> None:
     assert "flush map" not in text
     assert "delete" not in text
     assert "ct state new tcp flags & syn == 0 jump unknown" in text
-    assert "ct state { new, invalid } tcp" in frame(Family.IPV6, picks_up=False)
+    assert "ct state invalid tcp flags & (fin | rst) != 0 jump unknown" in text
+    assert "ct state invalid tcp flags & syn == 0 jump unknown" in frame(Family.IPV6, picks_up=False)
 
 
 def test_each_family_has_its_own() -> None:
