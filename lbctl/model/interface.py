@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntFlag
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Network, IPv6Network
 
 from lbctl.model.address import IPAddress
 
@@ -25,7 +25,7 @@ class Interface:
 
     `lacking` names the lower devices for want of whose carrier nothing gets out of it (a bridge without its uplink).
     `link` tells one way to the switch from another: a text that differs means that caches and switch tables may point
-    elsewhere. `gateways` are the routers by which packets leave it for everywhere.
+    elsewhere. `gateways` are the routers by which packets leave it for everywhere, `networks` those of its addresses.
     """
 
     index: int
@@ -37,6 +37,7 @@ class Interface:
     lacking: str | None = None
     link: str = ""
     gateways: tuple[IPAddress, ...] = ()
+    networks: tuple[IPv4Network | IPv6Network, ...] = ()
 
     @property
     def usable(self) -> bool:

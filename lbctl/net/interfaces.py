@@ -13,7 +13,7 @@ import logging
 import re
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import replace
-from ipaddress import ip_address
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from types import MappingProxyType
 from typing import Any
 
@@ -70,7 +70,7 @@ class InterfaceTable:
 
     def __init__(self) -> None:
         self._links: dict[int, Link] = {}
-        self._addresses: dict[int, dict[IPAddress, None]] = {}
+        self._addresses: dict[int, dict[IPAddress, int]] = {}
 
     def replaced_by(self, messages: Iterable[Mapping[str, Any]]) -> InterfaceTable:
         """A new table out of a full dump of links and addresses."""
@@ -107,7 +107,7 @@ class InterfaceTable:
                     if int(message.get("flags") or 0) & _TENTATIVE and address.version == 6:
                         held.pop(address, None)
                     else:
-                        held[address] = None
+                        held[address] = int(message.get("prefixlen") or 0)
             case "RTM_DELADDR":
                 address = _address(message)
                 if address is not None:
@@ -128,6 +128,7 @@ class InterfaceTable:
                     flags=link.flags,
                     master=link.master,
                     addresses=tuple(self._addresses.get(index, ())),
+                    networks=_networks(self._addresses.get(index, {})),
                     lacking=lacking,
                     link=text,
                 )
@@ -141,6 +142,16 @@ def _address(message: Mapping[str, Any]) -> IPAddress | None:
     with contextlib.suppress(ValueError):
         return ip_address(str(text))
     return None
+
+
+def _networks(addresses: Mapping[IPAddress, int]) -> tuple[IPv4Network | IPv6Network, ...]:
+    """Those that a segment has: an address alone, or link-local, says nothing of it."""
+    found = [
+        ip_network((address, length), strict=False)
+        for address, length in addresses.items()
+        if 0 < length < address.max_prefixlen and not address.is_link_local
+    ]
+    return tuple(dict.fromkeys(found))
 
 
 async def read_interfaces() -> tuple[Interface, ...]:

@@ -71,6 +71,8 @@ def _lost(assignment: Assignment, verdict: Verdict, member: Member | None, view:
     weight = verdicts[owner].weight
     if verdict.weight < weight:
         return [*found, Refusal(node, Reason.LOWER_PREFERENCE, f"{verdict.weight} against {weight} of {owner}")]
+    if verdict.outside and not verdicts[owner].outside:
+        return [*found, Refusal(node, Reason.NO_SUBNET_ADDRESS, f"{owner} has an address in the subnet of the VIP")]
     order = assignment.order
     if found:
         return found

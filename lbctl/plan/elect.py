@@ -338,16 +338,22 @@ def foremost(found: Eligibility, ranked: Sequence[str]) -> tuple[str, ...]:
     """Of nodes in their order those that nothing but load and hash tell from the first."""
     if len(ranked) < 2:
         return tuple(ranked)
-    weight = found.verdicts[ranked[0]].weight
-    return tuple(node for node in ranked if found.verdicts[node].weight == weight)
+    first = found.verdicts[ranked[0]]
+    return tuple(
+        node
+        for node in ranked
+        if (found.verdicts[node].weight, found.verdicts[node].outside) == (first.weight, first.outside)
+    )
 
 
 def _ranked(wanted: Sequence[Verdict], found: Eligibility) -> tuple[str, ...]:
     if len(wanted) < 2:
         return tuple(verdict.node for verdict in wanted)
     first = str(found.group.key[0])
-    ranked = sorted((-v.weight, -identity.rendezvous(identity.node_hash(v.node), first), v.node) for v in wanted)
-    return tuple(node for _, _, node in ranked)
+    ranked = sorted(
+        (-v.weight, v.outside, -identity.rendezvous(identity.node_hash(v.node), first), v.node) for v in wanted
+    )
+    return tuple(node for _, _, _, node in ranked)
 
 
 def _why_nobody(found: Eligibility) -> Reason:

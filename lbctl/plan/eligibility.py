@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network
 from types import MappingProxyType
 from typing import Any
 
@@ -26,12 +27,14 @@ InterfaceSet = frozenset[str] | None
 class OwnInterfaces:
     """The interfaces of the node that plans: name -> whether it is up and has carrier.
 
-    `lacking` names for some the device below them whose carrier is what they lack.
+    `lacking` names for some the device below them whose carrier is what they lack. `networks` are those that it has
+    an address in; none when they are not known.
     """
 
     node: str
     usable: Mapping[str, bool] = field(default_factory=lambda: _EMPTY)
     lacking: Mapping[str, str] = field(default_factory=lambda: _EMPTY)
+    networks: frozenset[IPv4Network | IPv6Network] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +42,7 @@ class Verdict:
     """One node and one group: no refusals means eligible. `weight` is the sum of the preferences that match.
 
     `interfaces` says for each demand of the group where the node may announce, `paces` for some of them how many
-    addresses a second.
+    addresses a second. `outside`: it has no address in the subnet of the VIP, where that is known.
     """
 
     node: str
@@ -47,6 +50,7 @@ class Verdict:
     weight: int = 0
     interfaces: Mapping[Demand, InterfaceSet] = field(default_factory=lambda: _EMPTY)
     paces: Mapping[Demand, float] = field(default_factory=lambda: _EMPTY)
+    outside: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

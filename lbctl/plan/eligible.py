@@ -27,6 +27,7 @@ from lbctl.plan.eligibility import Demand, Eligibility, InterfaceSet, OwnInterfa
 from lbctl.plan.groups import Group, GroupKey, Groups, GroupsMemo, group
 from lbctl.plan.quarantine import refusal_of, unannounced
 from lbctl.plan.reason import Reason, Refusal
+from lbctl.plan.subnet import Standing, Subnets, is_required, subnets
 
 _EMPTY: Mapping[Any, Any] = MappingProxyType({})
 
@@ -42,6 +43,9 @@ __all__ = [
 ]
 
 
+_NOWHERE = Standing()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeFacts:
     """What eligibility looks at in a node. `interfaces` are the names known to be there and up, None when not known.
@@ -54,6 +58,7 @@ class NodeFacts:
     present: InterfaceSet = None
     """The names known to be there at all, up or not."""
     lacking: Mapping[str, str] = field(default_factory=lambda: _EMPTY)
+    standing: Standing = field(default_factory=Standing)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +99,15 @@ def eligible(
     )
     tables = thawed(old.tables) if rules_kept else {}
     quarantined = unannounced(snapshot)
-    judge = _Judge(world=world, backings=backings, nodes=nodes, tables=tables, quarantined=quarantined)
+    judge = _Judge(
+        world=world,
+        backings=backings,
+        nodes=nodes,
+        tables=tables,
+        subnets=subnets({name: facts.standing for name, facts in nodes.items()}),
+        requiring=frozenset(name for name, ad in world.l2_advertisements.items() if ad.require_subnet),
+        quarantined=quarantined,
+    )
     touched: frozenset[GroupKey] | None
     if rules_kept:
         stale = _stale(world, groups, old, backings)
@@ -159,9 +172,11 @@ def _nodes(snapshot: Snapshot, own: OwnInterfaces | None) -> Mapping[str, NodeFa
     """The nodes the world lists, and the speakers among the members that it does not (they carry no labels)."""
     nodes = thawed(snapshot.world.nodes)
     named: dict[str, frozenset[str]] = {}
+    heard: dict[str, tuple[IPAddress, ...]] = {}
     if snapshot.view is not None:
         for name, member in snapshot.view.members.items():
             if member.role is Role.SPEAKER:
+                heard[name] = member.addresses
                 nodes.setdefault(name, Node(name=name, registered=True))
                 if member.macs:
                     named[name] = frozenset(interface for _, interface in member.macs)
@@ -169,11 +184,26 @@ def _nodes(snapshot: Snapshot, own: OwnInterfaces | None) -> Mapping[str, NodeFa
         nodes.setdefault(own.node, Node(name=own.node, registered=True))
     facts: dict[str, NodeFacts] = {}
     for name in sorted(nodes):
+        standing = _NOWHERE
+        if nodes[name].addresses or nodes[name].networks or heard.get(name):
+            standing = Standing(
+                addresses=frozenset((*nodes[name].addresses, *heard.get(name, ()))),
+                networks=frozenset(nodes[name].networks),
+            )
         if own is not None and name == own.node:
             up = frozenset(interface for interface, usable in own.usable.items() if usable)
-            facts[name] = NodeFacts(node=nodes[name], interfaces=up, present=frozenset(own.usable), lacking=own.lacking)
+            if own.networks:
+                standing = Standing(networks=own.networks, complete=True)
+            facts[name] = NodeFacts(
+                node=nodes[name],
+                interfaces=up,
+                present=frozenset(own.usable),
+                lacking=own.lacking,
+                standing=standing,
+            )
         else:
-            facts[name] = NodeFacts(node=nodes[name], interfaces=named.get(name), present=named.get(name))
+            known = named.get(name)
+            facts[name] = NodeFacts(node=nodes[name], interfaces=known, present=known, standing=standing)
     return MappingProxyType(facts)
 
 
@@ -185,6 +215,8 @@ class _Judge:
     backings: Mapping[ServiceKey, Backing]
     nodes: Mapping[str, NodeFacts]
     tables: dict[tuple[Demand, ...], Mapping[str, Verdict]]
+    subnets: Subnets
+    requiring: frozenset[str]
     quarantined: Mapping[IPAddress, Quarantine] = field(default_factory=lambda: _EMPTY)
     _demands: dict[tuple[str, tuple[tuple[str, str], ...] | None], Demand] = field(default_factory=dict)
 
@@ -229,7 +261,11 @@ class _Judge:
                 local.append(
                     (service.key, frozenset.intersection(*(backing.nodes[family] for family in sorted(families))))
                 )
-        verdicts = self._table(tuple(sorted({demand for _, demand in serving}))) if serving else _EMPTY
+        wanted = tuple(sorted({demand for _, demand in serving}))
+        verdicts = self._table(wanted) if serving else _EMPTY
+        if serving:
+            required = is_required(wanted, self.requiring)
+            verdicts = self.subnets.judged(verdicts, found.key, required=required)
         if local:
             verdicts = MappingProxyType({name: _localised(verdict, local) for name, verdict in verdicts.items()})
         eligibility = Eligibility(

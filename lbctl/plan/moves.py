@@ -139,12 +139,13 @@ def _movable(plan: Plan, *, ordered: bool) -> dict[GroupKey, tuple[str, tuple[st
         if assignment.failback is Failback.NEVER and not ordered:
             continue
         verdicts = assignment.eligibility.verdicts
-        weight = verdicts[held.node].weight
         others = foremost(
             assignment.eligibility,
             [node for node in assignment.order if node in plan.fleet.steady and node != held.node],
         )
-        if others and verdicts[others[0]].weight >= weight:
+        here = verdicts[held.node]
+        there = verdicts[others[0]] if others else None
+        if there is not None and there.weight >= here.weight and there.outside <= here.outside:
             found[key] = (held.node, others)
     return found
 

@@ -120,6 +120,7 @@ def own_interfaces(node: str, interfaces: Sequence[Interface]) -> OwnInterfaces:
         node=node,
         usable=MappingProxyType({interface.name: interface.usable for interface in interfaces}),
         lacking=MappingProxyType({i.name: i.lacking for i in interfaces if i.lacking is not None}),
+        networks=frozenset(network for i in interfaces if i.usable for network in i.networks),
     )
 
 
