@@ -54,7 +54,7 @@ _lbctl() {
             "lbctl undrain --via"|"lbctl undrain --socket"|"lbctl undrain -o"|"lbctl undrain --output") skip=1 ;;
             "lbctl move --to"|"lbctl move --via"|"lbctl move --socket"|"lbctl move -o"|"lbctl move --output") skip=1 ;;
             "lbctl rebalance --via"|"lbctl rebalance --socket"|"lbctl rebalance -o"|"lbctl rebalance --output") skip=1 ;;
-            "lbctl history --since"|"lbctl history --limit"|"lbctl history --state"|"lbctl history --socket"|"lbctl history -o"|"lbctl history --output") skip=1 ;;
+            "lbctl history --since"|"lbctl history --limit"|"lbctl history --via"|"lbctl history --state"|"lbctl history --socket"|"lbctl history -o"|"lbctl history --output") skip=1 ;;
             "lbctl reserve --ip"|"lbctl reserve --pool"|"lbctl reserve --family"|"lbctl reserve --state"|"lbctl reserve --socket"|"lbctl reserve -o"|"lbctl reserve --output") skip=1 ;;
             "lbctl quarantine --clear"|"lbctl quarantine --state"|"lbctl quarantine --socket"|"lbctl quarantine -o"|"lbctl quarantine --output") skip=1 ;;
             "lbctl ledger export --state") skip=1 ;;
@@ -141,6 +141,7 @@ _lbctl() {
         "lbctl rebalance -o"|"lbctl rebalance --output") COMPREPLY=($(compgen -W "table wide json yaml" -- "$cur")); return ;;
         "lbctl history --since") return ;;
         "lbctl history --limit") return ;;
+        "lbctl history --via") return ;;
         "lbctl history --state") compopt -o filenames; COMPREPLY=($(compgen -d -- "$cur")); return ;;
         "lbctl history --socket") compopt -o filenames; COMPREPLY=($(compgen -f -- "$cur")); return ;;
         "lbctl history -o"|"lbctl history --output") COMPREPLY=($(compgen -W "table wide json yaml" -- "$cur")); return ;;
@@ -224,7 +225,7 @@ _lbctl() {
             if [[ $cur == -* ]]; then COMPREPLY=($(compgen -W "--via --socket -o --output -h --help" -- "$cur"))
             fi ;;
         "lbctl history")
-            if [[ $cur == -* ]]; then COMPREPLY=($(compgen -W "--since --limit --state --socket -o --output -h --help" -- "$cur"))
+            if [[ $cur == -* ]]; then COMPREPLY=($(compgen -W "--since --limit --via --state --socket -o --output -h --help" -- "$cur"))
             fi ;;
         "lbctl reserve")
             if [[ $cur == -* ]]; then COMPREPLY=($(compgen -W "--ip --pool --family --remove --state --socket -o --output -h --help" -- "$cur"))

@@ -119,6 +119,7 @@ complete -c lbctl -n '__lbctl_at rebalance' -s o -l output -x -a 'table wide jso
 complete -c lbctl -n '__lbctl_at rebalance' -s h -l help -d 'Show this message and exit'
 complete -c lbctl -n '__lbctl_at history' -l since -x -d 'Only from then on: 30m, 2h, 3d, or 2026-01-31T12:00'
 complete -c lbctl -n '__lbctl_at history' -l limit -x -d 'The newest so many events'
+complete -c lbctl -n '__lbctl_at history' -l via -x -d 'Ask this speaker who announced it; may be given more than once'
 complete -c lbctl -n '__lbctl_at history' -l state -x -a '(__fish_complete_directories)' -d 'Folder of the ledger, of what is published, and of the journals'
 complete -c lbctl -n '__lbctl_at history' -l socket -r -F -d 'Status socket of a daemon on this host'
 complete -c lbctl -n '__lbctl_at history' -s o -l output -x -a 'table wide json yaml' -d 'Form of the answer'

@@ -269,6 +269,7 @@ _lbctl_history() {
     _arguments -S \
         '--since[Only from then on\: 30m, 2h, 3d, or 2026-01-31T12\:00]:TIME: ' \
         '--limit[The newest so many events]:N: ' \
+        '*'--via'[Ask this speaker who announced it; may be given more than once]:HOST(\:PORT)|unix\:PATH: ' \
         '--state[Folder of the ledger, of what is published, and of the journals]:DIR:_files -/' \
         '--socket[Status socket of a daemon on this host]:PATH:_files' \
         '(-o --output)'{-o,--output}'[Form of the answer]:table|wide|json|yaml:(table wide json yaml)' \

@@ -20,6 +20,8 @@ _WORDS = {
     "unreserved": ("unreserved", Style.DOUBT),
     "quarantined": ("quarantined", Style.BAD),
     "quarantine_cleared": ("cleared", Style.GOOD),
+    "owner": ("owner", None),
+    "no_owner": ("no owner", Style.BAD),
 }
 _WIDEST_WORD = max(len(word) for word, _ in _WORDS.values())
 _LEAST_ROOM = 24
@@ -27,15 +29,39 @@ _LEAST_ROOM = 24
 
 def text(document: Mapping[str, Any], *, now: float, wide: bool) -> str:
     """The whole answer; `wide` is the form of a pipe also on a terminal."""
-    events: Sequence[_Event] = document["events"]
+    events = _events(document)
     target = document["target"]
     if not events:
         return f"Nothing is known of {target}." if target else "Nothing has happened yet."
     width = terminal_width()
     lines = list(_days(events, target, now, width)) if width and not wide else [_table(events, target, now, wide=wide)]
-    if document["older"]:
-        lines.insert(0, paint(f"{document['older']} older events are not shown; --limit N shows more.", Style.FAINT))
+    if older := document["older"] + document.get("older_owners", 0):
+        lines.insert(0, paint(f"{older} older events are not shown; --limit N shows more.", Style.FAINT))
     return "\n".join(lines)
+
+
+def _events(document: Mapping[str, Any]) -> list[_Event]:
+    """Those of the ledger and those of the speakers in one list."""
+    events: list[_Event] = list(document["events"])
+    changes: Sequence[_Event] = document.get("owners", ())
+    if not changes:
+        return events
+    from lbctl.cli.owner_history import told_twice
+
+    twice = {id(row) for row in told_twice(changes)}
+    events += [
+        {
+            **row,
+            "event": "owner" if row["to"] else "no_owner",
+            "service": None,
+            "addresses": [row["address"]],
+            "pools": [],
+        }
+        for row in changes
+        if id(row) not in twice
+    ]
+    events.sort(key=lambda event: event["at_unix"])
+    return events
 
 
 # On a terminal --------------------------------------------------------------------------------------------------------
@@ -64,6 +90,9 @@ def _days(events: Sequence[_Event], target: str | None, now: float, width: int) 
 
 def _sentence(event: _Event, target: str | None, now: float) -> str:
     """Which addresses, from where, why; how long."""
+    if event["event"] in ("owner", "no_owner"):
+        of = "" if event["address"] == target else f"{event['address']}: "
+        return f"{of}{_owner(event)}" + (f"; {lasted}" if (lasted := _lasted(event, now)) else "")
     others = [address for address in event["addresses"] if address != target]
     addresses = " and ".join(others)
     if addresses and len(others) < len(event["addresses"]):
@@ -116,7 +145,7 @@ def _word(event: _Event) -> tuple[str, Style | None]:
 
 def _why(event: _Event) -> str:
     """The cause, with what explains it; of what a person did, who."""
-    cause, detail, by = event["cause"], event["detail"], event["by"]
+    cause, detail, by = event["cause"], event.get("detail"), event.get("by")
     match event["event"]:
         case "quarantined":
             return f"{detail}, seen by {by}"
@@ -124,8 +153,26 @@ def _why(event: _Event) -> str:
             return f"nobody answers any more, says {by}" if cause == "clean" else f"by {by}, {detail}"
         case "reserved" | "unreserved":
             return f"by {by}" if by else "-"
+        case "owner" | "no_owner":
+            return _owner(event)
         case _:
             return f"{cause} ({detail})" if detail else cause or "-"
+
+
+def _owner(event: _Event) -> str:
+    """Which node announced it from then on, after whom, why, and for how long nobody did."""
+    owner, before, gap = event["to"], event["from"], event.get("gap")
+    if owner is None:
+        words = f"{before} no longer has it: {event['cause']}"
+    else:
+        after = "" if before is None else " again" if before == owner else f" after {before}"
+        words = f"{owner}{after}: {event['cause']}"
+        words += f", gap {_span(gap)}" if gap is not None else ""
+    return f"{words} (seen by {', '.join(event['seen_by'])})"
+
+
+def _span(seconds: float) -> str:
+    return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.1f} s" if seconds < 60 else age(seconds)
 
 
 def _lasted(event: _Event, now: float) -> str:
