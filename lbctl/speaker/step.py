@@ -392,7 +392,7 @@ def _events(moves: Sequence[Move]) -> tuple[Event, ...]:
     events = []
     for move in moves[:MOVES_LOGGED]:
         fields: dict[str, object] = {"address": str(move.address), "cause": move.cause}
-        fields |= {"previous": move.previous} if move.previous is not None else {}
+        fields |= {"previous": move.previous} if move.previous not in (None, move.owner) else {}
         if move.owner is None:
             events.append(Event("owner_lost", fields))
         else:
