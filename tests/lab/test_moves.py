@@ -263,7 +263,7 @@ def test_a_node_is_taken_out_of_service_once_its_last_connection_has_ended(clust
         assert f"waiting for 1 open connection through {owner}" in errors
         eventually(lambda: not cluster.is_running(owner))
         tables = cluster.exec(owner, ["nft", "list", "tables"], check=True).stdout
-        assert "lbctl" not in tables, "what forwarded is gone with the last connection"
+        assert "inet lbctl" not in tables, "what forwarded is gone with the last connection"
         cluster.start(owner)
         drains = asked(cluster, owner, "status")["daemons"][0]["orders"]["drains"]
         assert [drain["node"] for drain in drains] == [owner], "it is drained still"
