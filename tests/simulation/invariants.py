@@ -116,6 +116,7 @@ class Watch:
         self._gaps: dict[tuple[int, bytes], _Gap] = {}
         self._epochs: dict[bytes, int] = {}
         self._doubles: dict[tuple[int, int, bytes], float] = {}
+        self._down: dict[int, float] = {}
         self._pulseless: dict[int, float] = {}
         self._fault_at = clockwork.now
         self._met: set[int] = set()
@@ -139,6 +140,10 @@ class Watch:
         if serving != self._serving.get(host.index, frozenset()):
             self._serving[host.index] = serving
             self.tell(f"{host.name} answers for {_names(serving)}")
+        if host.up:
+            self._down.pop(host.index, None)
+        else:
+            self._down.setdefault(host.index, self.clockwork.now)
         if host.pulse is not None and host.pulse.runs:
             self._pulseless.pop(host.index, None)
         else:
@@ -363,7 +368,11 @@ class Watch:
             self._doubted.add(named.index)
 
     def _count_votes(self) -> None:
-        up = {host.index for host in self.hosts if host.up} if self._doubted else set()
+        if not self._doubted:
+            return
+        # What one said last counts until it would be found silent.
+        recent = self.clockwork.now - self.detection - self.interval
+        up = {host.index for host in self.hosts if host.up or self._down.get(host.index, -1.0) >= recent}
         for index in list(self._doubted):
             counting = self._counted_by[index]
             if len(counting) >= len(self.hosts) - 1:
