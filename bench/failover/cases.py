@@ -122,14 +122,14 @@ CASES: tuple[Case, ...] = (
         name="two-nodes",
         title="link cut, two nodes only",
         cluster=lambda folder: Speakers(folder, nodes=2),
-        plan=Plan(fault=Silent()),
+        plan=Plan(fault=Silent(), returns=True),
         bars=Bars(worst=0.450, healed=_HEALED),
     ),
     Case(
         name="last-of-three",
         title="link cut, the second of three",
         cluster=_three,
-        plan=Plan(fault=Silent(), before=1),
+        plan=Plan(fault=Silent(), before=1, returns=True),
         bars=Bars(worst=0.450, healed=_HEALED),
     ),
     Case(
@@ -142,7 +142,7 @@ CASES: tuple[Case, ...] = (
     Case(
         name="thousand",
         title="1,000 VIPs move at once, link cut",
-        cluster=lambda folder: Speakers(folder, count=1000, prefer="n1"),
+        cluster=lambda folder: Speakers(folder, count=1000, first="n1"),
         plan=Plan(fault=Silent(), fresh=True),
         bars=Bars(worst=0.300, healed=_HEALED),
     ),

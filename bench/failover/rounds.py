@@ -36,7 +36,7 @@ class Round:
     doubled_after: int = 0
     """Such answers after mending."""
     moved_after: int = 0
-    """Addresses that came to another owner by mending."""
+    """Addresses that mending gave to anybody but who had them then, or before the fault where `Plan.returns`."""
     late: float = 0.0
 
     @property
@@ -54,6 +54,8 @@ class Plan:
     """Seconds that the hindrance lasts, at least, from just before the fault."""
     before: int = 0
     patience: float = 3.0
+    returns: bool = False
+    """Who took over was in the minority: by mending, the owner from before the fault has its addresses again."""
     fresh: bool = False
     """A new cluster for each round."""
 
@@ -62,7 +64,8 @@ def rounds(cluster: Cluster, plan: Plan, count: int) -> Iterator[Round]:
     """So many rounds, and one more for each in which the machine was late, but never more than twice as many."""
     good = done = 0
     alive = False
-    while good < count and done < 2 * count:
+    most = 2 * count if plan.fault.mendable else 1
+    while good < count and done < most:
         if not alive or plan.fresh or max(sorted(cluster.failures.values())[: plan.before + 1]) >= _FAILURES:
             cluster.start()
             alive = plan.fault.mendable
@@ -112,7 +115,7 @@ def _round(cluster: Cluster, plan: Plan) -> Round:
         kept=kept,
         late=late,
     )
-    return _mended(cluster, plan, dead, found) if plan.fault.mendable else found
+    return _mended(cluster, plan, dead, found, held if plan.returns else {}) if plan.fault.mendable else found
 
 
 def _watch(cluster: Cluster, vips: list[str], old: str, fault: int, patience: float) -> tuple[Takeover, int]:
@@ -128,7 +131,8 @@ def _watch(cluster: Cluster, vips: list[str], old: str, fault: int, patience: fl
     return takeover(cluster.frames, vips, old=old, fault=fault, until=until), until
 
 
-def _mended(cluster: Cluster, plan: Plan, dead: list[str], found: Round) -> Round:
+def _mended(cluster: Cluster, plan: Plan, dead: list[str], found: Round, original: Mapping[str, str]) -> Round:
+    """`original`: whom each address may go back to."""
     cluster.observer.ask(cluster.vips)
     before_at = time.time_ns()
     cluster.watch(len(cluster.vips) / 1000 + 0.1)
@@ -136,7 +140,8 @@ def _mended(cluster: Cluster, plan: Plan, dead: list[str], found: Round) -> Roun
     mended = time.time_ns()
     for name in dead:
         plan.fault.mend(cluster, name)
-    final = {vip: cluster.switch.mac(node) for vip, node in cluster.settle().items()}
+    held = cluster.settle()
+    final = {vip: cluster.switch.mac(node) for vip, node in held.items()}
     strays = [
         frame
         for frame in cluster.frames
@@ -146,7 +151,9 @@ def _mended(cluster: Cluster, plan: Plan, dead: list[str], found: Round) -> Roun
         found,
         healed=settled_after(cluster.frames, final, since=mended),
         doubled_after=len(strays),
-        moved_after=sum(final[vip] not in macs for vip, macs in before.items() if vip in final),
+        moved_after=sum(
+            final[vip] not in macs and original.get(vip) != held[vip] for vip, macs in before.items() if vip in held
+        ),
     )
 
 

@@ -13,18 +13,18 @@ from typing import Any
 
 from bench.failover.cluster import Cluster, NotSettled, Part
 from bench.failover.switch import node_address, vips
-from lbctl.model.advertisement import L2Advertisement
 from lbctl.model.node import Node
 from lbctl.net.status_client import AskError
 from lbctl.sources.published_document import DocumentEncoder
 from tests.support.speakers import Speaker
-from tests.support.worlds import preferred, vip_world
+from tests.support.worlds import vip_world
 
 _PULSE_FIRST = ("pulse", "wire")
 
 
 class Speakers(Cluster):
-    """`preset`, `mode` and more `options` as `run-speaker` has them. `prefer`: the node that has all addresses.
+    """`preset`, `mode` and more `options` as `run-speaker` has them. `first`: this node starts
+    so much earlier that it has all addresses.
 
     `disks`: an image with a file system for the state of each of these nodes, mounted where only that node sees it.
     """
@@ -36,13 +36,13 @@ class Speakers(Cluster):
         nodes: int = 3,
         count: int = 100,
         options: tuple[str, ...] = (),
-        prefer: str | None = None,
+        first: str | None = None,
         disks: bool = False,
     ) -> None:
         super().__init__(tuple(f"n{number}" for number in range(1, nodes + 1)), vips(count))
         self.folder = folder
         self._options = options
-        self._prefer = prefer
+        self._first = first
         self._disks = disks
         self._speakers: dict[str, Speaker] = {}
 
@@ -63,9 +63,14 @@ class Speakers(Cluster):
                 argv = self._on_a_disk(folder, argv)
             self._speakers[name] = Speaker(self.switch.lan[name], folder, argv)
         self.failures = dict.fromkeys(self.names, 0)
-        for speaker in self._speakers.values():
-            speaker.start()
-        self._await_ready(self.names)
+        if self._first is not None:
+            self._speakers[self._first].start()
+            self._await_ready((self._first,))
+            self.settle(alive=(self._first,))
+        others = tuple(name for name in self.names if name != self._first)
+        for name in others:
+            self._speakers[name].start()
+        self._await_ready(others)
 
     def _await_ready(self, names: tuple[str, ...]) -> None:
         for name in names:
@@ -89,8 +94,7 @@ class Speakers(Cluster):
         nodes = [
             Node(name=name, addresses=(ip_address(node_address(number)),)) for number, name in enumerate(self.names, 1)
         ]
-        terms = () if self._prefer is None else (preferred(1, **{"kubernetes.io/hostname": self._prefer}),)
-        world = vip_world(self.vips, nodes=nodes, advertisements=(L2Advertisement(name="l2", preferred_nodes=terms),))
+        world = vip_world(self.vips, nodes=nodes)
         path.write_bytes(b"".join(DocumentEncoder(cluster="default", ledger="bench").encode(world, {})))
 
     def _on_a_disk(self, folder: Path, argv: list[str]) -> list[str]:

@@ -1,8 +1,8 @@
 """The rival: keepalived (VRRP version 3) from Debian on every node, as well as it can be set up.
 
 Each node is master of a third of the addresses, so that the same number moves. Priorities are as high as they can be,
-for the skew time that is added to three intervals grows with the distance from 256 (RFC 5798 section 6.1); the processes
-run in real time, as lbctl's do.
+for the skew time that is added to three intervals grows with the distance from 256 (RFC 5798 section 6.1); its
+processes run in real time, as lbctl's do.
 """
 
 from __future__ import annotations
