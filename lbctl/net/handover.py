@@ -24,6 +24,8 @@ class Handover:
         self._nft = nft or Nft()
         self._in_force: Relays | None = None
         self._framed = False
+        self._ended = False
+        self._lock = asyncio.Lock()
 
     async def restore(self) -> dict[IPAddress, tuple[IPAddress, float]]:
         """What an earlier speaker of this node left in `past`, with the seconds that are left. Raises ProxyError."""
@@ -38,6 +40,11 @@ class Handover:
 
     async def apply(self, relays: Relays) -> None:
         """One transaction, for what differs. Raises ProxyError; the next call then fills everything anew."""
+        async with self._lock:
+            if not self._ended:
+                await self._bring(relays)
+
+    async def _bring(self, relays: Relays) -> None:
         before, self._in_force = self._in_force, None
         text = "".join(change(family, before, relays) for family in Family)
         if not self._framed:
@@ -50,14 +57,17 @@ class Handover:
         self._in_force = relays
 
     async def end(self, past: Mapping[IPAddress, tuple[IPAddress, float]]) -> None:
-        """This node owns nothing any more. What went on to another still does, each for its time. Raises ProxyError."""
-        if past:
-            await self.apply(Relays(past=dict(past)))
-        else:
-            await self._nft.load(
-                "".join(f"add table {name_of(family)}\ndelete table {name_of(family)}\n" for family in Family)
-            )
-        self._in_force = None
+        """This node owns nothing any more. What went on to another still does, each for its time. Raises ProxyError.
+
+        After that, `apply` does nothing.
+        """
+        async with self._lock:
+            self._ended = True
+            if past:
+                await self._bring(Relays(past=dict(past)))
+                return
+            names = [name_of(family) for family in Family]
+            await self._nft.load("".join(f"add table {name}\ndelete table {name}\n" for name in names))
 
 
 def _picks_up() -> bool:

@@ -13,7 +13,6 @@ import signal
 import time
 from collections.abc import Callable, Coroutine
 from ipaddress import ip_address
-from types import MappingProxyType
 from typing import Any
 
 from lbctl.model.interface import Interface
@@ -22,7 +21,7 @@ from lbctl.model.snapshot import Snapshot, World
 from lbctl.net import systemd
 from lbctl.net.interfaces import read_interfaces, select, watch_interfaces
 from lbctl.net.status_server import SocketInUse, StatusServer
-from lbctl.plan.claims import is_living, living
+from lbctl.plan.claims import living
 from lbctl.sources.published import PublishedSource
 from lbctl.speaker.announcers import pieces
 from lbctl.speaker.capabilities import Capabilities
@@ -32,13 +31,15 @@ from lbctl.speaker.first_use import Probed, trouble_of
 from lbctl.speaker.guard import Guard
 from lbctl.speaker.memory import AlreadyRunning, Memory
 from lbctl.speaker.orders import Desk, Ends, Row
-from lbctl.speaker.owners import Owners, remembered
+from lbctl.speaker.owners import remembered
 from lbctl.speaker.proxy import ServiceProxy
 from lbctl.speaker.recollection import recollection
 from lbctl.speaker.relays import ConnectionRelays
+from lbctl.speaker.remembering import Remembering
 from lbctl.speaker.settings import GROUP4, GROUP6, Preset, Settings, StartError
 from lbctl.speaker.status import Facts, Moves, routes
 from lbctl.speaker.step import Situation, own_interfaces, own_member, step, unheard_interfaces
+from lbctl.speaker.troubles import interface_troubles
 from lbctl.speaker.view import Hearing
 from lbctl.telemetry.log import event
 
@@ -85,10 +86,8 @@ class _Speaker:
         self._hearing = Hearing(settings.node, self._incarnation, memory.came(now_unix))
         self._world = World()
         self._interfaces: tuple[Interface, ...] = ()
-        self._epochs = dict(memory.epochs())
-        self._used = memory.used()
+        self._remembering = Remembering(settings.node, memory, now_unix)
         self._probed: list[Probed] = []
-        self._peers = memory.peers(now_unix)
         self._source = PublishedSource(
             settings.published, cluster=settings.cluster, last_good=memory.folder / "published.json"
         )
@@ -119,7 +118,6 @@ class _Speaker:
         ends = Ends(flows=self._flows, stop=self._stop_by_order)
         self._desk = Desk(settings.node, self._facts, self._spread, ends)
         self._by_order = False
-        self._remembered: Owners | None = None
         self._pulse: Child | None = None
         self._wire: Child | None = None
 
@@ -210,7 +208,9 @@ class _Speaker:
             "role": Role.SPEAKER.value,
             "realtime": bool(self._facts.capabilities["sys_nice"]),
         }
-        restore = [{"op": "restore", "epochs": piece} for piece in pieces([list(e) for e in self._epochs.items()])]
+        restore = [
+            {"op": "restore", "epochs": piece} for piece in pieces([list(e) for e in self._remembering.epochs.items()])
+        ]
         rows = self._desk.restore(self._memory.orders(), time.time())
         self._hearing.receive({"op": "orders", "set": rows})
         self._pulse.send([setup, *restore, {"op": "orders", "set": rows}])
@@ -347,13 +347,13 @@ class _Speaker:
             snapshot=Snapshot(world=self._world, view=self._hearing.view(now_unix)),
             interfaces=self._interfaces,
             peers=self._settings.peers,
-            remembered=MappingProxyType({name: addresses for name, (addresses, _) in self._peers.items()}),
+            remembered=self._remembering.peers,
             detection_time=self._preset.interval * self._preset.multiplier,
             started_unix=self._facts.since_unix,
             listened=self._listened,
             given_up=self._hearing.given_up,
             probed=tuple(self._probed),
-            used=self._used,
+            used=self._remembering.used,
             recheck_time=self._settings.recheck_time,
         )
         made = step(situation, self._facts.told, now=time.monotonic(), now_unix=now_unix)
@@ -370,8 +370,7 @@ class _Speaker:
         self._moves.add(made.moves)
         for move in made.moves:
             self._memory.journal.append(move.document())
-            if move.owner is not None:
-                self._epochs[str(move.address)] = max(move.epoch, self._epochs.get(str(move.address), 0))
+            self._remembering.moved(move)
         for finding in made.findings:
             self._memory.journal.append(finding.document(now_unix))
         for line in made.events:
@@ -396,16 +395,7 @@ class _Speaker:
             found.append(f"service proxy: {self._proxy.trouble}")
         if self._relays is not None and self._relays.trouble is not None:
             found.append(self._relays.trouble)
-        if not self._interfaces:
-            found.append("no interface to announce on")
-        elif not any(interface.usable for interface in self._interfaces):
-            found.append("no interface has carrier")
-        elif not any(interface.speaking_address is not None for interface in self._interfaces):
-            found.append("no interface has an address: the other speakers cannot hear this node, it answers nothing")
-        found += [
-            f"{name} has no IPv4 address, by which the other speakers speak: this node is silent on it; add the address"
-            for name in sorted(self._unheard)
-        ]
+        found += interface_troubles(self._interfaces, self._unheard)
         return tuple(found)
 
     # Memory
@@ -417,28 +407,14 @@ class _Speaker:
     async def _remember_on(self) -> None:
         while True:
             await asyncio.sleep(_REMEMBER_EVERY)
+            if self._pulse is not None:
+                # Pulse leaves the cluster when this loop is silent for long.
+                self._pulse.send([{"op": "alive"}])
             self._remember()
             self._guard.works("memory")
 
     def _remember(self) -> None:
-        """Hands the newest epochs and peers to the memory, which writes them in its own time."""
-        owners = self._facts.told.owners
-        if owners is not self._remembered:
-            self._remembered = owners
-            if owners.addresses:
-                allocated = {str(address) for address in owners.addresses}
-                self._epochs = {text: epoch for text, epoch in self._epochs.items() if text in allocated}
-                self._used = {a: allocation for a, allocation in self._used.items() if a in owners.addresses}
-            for address, claim in owners.held.items():
-                text = str(address)
-                self._epochs[text] = max(claim.epoch, self._epochs.get(text, 0))
-                self._used[address] = claim.allocation_id
-        hour = time.time() // 3600 * 3600
-        view = self._facts.snapshot.view
-        for name, member in view.members.items() if view is not None else ():
-            if name != self._settings.node and is_living(member) and member.addresses:
-                self._peers[name] = (member.addresses, hour)
-        self._memory.save(epochs=self._epochs, peers=self._peers, used=self._used, orders=self._desk.rows())
+        self._remembering.save(self._facts.told.owners, self._facts.snapshot.view, self._desk.rows())
 
     # End
 

@@ -134,7 +134,7 @@ def test_sigterm_hands_over_without_a_gap_and_ends_in_time(cluster: Speakers) ->
     cluster.agreed(VIP, successor, among=others(owner))
     journal = cluster[owner].folder / "state/speakers" / owner / "journal.jsonl"
     last_words = [json.loads(line) for line in journal.read_text().splitlines()]
-    assert {"from": owner, "to": None, "cause": "stopping"}.items() <= next(
+    assert {"from": owner, "to": successor, "cause": "stopping"}.items() <= next(
         line for line in reversed(last_words) if line["address"] == VIP
     ).items()
 
