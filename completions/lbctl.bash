@@ -202,7 +202,7 @@ _lbctl() {
             if [[ $cur == -* ]]; then COMPREPLY=($(compgen -W "--node --published --state --interface --proxy --cluster --key-file --preset --port --peer --recheck-time --handover-time --socket --listen --log-format --log-level -h --help" -- "$cur"))
             fi ;;
         "lbctl where-is")
-            if [[ $cur == -* ]]; then COMPREPLY=($(compgen -W "--via -i --interface --wait -w --watch -o --output --state --published -h --help" -- "$cur"))
+            if [[ $cur == -* ]]; then COMPREPLY=($(compgen -W "--via -i --interface --wait --why -w --watch -o --output --state --published -h --help" -- "$cur"))
             else COMPREPLY=($(compgen -W "$(lbctl services -o name 2>/dev/null)" -- "$cur"))
             fi ;;
         "lbctl services")

@@ -74,6 +74,7 @@ complete -c lbctl -n '__lbctl_at where-is' -a '(lbctl services -o name 2>/dev/nu
 complete -c lbctl -n '__lbctl_at where-is' -l via -x -d 'Ask this daemon instead of the one on this host (port 7967)'
 complete -c lbctl -n '__lbctl_at where-is' -s i -l interface -x -d 'Look on this interface, not on the one the routes name'
 complete -c lbctl -n '__lbctl_at where-is' -l wait -x -d 'How long to wait for answers'
+complete -c lbctl -n '__lbctl_at where-is' -l why -d 'Each node, and every reason why it does not have it'
 complete -c lbctl -n '__lbctl_at where-is' -s w -l watch -d 'Go on: one line each time it moves'
 complete -c lbctl -n '__lbctl_at where-is' -s o -l output -x -a 'table wide json yaml' -d 'Form of the answer'
 complete -c lbctl -n '__lbctl_at where-is' -l state -x -a '(__fish_complete_directories)' -d 'Folder of the ledger, of what is published, and of the journals'

@@ -347,6 +347,7 @@ _lbctl_where_is() {
         '--via[Ask this daemon instead of the one on this host (port 7967)]:HOST(\:PORT)|unix\:PATH: ' \
         '(-i --interface)'{-i,--interface}'[Look on this interface, not on the one the routes name]:NAME: ' \
         '--wait[How long to wait for answers]:SECONDS: ' \
+        '--why[Each node, and every reason why it does not have it]' \
         '(-w --watch)'{-w,--watch}'[Go on\: one line each time it moves]' \
         '(-o --output)'{-o,--output}'[Form of the answer]:table|wide|json|yaml:(table wide json yaml)' \
         '--state[Folder of the ledger, of what is published, and of the journals]:DIR:_files -/' \

@@ -20,7 +20,7 @@ from lbctl.model.member import Role
 from lbctl.model.snapshot import Snapshot, World
 from lbctl.net import systemd
 from lbctl.net.interfaces import read_interfaces, select, watch_interfaces
-from lbctl.net.status_server import SocketInUse, StatusServer
+from lbctl.net.status_server import CannotListen, SocketInUse, StatusServer
 from lbctl.plan.claims import living
 from lbctl.sources.published import PublishedSource
 from lbctl.speaker.announcers import pieces
@@ -92,8 +92,7 @@ class _Speaker:
             settings.published, cluster=settings.cluster, last_good=memory.folder / "published.json"
         )
         self._proxy = ServiceProxy(settings.node) if settings.proxy else None
-        relays = settings.proxy and settings.handover_time > 0
-        self._relays = ConnectionRelays(settings.node, settings.handover_time) if relays else None
+        self._relays = ConnectionRelays(settings.node, settings.handover_time) if settings.proxy else None
         self._moves = Moves()
         self._facts = Facts(
             node=settings.node,
@@ -136,6 +135,8 @@ class _Speaker:
             await server.start()
         except SocketInUse as error:
             raise StartError(f"{error}; give this speaker another --socket") from None
+        except CannotListen as error:
+            raise StartError(f"{error}; --listen takes an address of this host and a free port") from None
         except OSError as error:
             raise StartError(f"status socket {self._settings.socket}: {error.strerror or error}") from None
         try:

@@ -31,7 +31,8 @@ Trail = tuple[tuple[str, float], ...]
 
 
 class ConnectionRelays:
-    """Follows the owners. `limit`: seconds for which connections that were open go on through the node before."""
+    """Follows the owners. `limit`: seconds for which connections that were open go on through the node before; with 0
+    nothing is sent on, and what an earlier speaker of this node left is taken away."""
 
     def __init__(self, node: str, limit: float, handover: Handover | None = None) -> None:
         self._node = node
@@ -112,6 +113,9 @@ class ConnectionRelays:
 
     async def run(self) -> None:
         """Keeps the kernel as it should be, until cancelled."""
+        if not self._limit:
+            await self.end()
+            return
         try:
             now = time.monotonic()
             for vip, (hop, left) in (await self._handover.restore()).items():

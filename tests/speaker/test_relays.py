@@ -167,3 +167,17 @@ def test_the_kernel_keeps_the_past_over_a_restart_of_the_speaker() -> None:
 
     with Segment({"a": ["198.51.100.1/24"]}) as lan, lan["a"].entered():
         asyncio.run(story())
+
+
+@pytest.mark.netns
+def test_with_no_time_at_all_nothing_is_left_of_an_earlier_speaker() -> None:
+    async def story() -> None:
+        await Handover().apply(Relays(past={VIP: (HOPS["b"], 60.0)}, holder={VIP: HOPS["c"]}))
+        relays = ConnectionRelays("a", 0.0)
+        relays.follow(EVERYBODY, held("b"), [], time.monotonic())
+        await relays.run()
+        assert relays.trouble is None
+
+    with Segment({"a": ["198.51.100.1/24"]}) as lan, lan["a"].entered():
+        asyncio.run(story())
+        assert "lbctl" not in lan["a"].run(["nft", "list", "tables"]).stdout
