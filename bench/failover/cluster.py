@@ -44,6 +44,8 @@ class Cluster(ABC):
         """What was seen since it was last emptied."""
         self.late = 0.0
         self.dropped = 0
+        self.standing = False
+        """Whether it may go through another failure as it is."""
         self.failures: dict[str, int] = dict.fromkeys(names, 0)
         """How often each node has failed since `start`: one that fails often is held down."""
         self._closing = contextlib.ExitStack()

@@ -63,13 +63,14 @@ class Plan:
 def rounds(cluster: Cluster, plan: Plan, count: int) -> Iterator[Round]:
     """So many rounds, and one more for each in which the machine was late, but never more than twice as many."""
     good = done = 0
-    alive = False
     most = 2 * count if plan.fault.mendable else 1
     while good < count and done < most:
-        if not alive or plan.fresh or max(sorted(cluster.failures.values())[: plan.before + 1]) >= _FAILURES:
+        spent = sorted(cluster.failures.values())[plan.before] >= _FAILURES
+        if not cluster.standing or plan.fresh or spent:
             cluster.start()
-            alive = plan.fault.mendable
+        cluster.standing = False
         found = _round(cluster, plan)
+        cluster.standing = plan.fault.mendable
         done += 1
         good += not found.too_late
         yield found
