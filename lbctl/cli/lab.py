@@ -374,11 +374,16 @@ def _print_status(lab: Lab, output: Form) -> None:
     if output is Form.JSON:
         print(json.dumps({"schema": _SCHEMA, "name": lab.name, "hosts": hosts}, indent=2))
         return
-    print(f"{'HOST':<12}{'ROLE':<12}{'IPV4':<16}{'IPV6':<20}{'LINK':<9}DAEMON")
+    print(f"{'HOST':<12}{'ROLE':<12}{'IPV4':<16}{'IPV6':<20}{'LINK':<12}DAEMON")
     for host in hosts:
         daemon = host["daemon"]
         runs = "-" if daemon is None else f"pid {daemon['pid']}" if daemon["alive"] else "dead"
-        print(f"{host['name']:<12}{host['role']:<12}{host['ipv4']:<16}{host['ipv6']:<20}{host['link']:<9}{runs}")
+        link = _LINK.get(host["link"], host["link"])
+        print(f"{host['name']:<12}{host['role']:<12}{host['ipv4']:<16}{host['ipv6']:<20}{link:<12}{runs}")
+
+
+_LINK = {"carrier": "no carrier", "silent": "no frames"}
+"""What a cut leaves, in words; in JSON it is the name that `lab cut --how` takes."""
 
 
 def _host_status(lab: Lab, name: str) -> dict[str, Any]:

@@ -32,7 +32,7 @@ from lbctl.controller.step import Decision, Inputs, StepMemo, step, still_unread
 from lbctl.model.pool import Pool
 from lbctl.model.snapshot import View, World
 from lbctl.net import systemd
-from lbctl.net.status_server import Handler, SocketInUse, StatusServer, check_free
+from lbctl.net.status_server import CannotListen, Handler, SocketInUse, StatusServer, check_free
 from lbctl.plan.allocate import ALL_READ, Unread
 from lbctl.plan.reason import Refusal, waiting
 from lbctl.sources.published import PublishedError, Trouble, read_published
@@ -143,6 +143,8 @@ class Controller:
                 await server.start()
             except SocketInUse as error:
                 raise StartError(f"{error}; give this controller another --socket") from None
+            except CannotListen as error:
+                raise StartError(f"{error}; --listen takes an address of this host and a free port") from None
             except StateError as error:
                 raise StartError(str(error)) from error
             except OSError as error:

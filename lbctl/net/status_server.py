@@ -38,6 +38,10 @@ class SocketInUse(Exception):
     """Another process listens on the socket already."""
 
 
+class CannotListen(Exception):
+    """The TCP address cannot be had; one line that says which, and why."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What goes back: a value that is made JSON, and the HTTP status."""
@@ -53,8 +57,9 @@ Handler = Callable[[Query], Awaitable[Answer]]
 class StatusServer:
     """Serves `routes` on `unix_path` (mode 0600, its directory is made) and on `listen` = (host, port) if given.
 
-    `start` raises SocketInUse when somebody answers there already, and OSError when the socket cannot be made; a
-    socket file that nobody answers is what a killed process left, and is replaced.
+    `start` raises SocketInUse when somebody answers there already, CannotListen when `listen` cannot be had, and
+    OSError when the socket cannot be made; a socket file that nobody answers is what a killed process left, and is
+    replaced.
     """
 
     def __init__(self, routes: Mapping[str, Handler], unix_path: Path, listen: tuple[str, int] | None = None) -> None:
@@ -83,12 +88,21 @@ class StatusServer:
             if self._listen is not None:
                 strangers = Gate(runner.server)
                 self._gates.append(strangers)
-                self._servers.append(
-                    await loop.create_server(strangers, *self._listen, backlog=_BACKLOG, reuse_address=True)
-                )
+                self._servers.append(await self._listening(strangers, *self._listen))
         except BaseException:
             await self.close()
             raise
+
+    @staticmethod
+    async def _listening(strangers: Gate, host: str, port: int) -> asyncio.Server:
+        loop = asyncio.get_running_loop()
+        try:
+            return await loop.create_server(strangers, host, port, backlog=_BACKLOG, reuse_address=True)
+        except socket.gaierror as error:
+            why = error.strerror or str(error)
+        except OSError as error:
+            why = os.strerror(error.errno) if error.errno else str(error)
+        raise CannotListen(f"cannot listen on {f'[{host}]' if ':' in host else host}:{port}: {why}")
 
     def _bound(self) -> socket.socket:
         self._path.parent.mkdir(parents=True, exist_ok=True)

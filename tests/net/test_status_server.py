@@ -15,7 +15,7 @@ import pytest
 
 from lbctl.net import status_gate, systemd
 from lbctl.net.status_gate import LIMIT
-from lbctl.net.status_server import Answer, Query, SocketInUse, StatusServer
+from lbctl.net.status_server import Answer, CannotListen, Query, SocketInUse, StatusServer
 
 
 async def _echo(query: Query) -> Answer:
@@ -50,6 +50,21 @@ async def test_a_second_server_is_refused_and_leaves_the_first_alone(tmp_path: P
         with pytest.raises(SocketInUse, match="another process"):
             await StatusServer({}, path).start()
         assert (await _get(path, "/v1/echo?a=1"))[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("listen", "why"),
+    [
+        (("192.0.2.77", 7967), "cannot listen on 192.0.2.77:7967: Cannot assign requested address"),
+        (("2001:db8::77", 7967), r"cannot listen on \[2001:db8::77\]:7967: "),
+        (("no.such.host.invalid", 7967), "cannot listen on no.such.host.invalid:7967: "),
+    ],
+)
+async def test_a_tcp_address_that_cannot_be_had_is_named(tmp_path: Path, listen: tuple[str, int], why: str) -> None:
+    path = tmp_path / "x.sock"
+    with pytest.raises(CannotListen, match=why):
+        await StatusServer({}, path, listen).start()
+    assert not path.exists()
 
 
 async def test_what_a_killed_process_left_is_replaced(tmp_path: Path) -> None:
