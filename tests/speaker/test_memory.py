@@ -152,3 +152,15 @@ def test_broken_comings_begin_anew(folder: Path, content: str) -> None:
     memory = Memory(folder)
     assert memory.came(7.0) == (7.0,)
     memory.close()
+
+
+def test_orders_come_back_as_they_were(memory: Memory) -> None:
+    rows = [["drain", "n1", "", 1, "n2", 100, True]]
+    memory.save(epochs={}, peers={}, used={}, orders=rows)
+    again = reopened(memory)
+    assert again.orders() == rows
+    again.close()
+    (memory.folder / "orders.json").write_text('{"orders": 7}')
+    again = reopened(memory)
+    assert again.orders() == []
+    again.close()
