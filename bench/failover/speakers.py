@@ -19,6 +19,8 @@ from lbctl.sources.published_document import DocumentEncoder
 from tests.support.speakers import Speaker
 from tests.support.worlds import vip_world
 
+_AT_ONCE = 4
+"""Speakers that are started together: each is three interpreters, and there may be two cores."""
 _PULSE_FIRST = ("pulse", "wire")
 
 
@@ -68,9 +70,10 @@ class Speakers(Cluster):
             self._await_ready((self._first,))
             self.settle(alive=(self._first,))
         others = tuple(name for name in self.names if name != self._first)
-        for name in others:
-            self._speakers[name].start()
-        self._await_ready(others)
+        for at in range(0, len(others), _AT_ONCE):
+            for name in others[at : at + _AT_ONCE]:
+                self._speakers[name].start()
+            self._await_ready(others[at : at + _AT_ONCE])
 
     def _await_ready(self, names: tuple[str, ...]) -> None:
         for name in names:
