@@ -115,7 +115,7 @@ def test_a_drain_says_where_everything_went_and_is_shown_until_it_is_taken_back(
         to = out.split()[-2]
         assert out == f"n2 is drained: 1 address moved to {to} (1)"
         assert to in ("n1", "n3")
-        assert "n2 is drained (by n1, 0s ago)" in lbctl("status", "--via", via).stdout
+        assert "n2 is drained (by n1, " in lbctl("status", "--via", via).stdout
         assert told(lbctl("drain", "n2", "--via", via)) == (0, "n2 was drained already", "")
         refused = told(lbctl("move", VIP, "--to", "n2", "--via", via))
         assert refused == (1, "", f"lbctl move: n2 cannot announce {VIP}\n  n2: node_drained (by n1)")
@@ -158,7 +158,7 @@ def test_a_move_is_made_pinned_and_released(tmp_path: Path) -> None:
     with cluster.on(tmp_path / "s") as via:
         pinned = f"pinned there until `lbctl move {VIP} --release`"
         assert told(lbctl("move", VIP, "--to", "n3", "--via", via)) == (0, f"{VIP} moved from n2 to n3; {pinned}", "")
-        assert f"{VIP} is pinned to n3 (by n1, 0s ago)" in lbctl("status", "--via", via).stdout
+        assert f"{VIP} is pinned to n3 (by n1, " in lbctl("status", "--via", via).stdout
         again = told(lbctl("move", VIP, "--to", "n3", "--via", via))
         assert again == (0, f"{VIP} is at n3 already, and pinned there", "")
         by_name = told(lbctl("move", "nginx-svc", "--to", "n1", "--via", via))
