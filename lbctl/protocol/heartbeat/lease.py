@@ -35,16 +35,15 @@ class Lease:
 
     def renew(self, now: float, *, synced: bool) -> None:
         """As of a beat, or of what came in; `synced`: nobody who is heard, or heard of, has claims I do not know."""
-        if self.safety and self._suspended is None and 0.0 < self.until <= now:
-            self.suspend(now)
-        if self._suspended is not None:
-            quiet_until, at_last = self._suspended
-            if now < quiet_until or not (synced or (now >= at_last and not self.safety)):
-                return
         until = now + self._detection
         if self.safety:
             until = self._membership.echoed_at(now) + ECHOED_FOR * self._interval
-            if until <= now:
+            if until <= now or 0.0 < self.until <= now:
+                # Others may have taken over; what they hold is heard within a detection time of the first echo.
+                self.suspend(now)
+        if self._suspended is not None:
+            quiet_until, at_last = self._suspended
+            if now < quiet_until or not (synced or (now >= at_last and not self.safety)):
                 return
         self._suspended = None
         self.until = until

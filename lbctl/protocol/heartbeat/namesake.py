@@ -27,6 +27,7 @@ class Namesake:
         self._listening_since = 0.0
         self._established = False
         self._rival: tuple[int, int] | None = None
+        self._rival_since = 0.0
         self._seen_at: float | None = None
 
     def listen(self, now: float) -> None:
@@ -35,32 +36,41 @@ class Namesake:
         self._established = False
         self._seen_at = None
 
+    @property
+    def listened_at(self) -> float:
+        """When the others have had the time to find an earlier me silent, and to say so."""
+        return self._listening_since + 2 * self._detection
+
     def heard(self, incarnation: int, now: float) -> None:
         """A packet under my name, of another incarnation."""
-        self._rival, self._seen_at = (self.me[0], incarnation), now
+        self._see((self.me[0], incarnation), now)
 
     def review(self, instances: Iterable[Instance], now: float, *, listened: bool) -> bool:
         """Settles whether to be silent; true when that changed. `listened`: the first detection time is over."""
-        speakers = [i for i in instances if i.was_hearing and i.role is Role.SPEAKER]
+        # Only those who hear me now: what was recorded of the dead, or of an earlier me, silences nobody.
+        speakers = [i for i in instances if i.was_two_way and i.role is Role.SPEAKER]
         # What they heard of my last run counts as a rival only once they had time to find it silent.
         if self._rival is None or self._seen_at is None or now - self._seen_at > self._detection:
             self._look_around(speakers, now)
         if self._seen_at is None or now - self._seen_at > GONE_AFTER:
             self._rival = self._seen_at = None
-            self._established = self._established or listened
+            self._established = self._established or now >= self.listened_at
             was, self.silent = self.silent, False
             return was
         if not self._established and self._seen_at < self._listening_since + self._detection / 2:
             # What was under way when it ended may be heard for a moment.
-            self._established = listened
+            self._established = now >= self.listened_at
             return False
         if self.silent or not (listened or self._established):
             return False
-        if self._established:
-            mine, theirs = (self._supporters(speakers, key) for key in (self.me, self._rival))
-            rival = self._rival[1] if self._rival is not None else 0
-            if (mine, self.me[1]) >= (theirs, rival):
-                return False
+        mine, theirs = (self._supporters(speakers, key) for key in (self.me, self._rival))
+        rival = self._rival[1] if self._rival is not None else 0
+        if 2 * theirs <= len(speakers):
+            return False  # one that has just woken goes on listing the dead for a moment
+        # Whoever has just come gives in by itself; only of two that both stood does the newer run stay.
+        new = now < self._rival_since + 3 * self._detection
+        if self._established and (mine > theirs or (mine == theirs and (new or self.me[1] > rival))):
+            return False
         self.silent = True
         return True
 
@@ -69,13 +79,18 @@ class Namesake:
         return self.me[1] <= incarnation < MAX_INCARNATION and self._seen_at is None
 
     def _look_around(self, speakers: list[Instance], now: float) -> None:
-        if now < self._listening_since + 2 * self._detection and not self._established:
+        if now < self.listened_at and not self._established:
             return
         for speaker in speakers:
             for (node, incarnation), flags in speaker.hears.items():
                 if node == self.me[0] and incarnation != self.me[1] and flags & TWO_WAY and not self._established:
-                    self._rival, self._seen_at = (node, incarnation), now
+                    self._see((node, incarnation), now)
                     return
+
+    def _see(self, rival: tuple[int, int], now: float) -> None:
+        if self._rival is None:
+            self._rival_since = now
+        self._rival, self._seen_at = rival, now
 
     @staticmethod
     def _supporters(speakers: list[Instance], key: tuple[int, int] | None) -> int:

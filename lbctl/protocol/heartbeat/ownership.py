@@ -30,8 +30,8 @@ SLICE = 256
 """Claims made in one go: a few milliseconds of work, so that ten thousand of them never hold up a beat."""
 HIDDEN_TIME = 20
 """Detection times for which nothing new is claimed because of a node that others hear and I do not: most are heard a
-moment later, because a cut has healed. If not, those who hear everybody have had their turn by then, and what wire finds
-free may be claimed provisionally."""
+moment later, because a cut has healed. If not, those who hear everybody have had their turn by then, and what wire
+finds free may be claimed provisionally."""
 
 
 class Ownership:
@@ -58,6 +58,7 @@ class Ownership:
         self._vacated: set[tuple[int, int]] = set()
         self._majority: dict[tuple[int, int], bool] = {}
         self._provisional: set[str] = set()
+        self._unanswered: dict[str, float] = {}
         self._upgrade_at: float | None = None
         self._lonely_since: float | None = None
         self._held_until: float | None = None
@@ -126,6 +127,7 @@ class Ownership:
         """Reports everything dropped. My list stays as it is: the others take it from their copies."""
         self.blocked = Refusal.LEAVING
         self._wishes.clear()
+        self._showing.flush()
         self._showing.leave(list(self.table.own.claims))
 
     def probed(self, results: Iterable[tuple[str, str | None]], now: float) -> None:
@@ -237,6 +239,7 @@ class Ownership:
         for wish in wishes:
             self._consider(wish, blocked, quorate, now)
         self._upgrade(now, blocked)
+        self._answer_uncontested(now)
         if self._held_until is not None and now >= self._held_until:
             self._held_until = None
             self._showing.trouble("held_down", "", on=False)
@@ -254,6 +257,7 @@ class Ownership:
     def _next_due(self, now: float) -> float:
         """When to settle again. What is overdue, because there was too much of it, is due now and not long ago."""
         times = [self._upgrade_at, self._held_until, self._wishes.next_due()]
+        times += [at for at in self._unanswered.values() if at > now]
         if self._refusal is None:
             times.append(self.takeover.next_due())
         return max(min((at for at in times if at is not None), default=math.inf), now)
@@ -299,7 +303,8 @@ class Ownership:
             pace = self._moves.pace(address, now)
             if not self._probing.is_free(address, now, pace):
                 return self._probing.again_at(address, pace)
-        self._make(address, vacancy.cause, now, quorate=quorate)
+        first = not handed and self.takeover.turn(vacancy) == 0
+        self._make(address, vacancy.cause, now, quorate=quorate, answer_at=now if first or handed else None)
         return None
 
     def _consider(self, wish: Wish, blocked: Refusal | None, quorate: bool, now: float) -> None:
@@ -331,7 +336,7 @@ class Ownership:
         elif why is None:
             why, again_at = self._why_not_vacant(address, quorate, now)
         if why is None and again_at <= now:
-            self._make(address, wish.cause, now, quorate=quorate)
+            self._make(address, wish.cause, now, quorate=quorate, answer_at=now if holder is not None else None)
             return
         over_soon = (holder is None and why not in SOON_OVER and why not in LASTING) and why != Refusal.NOT_PREPARED
         if why is not None and wish.told != why.value:
@@ -413,7 +418,11 @@ class Ownership:
                 if self.holder(address) is None and self._is_vacant_by_majority(address, now):
                     self._own(replace(own[address], quorate=True), new=False)
 
-    def _make(self, address: str, cause: str, now: float, *, quorate: bool) -> None:
+    def _make(self, address: str, cause: str, now: float, *, quorate: bool, answer_at: float | None = None) -> None:
+        """Claims. In safety mode it is answered only when nobody else claims it, and not before `answer_at`.
+
+        Two may claim what nobody held in one moment: two intervals later each knows of the other.
+        """
         prepared = self.takeover.prepared[address]
         claim = Claim(
             address=address,
@@ -426,11 +435,22 @@ class Ownership:
             heirs=prepared.heirs,
         )
         self.table.restore(address, claim.epoch)
-        self._own(claim, new=True)
+        if self.safety:
+            self._unanswered[address] = answer_at if answer_at is not None else now + 2 * self._interval
+        self._own(claim, new=not self.safety)
         self._give_up(address)
         self._wishes.drop(address)
         if not quorate:
             self._contested_move(address, now)
+
+    def _answer_uncontested(self, now: float) -> None:
+        """Safety mode: claims that nobody else makes are answered."""
+        for address, at in list(self._unanswered.items()):
+            claim = self.table.own.claims.get(address)
+            if claim is None or (now >= at and self.synced and self.holder(address) is None):
+                del self._unanswered[address]
+                if claim is not None:
+                    self._showing.own(claim, new=True)
 
     def _give_up(self, address: str) -> None:
         """It is not mine to take any more: it is claimed, or I may not announce it."""

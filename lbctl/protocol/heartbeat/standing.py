@@ -64,7 +64,12 @@ class Standing:
         return Refusal.HIDDEN if self.hidden else None
 
     def next_timeout(self, now: float) -> float | None:
-        times = (self.contact.next_timeout(), self.contact.unreadable_until(), self.worlds.stale_at())
+        times = (
+            self.namesake.listened_at,
+            self.contact.next_timeout(),
+            self.contact.unreadable_until(),
+            self.worlds.stale_at(),
+        )
         return min((at for at in times if at is not None and at > now), default=None)
 
     def _tell(self) -> None:
