@@ -124,8 +124,8 @@ def _table(events: Sequence[_Event], target: str | None, now: float, *, wide: bo
         "WHY": [_why(event) for event in events],
         "LASTED": [_lasted(event, now) for event in events],
     }
-    for name in ("SERVICE", "ADDRESSES"):
-        if {value for value in columns[name] if value != "-"} == {target} and not wide:
+    for name in ("SERVICE", "ADDRESSES", "POOL"):
+        if {value for value in columns[name] if value != "-"} <= {target} and not wide:
             del columns[name]
     rows = [list(row) for row in zip(*columns.values(), strict=True)]
     styles = [[_word(event)[1] if column == 1 else None for column in range(len(columns))] for event in events]

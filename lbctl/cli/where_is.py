@@ -28,6 +28,7 @@ from lbctl.cli.options import (
 )
 from lbctl.model.address import IPAddress
 from lbctl.net.probe import DEFAULT_WINDOW, Probes
+from lbctl.net.rtnetlink import Neighbor, neighbors
 from lbctl.net.status_client import DaemonAddress, parse_address
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ def where_is(
     wait: Annotated[
         float, typer.Option("--wait", min=0.001, max=60.0, metavar="SECONDS", help="How long to wait for answers.")
     ] = DEFAULT_WINDOW,
+    why: Annotated[bool, typer.Option("--why", help="Each node, and every reason why it does not have it.")] = False,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Go on: one line each time it moves.")] = False,
     output: OutputOption = Output.TABLE,
     state: StateDir = DEFAULT_STATE,
@@ -68,7 +70,7 @@ def where_is(
     \b
     Examples:
       lbctl where-is 192.168.3.170
-      lbctl where-is default/nginx-svc -o wide
+      lbctl where-is default/nginx-svc --why
       lbctl where-is 192.168.3.170 --via 192.168.3.103 --wait 0.5
       lbctl where-is 192.168.3.170 --watch
     """
@@ -93,11 +95,11 @@ def where_is(
 
         follow(looked, daemon, output)
     report = looked()
-    print(_shown(report, output))
+    print(_shown(report, output, why=why))
     return report.verdict.status
 
 
-def _shown(report: Report, output: Output) -> str:
+def _shown(report: Report, output: Output, *, why: bool) -> str:
     from lbctl.cli.render import as_json, as_yaml
     from lbctl.cli.where_report import document
     from lbctl.cli.where_text import text
@@ -108,7 +110,7 @@ def _shown(report: Report, output: Output) -> str:
         case Output.YAML:
             return as_yaml(document(report))
         case _:
-            return text(report, wide=output is Output.WIDE)
+            return text(report, wide=output is Output.WIDE, why=why)
 
 
 _NAME = re.compile(r"([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
@@ -141,6 +143,7 @@ def look(
     window: float,
 ) -> Report:
     """Asks wire and daemon once, and judges."""
+    cache = _neighbors()
     with Probes([] if address is None else [address], interface=interface) as probes:
         probes.ask()
         # Behind the question: what is imported here costs none of the answers' time.
@@ -148,9 +151,17 @@ def look(
 
         told = where_report.be_told(target, daemon, published)
         if address is not None:
-            return where_report.make_report(target, told, probes.collect(window), window)
+            return where_report.make_report(target, told, probes.collect(window), window, cache)
     addresses = [ipaddress.ip_address(vip["address"]) for vip in told.document.get("vips", ())]
     with Probes(addresses, interface=interface) as probes:
         probes.ask()
         evidence = probes.collect(window) if addresses else ()
-        return where_report.make_report(target, told, evidence, window)
+        return where_report.make_report(target, told, evidence, window, cache)
+
+
+def _neighbors() -> tuple[Neighbor, ...]:
+    """Before anything is asked, because the answers correct what the kernel remembers."""
+    try:
+        return neighbors()
+    except OSError:
+        return ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 import urllib.parse
 from collections.abc import Mapping, Sequence
@@ -23,7 +24,7 @@ from lbctl.cli.whereabouts import (
     worst,
 )
 from lbctl.net.probe import Evidence, Unseen
-from lbctl.net.rtnetlink import neighbors
+from lbctl.net.rtnetlink import Neighbor, neighbors
 from lbctl.net.status_client import AskError, AskFailure, DaemonAddress, UnixAddress, ask
 
 SCHEMA = "lbctl.io/where-is/v1"
@@ -57,6 +58,18 @@ class Told:
         if any(member["state"] == "alive" and member["two_way"] for member in others):
             return ()
         return tuple(str(member["node"]) for member in others if member["state"] != "left")
+
+    @property
+    def one_way(self) -> tuple[str, ...]:
+        """The speakers that it hears, and that do not hear it."""
+        return tuple(
+            str(member["node"])
+            for member in self.members
+            if member["node"] != self.node
+            and member["role"] == "speaker"
+            and member["state"] in ("alive", "draining")
+            and not member["two_way"]
+        )
 
     @property
     def synced(self) -> bool:
@@ -121,13 +134,15 @@ def be_told(target: str, daemon: DaemonAddress | None, published: Path) -> Told:
     return Told(failures=tuple(failures) or (NONE_HERE,))
 
 
-def make_report(target: str, told: Told, evidence: Sequence[Evidence], window: float) -> Report:
-    """Judges every address of the evidence by what was told."""
-    vips = [_whereabouts(told, each, window) for each in evidence]
+def make_report(
+    target: str, told: Told, evidence: Sequence[Evidence], window: float, cache: Sequence[Neighbor] = ()
+) -> Report:
+    """Judges every address of the evidence by what was told. `cache`: this host's neighbors before it asked."""
+    vips = [_whereabouts(told, each, window, cache) for each in evidence]
     return Report(target=target, at_unix=time.time(), told=told, vips=tuple((known, judge(known)) for known in vips))
 
 
-def _whereabouts(told: Told, evidence: Evidence, window: float) -> Whereabouts:
+def _whereabouts(told: Told, evidence: Evidence, window: float, cache: Sequence[Neighbor]) -> Whereabouts:
     address = str(evidence.address)
     vip = told.vip(address)
     said = tuple(said_from(claim) for claim in (vip or {}).get("said", ())) if told.knows_claims else None
@@ -138,15 +153,16 @@ def _whereabouts(told: Told, evidence: Evidence, window: float) -> Whereabouts:
         planned=planned_from(vip["planned"]) if vip else None,
         quarantine=quarantined_from(vip.get("quarantine")) if vip else None,
         said=said,
-        seen=_seen(told, evidence, {claim.node for claim in said or ()}, window),
+        seen=_seen(told, evidence, {claim.node for claim in said or ()}, window, cache),
         liveness={str(member["node"]): str(member["state"]) for member in told.members},
         unheard=told.unheard,
+        one_way=told.one_way if said is not None else (),
         at_unix=float(told.document.get("at_unix") or 0.0),
         is_vip=told.no_reason != "in_no_pool",
     )
 
 
-def _seen(told: Told, evidence: Evidence, claimants: set[str], window: float) -> Seen:
+def _seen(told: Told, evidence: Evidence, claimants: set[str], window: float, cache: Sequence[Neighbor]) -> Seen:
     nodes = {str(mac).lower(): str(member["node"]) for member in told.members for mac, _ in member.get("macs", ())}
     hints: dict[str, list[str]] = {}
     if any(sighting.mac not in nodes for sighting in evidence.sightings):
@@ -176,7 +192,23 @@ def _seen(told: Told, evidence: Evidence, claimants: set[str], window: float) ->
         unseen=evidence.unseen.value if evidence.unseen else None,
         detail=evidence.detail,
         own=here in claimants and evidence.unseen in (None, Unseen.OWN_ADDRESS),
+        cached=_cached(evidence, nodes, cache),
     )
+
+
+def _cached(evidence: Evidence, nodes: Mapping[str, str], cache: Sequence[Neighbor]) -> Answer | None:
+    """The station that the kernel took for the address on that interface, before the question corrected it."""
+    for each in cache:
+        if each.address == evidence.address and evidence.interface == _name(each.ifindex):
+            return Answer(mac=each.mac, node=nodes.get(each.mac), after=0.0, asked=False)
+    return None
+
+
+def _name(ifindex: int) -> str | None:
+    try:
+        return socket.if_indextoname(ifindex)
+    except OSError:
+        return None
 
 
 def _node_here(told: Told, nodes: Mapping[str, str]) -> str | None:
@@ -225,6 +257,7 @@ def _vip_document(told: Told, known: Whereabouts, judgement: Judgement) -> dict[
             "interface": seen.interface,
             "window": seen.window,
             "own": seen.own,
+            "cached": {"mac": seen.cached.mac, "node": seen.cached.node} if seen.cached else None,
             "unseen": {"reason": seen.unseen, "message": seen.detail} if seen.unseen else None,
             "answers": [
                 {

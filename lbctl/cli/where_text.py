@@ -18,35 +18,46 @@ _STYLES = {
 }
 
 
-def text(report: Report, *, wide: bool = False) -> str:
-    """The whole answer; `wide` adds epochs, heirs, every candidate with its reasons, and who was asked."""
+_TOLD = frozenset({Finding.OWNER_NOT_ALIVE, Finding.HEARS_NOBODY, Finding.ONE_WAY, Finding.STALE_NEIGHBOR})
+"""What people are told of though it is no conflict, a sentence each."""
+
+
+def text(report: Report, *, wide: bool = False, why: bool = False) -> str:
+    """The whole answer; `why` adds every candidate with its reasons, `wide` the same in columns, and epochs."""
     full = WIDTH if terminal_width() is None else min(terminal_width() or WIDTH, WIDTH)
     width = max(full, terminal_width() or 2 * WIDTH) if wide else full
-    blocks = [_address(report, known, judgement, width=width, wide=wide) for known, judgement in report.vips]
+    blocks = [_address(report, known, judgement, width=width, wide=wide, why=why) for known, judgement in report.vips]
     if not blocks:
         words = _error(report) or f"Unverified: {_why_not_told(report)}."
         blocks.append(_sentence(words, Style.DOUBT, width))
-    if wide and report.told.role is not None:
-        blocks.append([_asked(report)])
+    if report.told.role is not None and (wide or not report.told.no_reason):
+        blocks.append([paint(line, Style.FAINT) for line in wrap(_asked(report), indent=2, width=width)])
     return "\n\n".join("\n".join(block) for block in blocks)
 
 
-def _address(report: Report, known: Whereabouts, judgement: Judgement, *, width: int, wide: bool) -> list[str]:
+def _address(
+    report: Report, known: Whereabouts, judgement: Judgement, *, width: int, wide: bool, why: bool
+) -> list[str]:
     services = ", ".join(report.told.document.get("services", ()))
     head = (paint(known.address, Style.STRONG), services, f"pool {known.pool}" if known.pool else "")
     lines = ["  ".join(filter(None, head)), ""]
-    lines += _labelled("planned", _planned(known.planned, judgement), width)
+    lines += _labelled("planned", _planned(report, known, judgement), width)
     for said in _said(report, known, wide=wide):
         lines += _labelled("said", said, width)
     for seen in _seen(known):
         lines += _labelled("seen", seen, width)
-    if wide and known.planned is not None and known.planned.candidates:
-        lines += ["", *_candidates(known.planned)]
+    if judgement.owner is not None and (line := _next(known, judgement.owner)) is not None:
+        lines += _labelled("next", line, width)
+    if known.planned is not None and known.planned.candidates:
+        if wide:
+            lines += ["", *_candidates(known.planned)]
+        elif why:
+            lines += ["", *_each_why(known.planned, judgement.owner, _heirs(known, judgement.owner), width)]
     lines += ["", *_sentence(_verdict(report, known, judgement), _STYLES[judgement.verdict], width)]
     for finding, message in judgement.findings:
         if judgement.verdict is Verdict.CONFLICT:
             lines += _labelled(finding.value, message, width, label_width=19)
-        elif finding in (Finding.OWNER_NOT_ALIVE, Finding.HEARS_NOBODY):
+        elif finding in _TOLD:
             lines += _sentence(f"{_capital(message)}.", Style.DOUBT, width)
     if judgement.verdict is Verdict.CONFLICT and (error := _error(report)):
         lines += _sentence(error, Style.DOUBT, width)
@@ -67,9 +78,10 @@ def _sentence(words: str, style: Style, width: int) -> list[str]:
     return [paint(line, style) for line in wrap(words, indent=0, width=width)]
 
 
-def _planned(planned: Planned | None, judgement: Judgement) -> str:
+def _planned(report: Report, known: Whereabouts, judgement: Judgement) -> str:
+    planned = known.planned
     if planned is None:
-        return "unknown" if judgement.verdict is Verdict.UNVERIFIED else "nothing"
+        return "nothing" if report.told.no_reason else "unknown"
     if planned.owner is not None:
         return planned.owner
     eligible = [candidate.node for candidate in planned.candidates if candidate.eligible]
@@ -91,6 +103,45 @@ def _why_nobody(planned: Planned) -> str:
 def _reasons(reasons: Sequence[Mapping[str, str]]) -> str:
     words = (each["reason"] + (f" ({each['detail']})" if each.get("detail") else "") for each in reasons)
     return ", ".join(words)
+
+
+def _heirs(known: Whereabouts, owner: str | None) -> tuple[str, ...]:
+    """By the owner's own word, which is what they act on; else by the plan."""
+    claim = next((claim for claim in known.said or () if claim.node == owner), None)
+    heirs = claim.heirs if claim is not None and claim.heirs else known.planned.heirs if known.planned else ()
+    return tuple(node for node in heirs if node != owner)
+
+
+def _next(known: Whereabouts, owner: str) -> str | None:
+    """Who takes it when the owner dies, or why nobody could; None where that is not known."""
+    if heirs := _heirs(known, owner):
+        return ", then ".join(heirs)
+    others = [each for each in known.planned.candidates if each.node != owner] if known.planned else []
+    if not others:
+        return "nobody: there is no other node" if known.planned and known.planned.candidates else None
+    if any(each.eligible and each.alive for each in others):
+        return None
+    return f"nobody: {_why_nobody(Planned(owner=None, candidates=tuple(others)))}"
+
+
+def _each_why(planned: Planned, owner: str | None, heirs: Sequence[str], width: int) -> list[str]:
+    """A node a line: what it is, and every reason why it is not the owner."""
+    longest = min(max(len(each.node) for each in planned.candidates), width // 3)
+    lines: list[str] = []
+    for each in planned.candidates:
+        if each.node == owner:
+            words = "has it"
+        elif not each.eligible:
+            words = "may not"
+        elif each.alive is False:
+            words = "may, and is not alive"
+        elif each.node in heirs:
+            words = "may, next in line" if each.node == heirs[0] else "may, in line behind that"
+        else:
+            words = "may"
+        why = _reasons(each.reasons)
+        lines += _labelled(each.node, f"{words}: {why}" if why else words, width, label_width=longest + 2)
+    return lines
 
 
 def _said(report: Report, known: Whereabouts, *, wide: bool) -> list[str]:
@@ -213,7 +264,7 @@ def _asked(report: Report) -> str:
     world = told.document.get("world") or {}
     made = f", world {world['generation']}, {age(world.get('age') or 0)} old" if "generation" in world else ""
     who = f"{told.role} {told.node}".rstrip() if told.role != "published" else "published file"
-    return paint(f"asked: {who} ({told.address}){made}", Style.FAINT)
+    return f"asked: {who} ({told.address}){made}"
 
 
 def _error(report: Report) -> str | None:

@@ -67,8 +67,21 @@ class Finding(StrEnum):
     HEARS_NOBODY = "hears_nobody"
     """The node that was asked hears none of the speakers that it knows: it may be the one that is cut off."""
 
+    ONE_WAY = "one_way"
+    """The node that was asked hears others that do not hear it."""
+    STALE_NEIGHBOR = "stale_neighbor"
+    """This host itself sent to another station than the one that answers."""
 
-_NOTES = frozenset({Finding.PLANNED_ELSEWHERE, Finding.OWNER_NOT_ALIVE, Finding.HEARS_NOBODY})
+
+_NOTES = frozenset(
+    {
+        Finding.PLANNED_ELSEWHERE,
+        Finding.OWNER_NOT_ALIVE,
+        Finding.HEARS_NOBODY,
+        Finding.ONE_WAY,
+        Finding.STALE_NEIGHBOR,
+    }
+)
 _OF_A_MOVE = frozenset({Finding.TWO_CLAIMS, Finding.TWO_ANSWER, Finding.OTHER_ANSWERS, Finding.NOBODY_ANSWERS})
 """What a planned move looks like from outside, while it lasts."""
 _PLANNED_CAUSES = frozenset({"drained", "moved", "rebalanced", "failback", "stopping"})
@@ -92,6 +105,7 @@ class Planned:
     reason: str | None = None
     take: str | None = None
     """It is to take it over from who has it, for this cause."""
+    heirs: tuple[str, ...] = ()
     candidates: tuple[Candidate, ...] = ()
 
 
@@ -132,6 +146,8 @@ class Seen:
     detail: str = ""
     own: bool = False
     """The owner is this very host, which cannot hear itself; silence of the others is then as it should be."""
+    cached: Answer | None = None
+    """The station that this host's kernel took for it before it was asked (ARP or neighbor cache)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,6 +175,8 @@ class Whereabouts:
     """State of each member by name, as far as known."""
     unheard: tuple[str, ...] = ()
     """The other speakers that the node that was asked knows, if it hears none of them."""
+    one_way: tuple[str, ...] = ()
+    """The speakers that the node that was asked hears, and that do not hear it."""
     at_unix: float = 0.0
     is_vip: bool = True
     """False for an address that is in no pool: whoever answers for it is no matter of ours."""
@@ -227,7 +245,7 @@ def _of_claims(said: tuple[Said, ...]) -> list[tuple[Finding, str]]:
     if len({claim.node for claim in said}) < 2:
         return []
     words = _and([f"{claim.node} (epoch {claim.epoch})" for claim in sorted(said, key=lambda claim: -claim.epoch)])
-    return [(Finding.TWO_CLAIMS, f"{words} both say that they have it")]
+    return [(Finding.TWO_CLAIMS, f"split brain: {words} both say that they have it")]
 
 
 def _of_wire(owner: str | None, said: tuple[Said, ...] | None, seen: Seen) -> list[tuple[Finding, str]]:
@@ -267,6 +285,15 @@ def _notes(owner: str | None, whereabouts: Whereabouts) -> list[tuple[Finding, s
     if whereabouts.unheard:
         words = f"the node that was asked hears nothing of {_and(sorted(whereabouts.unheard))}"
         findings.append((Finding.HEARS_NOBODY, f"{words}: if it is cut off, they may see it differently"))
+    if whereabouts.one_way:
+        words = f"the node that was asked hears {_and(sorted(whereabouts.one_way))}, and is not heard there"
+        findings.append((Finding.ONE_WAY, f"{words}: packets get through one way only, look at the links between them"))
+    seen = whereabouts.seen
+    if (cached := seen.cached) is not None and seen.answers and cached.mac not in {each.mac for each in seen.answers}:
+        whose = f"{cached.mac} ({cached.node})" if cached.node else f"{cached.mac}, which is no member,"
+        words = f"this host itself still sent to {whose} on {seen.interface}, by its neighbor cache"
+        remedy = f"`ip neigh flush to {whereabouts.address}` mends that at once"
+        findings.append((Finding.STALE_NEIGHBOR, f"{words}; {remedy}"))
     return findings
 
 
@@ -280,6 +307,7 @@ def planned_from(value: Mapping[str, Any]) -> Planned:
         owner=value.get("owner"),
         reason=value.get("reason"),
         take=value.get("take"),
+        heirs=tuple(value.get("heirs") or ()),
         candidates=tuple(
             Candidate(
                 node=each["node"],

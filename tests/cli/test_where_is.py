@@ -183,6 +183,56 @@ def test_every_disagreement_is_named(lan: Segment, macs: dict[str, str], holding
         assert (status, findings(document)[0]) == (2, "two_claims")
 
 
+def test_a_stale_neighbor_of_this_host_is_named(
+    lan: Segment, macs: dict[str, str], holding: Holding, tmp_path: Path
+) -> None:
+    client = lan["client"]
+    holding("n2")
+    daemon = Daemon(Snapshot(world=world(), view=view([claim("n2")], macs)))
+    stale = ["ip", "neigh", "replace", VIP, "dev", "eth0", "nud", "stale", "lladdr"]
+    with daemon.on(tmp_path / "s") as via:
+        client.run([*stale, macs["n1"]])
+        text = where_is(client, VIP, "--via", via)
+        client.run([*stale, macs["n1"]])
+        status, document = asked(client, VIP, "--via", via)
+        client.run([*stale, macs["n2"]])
+        mended = asked(client, VIP, "--via", via)
+    assert (status, findings(document)) == (0, ["stale_neighbor"]), "the others reach it: no conflict"
+    assert document["vips"][0]["seen"]["cached"] == {"mac": macs["n1"], "node": "n1"}
+    assert f"This host itself still sent to {macs['n1']} (n1) on eth0" in " ".join(text.stdout.split())
+    assert (mended[0], findings(mended[1])) == (0, [])
+
+
+def test_one_that_does_not_hear_the_node_asked_is_named(
+    lan: Segment, macs: dict[str, str], holding: Holding, tmp_path: Path
+) -> None:
+    holding("n2")
+    seen = view([claim("n2")], macs)
+    members = {**seen.members, "n2": replace(seen.members["n2"], two_way=False)}
+    daemon = Daemon(Snapshot(world=world(), view=replace(seen, members=members)), node="n1")
+    with daemon.on(tmp_path / "s") as via:
+        _, document = asked(lan["client"], VIP, "--via", via)
+        text = where_is(lan["client"], VIP, "--via", via)
+    assert "one_way" in findings(document)
+    assert "hears n2, and is not heard there: packets get through one way only" in " ".join(text.stdout.split())
+
+
+def test_why_tells_each_node_and_its_reasons_in_80_columns(
+    lan: Segment, macs: dict[str, str], holding: Holding, tmp_path: Path
+) -> None:
+    holding("n2")
+    daemon = Daemon(Snapshot(world=world(), view=view([claim("n2")], macs)))
+    with daemon.on(tmp_path / "s") as via:
+        done = where_is(lan["client"], VIP, "--via", via, "--why")
+    lines = done.stdout.splitlines()
+    assert done.returncode == 0
+    assert "  next     n1" in lines
+    assert "  n2  has it" in lines
+    assert "  n1  may, next in line: not_incumbent (n2 holds it)" in lines
+    assert any(line.startswith(f"  asked: speaker n1 ({via})") or "asked: speaker n1" in line for line in lines)
+    assert all(len(line) <= 80 for line in lines)
+
+
 def test_a_stranger_is_found_by_its_other_address(
     lan: Segment, macs: dict[str, str], holding: Holding, tmp_path: Path
 ) -> None:
