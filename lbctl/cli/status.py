@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +53,7 @@ def status(via: Via = None, socket: Socket = None, output: OutputOption = Output
             print(as_yaml({"schema": SCHEMA, "daemons": answers}))
         case _:
             wide = output is Output.WIDE
-            print("\n\n".join(text(answer, now=time.time(), wide=wide) for answer in answers))
+            print("\n\n".join(text(answer, now=time.time(), wide=wide) for answer in _troubled_once(answers)))
     well = all(answer["ready"] and not answer["troubles"] for answer in answers)
     return ExitStatus.OK if well else ExitStatus.FOUND
 
@@ -80,22 +80,36 @@ def _answers(via: str | None, socket: Path | None) -> tuple[list[dict[str, Any]]
     return answers, failures
 
 
+def _troubled_once(answers: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The same trouble of the controller and of the speaker is one, told where it comes first."""
+    told: set[str] = set()
+    shown: list[dict[str, Any]] = []
+    for answer in answers:
+        news = [trouble for trouble in dict.fromkeys(answer["troubles"]) if trouble not in told]
+        told.update(news)
+        shown.append({**answer, "troubles": news})
+    return shown
+
+
 def text(answer: Mapping[str, Any], *, now: float, wide: bool) -> str:
     """One daemon: a line about itself, its troubles, its members."""
     ready = paint("ready", Style.GOOD) if answer["ready"] else paint("not ready", Style.BAD)
     name = " ".join(filter(None, (answer["role"], answer.get("node"))))
     generation = answer.get("generation")
     world = f"world {generation}, {age(answer.get('age') or 0)} old" if generation is not None else "no world yet"
-    head = [paint(name, Style.STRONG), ready, f"up {age(now - answer['since_unix'])}", world]
-    lines = ["  ".join([*head, f"lbctl {answer['version']}"])]
     width = terminal_width()
+    head = [name, "ready" if answer["ready"] else "not ready", f"up {age(now - answer['since_unix'])}", world]
+    first, *rest = _filled([*head, f"lbctl {answer['version']}"], width)
+    first = first.replace(f"{name}  {head[1]}", f"{paint(name, Style.STRONG)}  {ready}", 1)
+    lines = [first, *rest]
     for trouble in answer["troubles"]:
         wrapped = wrap(f"trouble: {trouble}", indent=2, width=None if width is None else width - 2)
         lines += [paint(f"  {line}", Style.BAD) for line in wrapped]
     if answer["role"] == "controller" and (counted := _counted(answer.get("counters") or {})):
         lines.append(f"  {counted}")
     if members := answer.get("members"):
-        lines += ["", *("  " + line for line in _members(members, now, wide=wide).splitlines())]
+        drained = {each["node"] for each in (answer.get("orders") or {}).get("drains", ())}
+        lines += ["", *("  " + line for line in _members(members, drained, now, wide=wide).splitlines())]
     if orders := _orders(answer.get("orders") or {}, now):
         lines += ["", *(paint(f"  {line}", Style.DOUBT) for line in orders)]
     for title in ("capabilities", "counters") if wide else ():
@@ -104,6 +118,17 @@ def text(answer: Mapping[str, Any], *, now: float, wide: bool) -> str:
             lines += ["", f"  {title}"]
             lines += [f"    {key:<32} {_plain(value)}" for key, value in sorted(values.items())]
     return "\n".join(lines)
+
+
+def _filled(words: Sequence[str], width: int | None) -> list[str]:
+    """Two blanks apart, in as many lines as the width needs."""
+    lines = [words[0]]
+    for word in words[1:]:
+        if width is not None and len(lines[-1]) + 2 + len(word) > width:
+            lines.append(f"  {word}")
+        else:
+            lines[-1] += f"  {word}"
+    return lines
 
 
 def _counted(counters: Mapping[str, Any]) -> str:
@@ -133,13 +158,22 @@ def _orders(orders: Mapping[str, Any], now: float) -> list[str]:
     return lines
 
 
-def _members(members: list[Mapping[str, Any]], now: float, *, wide: bool) -> str:
+def _state(member: Mapping[str, Any], drained: Collection[str], now: float) -> str:
+    """The state that the heartbeats show, and what keeps the node from being given anything."""
+    words = [str(member["state"])]
+    words += ["drained"] if member["node"] in drained else []
+    left = (member.get("held_until_unix") or 0.0) - now
+    words += [f"held down {age(left)}"] if left > 0 else []
+    return ", ".join(words)
+
+
+def _members(members: list[Mapping[str, Any]], drained: Collection[str], now: float, *, wide: bool) -> str:
     header = ["MEMBER", "STATE", "HEARS-US", "ROLE", "SINCE", "ADDRESSES"]
     rows: list[list[str]] = []
     for member in members:
         row = [
             member["node"],
-            member["state"],
+            _state(member, drained, now),
             "yes" if member.get("two_way") else "no",
             member.get("role", "speaker"),
             age(now - member["since_unix"]) if member.get("since_unix") else "-",
@@ -162,7 +196,8 @@ def _members(members: list[Mapping[str, Any]], now: float, *, wide: bool) -> str
 
 def _style(column: int, cell: str) -> Style | None:
     if column == 1:
-        return {"alive": Style.GOOD, "draining": Style.DOUBT, "suspect": Style.DOUBT, "gone": Style.BAD}.get(cell)
+        styles = {"alive": Style.GOOD, "draining": Style.DOUBT, "suspect": Style.DOUBT, "gone": Style.BAD}
+        return styles.get(cell, Style.DOUBT if ", " in cell else None)
     return Style.DOUBT if column == 2 and cell == "no" else None
 
 

@@ -211,6 +211,7 @@ def member_document(member: Member) -> dict[str, object]:
         "role": member.role.value,
         "two_way": member.two_way,
         "since_unix": member.since_unix,
+        "held_until_unix": member.held_until_unix or None,
         "addresses": [str(address) for address in member.addresses],
         "macs": [list(pair) for pair in member.macs],
         "conflicts": [

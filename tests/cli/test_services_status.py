@@ -159,6 +159,45 @@ def test_status_wide_has_macs_capabilities_and_counters() -> None:
     assert "sys_nice                         no" in text
 
 
+def test_status_says_what_keeps_a_member_from_being_given_anything() -> None:
+    member = {"state": "alive", "two_way": True, "since_unix": 1.0}
+    answer = {
+        "role": "speaker", "node": "n1", "version": "0.1.0", "ready": True, "since_unix": 0.0, "generation": None,
+        "troubles": [], "members": [
+            {**member, "node": "n1"}, {**member, "node": "n2", "held_until_unix": 91.0},
+            {**member, "node": "n3", "state": "draining"},
+        ],
+        "orders": {"drains": [{"node": "n1", "by": "ada", "since_unix": 1.0}], "pins": []},
+    }  # fmt: skip
+    lines = status_command.text(answer, now=61.0, wide=False).splitlines()
+    assert [" ".join(line.split()[:5]) for line in lines[3:6]] == [
+        "n1 alive, drained yes speaker",
+        "n2 alive, held down 30s",
+        "n3 draining yes speaker 1m",
+    ]
+    assert lines[-1] == "  n1 is drained (by ada, 1m ago)"
+
+
+def test_a_trouble_of_both_daemons_is_told_once_and_a_narrow_terminal_loses_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    answer = {
+        "role": "controller", "node": "", "version": "0.1.0", "ready": True, "since_unix": 0.0, "generation": 7,
+        "age": 61.0, "troubles": ["the disk is full", "the disk is full"], "members": [],
+    }  # fmt: skip
+    first, second = status_command._troubled_once(
+        [answer, {**answer, "role": "speaker", "troubles": ["the disk is full", "x"]}]
+    )
+    assert (first["troubles"], second["troubles"]) == (["the disk is full"], ["x"])
+    monkeypatch.setattr(status_command, "terminal_width", lambda: 40)
+    lines = status_command.text(first, now=61.0, wide=False).splitlines()
+    assert all(len(line) <= 40 for line in lines)
+    assert (
+        " ".join(" ".join(lines).split())
+        == "controller ready up 1m1s world 7, 1m1s old lbctl 0.1.0 trouble: the disk is full"
+    )
+
+
 def test_status_without_a_daemon_is_2(tmp_path: Path) -> None:
     done = lbctl("status", "--socket", str(tmp_path / "none"))
     assert (done.returncode, done.stdout) == (2, "")
