@@ -31,7 +31,7 @@ for the addresses in turn to see who answers. *Late*: rounds in which the observ
 by more than 20 ms; they are repeated, and count only for what must never be. *Two answering*: answers by another node
 than the new owner after its first frame. *Healed*: from mending to the last answer of anybody but the final owner, and
 how many such answers.
-keepalived has three instances, each node master of one, priorities 254, 253 and 252, real-time priority 10."""
+keepalived has three instances, each node master of one, priorities 254, 200 and 150, real-time priority 10."""
 
 
 def main() -> int:

@@ -44,6 +44,8 @@ class Cluster(ABC):
         """What was seen since it was last emptied."""
         self.late = 0.0
         self.dropped = 0
+        self.interval = 0.05
+        """Seconds between two signs of life of a node."""
         self.standing = False
         """Whether it may go through another failure as it is."""
         self.failures: dict[str, int] = dict.fromkeys(names, 0)

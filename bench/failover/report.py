@@ -139,17 +139,18 @@ def line(row: Row) -> str:
 
 def _cells(row: Row, reference: float | None) -> list[str]:
     bar = _ms(row.bars.worst) + (f", median {_ms(row.bars.median)}" if row.bars.median is not None else "")
+    verdict = " ".join([_verdict(row), *row.note.split()]).strip()
     ratio = f"{row.worst / reference:.2f}" if reference and row.worst is not None else ""
     return [
         row.case, row.contender, str(row.rounds), str(row.late), _ms(row.worst), _ms(row.median), bar, str(row.doubled),
-        f"{_ms(row.healed)}, {row.doubled_after}", str(row.moved_after), ratio, f"{_verdict(row)} {row.note}".strip(),
+        f"{_ms(row.healed)}, {row.doubled_after}", str(row.moved_after), ratio, verdict,
     ]  # fmt: skip
 
 
 def _verdict(row: Row) -> str:
     if row.missed:
         return f"MISSED: {', '.join(row.missed)}"
-    return "met" if row.contender == "lbctl" and row.bars.worst is not None else ""
+    return "met" if row.contender == "lbctl" else ""
 
 
 def _ms(seconds: float | None) -> str:

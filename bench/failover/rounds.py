@@ -90,7 +90,7 @@ def _round(cluster: Cluster, plan: Plan) -> Round:
     others = tuple(name for name in cluster.names if name not in (*dead, victim))
     cluster.observer.ask(vips)
     strike = plan.fault.aim(cluster, victim)
-    time.sleep(0.2 + _phase.uniform(0.0, 0.05))  # whatever the phase of the beats
+    time.sleep(0.2 + _phase.uniform(0.0, cluster.interval))  # whatever the phase of the beats
     cluster.forget()
     relieve = plan.hindrance.begin(cluster, others) if plan.hindrance is not None else None
     hampered = time.monotonic()

@@ -16,6 +16,8 @@ _LINK = struct.Struct("=BxHiII")
 
 NETWORK = "10.7.0.0/16"
 OBSERVER = "observer"
+OTHER_SIDE = "observer2"
+"""A second station, for the other side of a partition."""
 
 
 def node_address(number: int) -> str:
@@ -31,7 +33,7 @@ class Switch:
 
     def __init__(self, names: Sequence[str]) -> None:
         hosts = {name: [f"{node_address(number)}/16", f"fd00:7::{number}/64"] for number, name in enumerate(names, 1)}
-        self.lan = Segment({**hosts, OBSERVER: ["10.7.15.1/16"]})
+        self.lan = Segment({**hosts, OBSERVER: ["10.7.15.1/16"], OTHER_SIDE: ["10.7.15.2/16"]})
         self._index: dict[str, int] = {}
 
     def __enter__(self) -> Switch:

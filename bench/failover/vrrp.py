@@ -1,8 +1,7 @@
 """The rival: keepalived (VRRP version 3) from Debian on every node, as well as it can be set up.
 
-Each node is master of a third of the addresses, so that the same number moves. Priorities are as high as they can be,
-for the skew time that is added to three intervals grows with the distance from 256 (RFC 5798 section 6.1); its
-processes run in real time, as lbctl's do.
+Each node is master of a third of the addresses, so that the same number moves; the processes run in real time, as
+lbctl's do.
 """
 
 from __future__ import annotations
@@ -17,8 +16,11 @@ from pathlib import Path
 
 from bench.failover.cluster import Cluster, Part
 from bench.failover.switch import vips
+from tests.support.speakers import is_gone
 
 PROGRAM = "keepalived"
+_PRIORITIES = (254, 200, 150)
+"""Master, first and second backup. Nearer ones let both backups become master at once, which costs more."""
 _IN_PACKET = 20
 """Addresses in each advertisement; the others are named as not said in it, which keepalived asks for above this."""
 
@@ -53,6 +55,11 @@ class Keepalived(Cluster):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         self._processes[name].wait()
+        while not all(map(is_gone, pids)):
+            time.sleep(0.005)
+        # From these a new one would conclude that the old one runs.
+        for path in self.folder.glob(f"{name}*.pid"):
+            path.unlink()
         # It leaves what it had on the interface; a new one would take it for somebody else's.
         lines = "".join(f"addr del {vip}/32 dev eth0\n" for vip in self.vips)
         self.switch.lan[name].run(["ip", "-force", "-batch", "-"], stdin=lines, check=False)
@@ -79,7 +86,7 @@ class Keepalived(Cluster):
                 "  state BACKUP",
                 "  interface eth0",
                 f"  virtual_router_id {group + 1}",
-                f"  priority {254 - (number - group) % count}",
+                f"  priority {_PRIORITIES[(number - group) % count]}",
                 f"  advert_int {self.interval:g}",
                 "  virtual_ipaddress {",
                 *(f"    {vip}/32 dev eth0" for vip in mine[:_IN_PACKET]),
