@@ -53,22 +53,23 @@ def main() -> int:
     began = time.time()
     loads = [os.getloadavg()[0]]
     rows: list[Row] = []
+
+    def add(row: Row) -> None:
+        rows.append(row)
+        print(report.line(row), flush=True)
+        loads.append(os.getloadavg()[0])
+        if options.output is not None:
+            options.output.write_text(_page(rows, began, loads))  # an interrupted run leaves what it has
+
     for case in CASES:
         count = options.rounds or case.rounds[options.long]
         wanted = not options.case or case.name in options.case
         if wanted and count and not (options.no_rival and case.contender != "lbctl"):
-            rows.append(run_case(case, count))
-            print(report.line(rows[-1]), flush=True)
-            loads.append(os.getloadavg()[0])
+            add(run_case(case, count))
     for name, (soak, counts) in _SOAKS.items():
         if not options.case or name in options.case:
-            rows.append(soak(options.rounds or counts[options.long]))
-            print(report.line(rows[-1]), flush=True)
-            loads.append(os.getloadavg()[0])
-    page = _page(rows, began, loads)
-    print("\n" + page)
-    if options.output is not None:
-        options.output.write_text(page)
+            add(soak(options.rounds or counts[options.long]))
+    print("\n" + _page(rows, began, loads))
     return 0 if all(row.met for row in rows) else 1
 
 
