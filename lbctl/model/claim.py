@@ -9,7 +9,7 @@ from lbctl.model.address import IPAddress
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """One address, one node's word. Of two claims the better is the one with (quorate, epoch, rendezvous) greater.
+    """One address, one node's word. Of two, the one with (quorate, allocation_id, epoch, rendezvous) greater is better.
 
     `since_unix` is when this node became owner; `cause` why (a `plan.reason.Cause`); `heirs` who takes it when this
     node dies, in order. `generation` is the World this was decided on.

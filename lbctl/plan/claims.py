@@ -19,7 +19,7 @@ from lbctl.model.snapshot import View, thawed
 from lbctl.protocol.heartbeat import identity
 
 _EMPTY: Mapping[Any, Any] = MappingProxyType({})
-ClaimRank = tuple[bool, int, int]
+ClaimRank = tuple[bool, int, int, int]
 ClaimIndex = Mapping[IPAddress, tuple[Claim, ...]]
 
 
@@ -29,19 +29,29 @@ def rendezvous(node: str, address: IPAddress) -> int:
 
 
 def claim_rank(claim: Claim) -> ClaimRank:
-    """What claims to one address are compared by: the greater is the better.
+    """What claims to one address are compared by: the greater is the better. Pulse compares alike.
 
     A claim made with a majority beats one without whatever the epochs, so that a node that was cut off cannot come
-    back with epochs it counted up alone and take what never failed.
+    back with epochs it counted up alone and take what never failed. Then the newer grant of the address wins.
     """
-    return (claim.quorate, claim.epoch, rendezvous(claim.node, claim.address))
+    return (claim.quorate, claim.allocation_id, claim.epoch, rendezvous(claim.node, claim.address))
 
 
 def best(claims: Iterable[Claim]) -> Claim | None:
-    """The best of claims, of one address or of the addresses of one group; None of none."""
+    """The best of claims, of one address or of the addresses of one group; None of none.
+
+    Grants are compared for one address only: those of two addresses say nothing about each other.
+    """
     found = list(claims)
     # Nearly always there is just one, and ranks cost a hash.
-    return max(found, key=claim_rank) if len(found) > 1 else found[0] if found else None
+    if len(found) < 2:
+        return found[0] if found else None
+    winners: dict[IPAddress, Claim] = {}
+    for claim in found:
+        winner = winners.get(claim.address)
+        if winner is None or claim_rank(claim) > claim_rank(winner):
+            winners[claim.address] = claim
+    return max(winners.values(), key=lambda c: (c.quorate, c.epoch, rendezvous(c.node, c.address)))
 
 
 def is_living(member: Member) -> bool:

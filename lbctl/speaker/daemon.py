@@ -37,6 +37,7 @@ from lbctl.speaker.recollection import recollection
 from lbctl.speaker.relays import ConnectionRelays
 from lbctl.speaker.remembering import Remembering
 from lbctl.speaker.settings import GROUP4, GROUP6, Preset, Settings, StartError
+from lbctl.speaker.start_wait import START_WAIT
 from lbctl.speaker.status import Facts, Moves, routes
 from lbctl.speaker.step import Situation, own_interfaces, own_member, step, unheard_interfaces
 from lbctl.speaker.troubles import interface_troubles
@@ -351,6 +352,7 @@ class _Speaker:
             remembered=self._remembering.peers,
             detection_time=self._preset.interval * self._preset.multiplier,
             started_unix=self._facts.since_unix,
+            start_wait=START_WAIT,
             listened=self._listened,
             given_up=self._hearing.given_up,
             probed=tuple(self._probed),

@@ -35,6 +35,7 @@ from lbctl.speaker.announcers import (
 )
 from lbctl.speaker.first_use import RECHECK_TIME, Finding, FirstUse, Probed, first_uses, look, probing_time
 from lbctl.speaker.owners import Move, Owners, follow
+from lbctl.speaker.start_wait import StartWait
 
 _EMPTY: Mapping[Any, Any] = MappingProxyType({})
 ASK_AGAIN = 1.0
@@ -49,7 +50,8 @@ class Situation:
 
     `peers` are the addresses the operator named, `remembered` the speakers met before, by name. `given_up` says why
     this node gave up what it held. `probed` is what wire found since the last step, `used` the allocation for which an
-    address was announced by anybody, as far as this node remembers.
+    address was announced by anybody, as far as this node remembers. `start_wait`: for how many seconds at most a start
+    waits for all the nodes there should be, before it claims what nobody is known to have had.
     """
 
     node: str
@@ -62,6 +64,7 @@ class Situation:
     remembered: Mapping[str, tuple[IPAddress, ...]] = field(default_factory=lambda: _EMPTY)
     detection_time: float
     started_unix: float = 0.0
+    start_wait: float = 0.0
     listened: bool = False
     given_up: Mapping[IPAddress, str] = field(default_factory=lambda: _EMPTY)
 
@@ -85,6 +88,7 @@ class Told:
     owners: Owners = field(default_factory=Owners)
     first_use: FirstUse = field(default_factory=FirstUse)
     memo: AnnounceMemo = field(default_factory=AnnounceMemo)
+    start: StartWait = field(default_factory=StartWait)
     agenda: Agenda = field(default_factory=Agenda)
     kept: frozenset[IPAddress] = frozenset()
     """What stays prepared though the plan has it no longer, until another has taken it."""
@@ -161,15 +165,16 @@ def step(situation: Situation, told: Told, *, now: float, now_unix: float) -> St
     touched = changed if situation.interfaces is told.used else None
     table = table_of(prepared, situation.interfaces, told.table, touched) if touched != frozenset() else told.table
     wire_set, wire_drop = table_messages(told.table, table, touched)
-    pulse_set, pulse_drop = prepare_messages(
-        told.prepared, prepared, situation.snapshot.world.generation, changed
+    pulse_set, pulse_drop = prepare_messages(told.prepared, prepared, situation.snapshot.world.generation, changed)
+    start = told.start.after(
+        {peer["name"] for peer in peers["peers"]}, plan.alive, listened=situation.listened, now=now
     )
     looked = look(
         told.first_use,
         node=situation.node,
         snapshot=situation.snapshot,
         plan=plan,
-        wanted=decision.claim if situation.listened else {},
+        wanted=start.allowed(decision.claim, situation.start_wait, now) if situation.listened else {},
         probing=probing,
         table=table,
         interfaces=situation.interfaces,
@@ -180,7 +185,9 @@ def step(situation: Situation, told: Told, *, now: float, now_unix: float) -> St
     )
     said = say_message(situation.interfaces, looked.state.conflicts)
     releases, releases_asked = _due(decision.release, told.releases_asked, now)
-    claims, claims_asked = _due(looked.claim, told.claims_asked, now)
+    # Pulse refuses what is asked for while others are not heard: whoever comes or goes makes it a new question.
+    asked = told.claims_asked if plan.alive == told.memo.elect.alive else _EMPTY
+    claims, claims_asked = _due(looked.claim, asked, now)
     over, over_asked = _due(decision.over if situation.listened else {}, told.over_asked, now)
 
     to_wire = [interfaces] if interfaces != told.interfaces else []
@@ -204,6 +211,7 @@ def step(situation: Situation, told: Told, *, now: float, now_unix: float) -> St
             owners=owners,
             first_use=looked.state,
             memo=memo,
+            start=start,
             agenda=decision.agenda,
             kept=decision.keep,
         ),
@@ -225,6 +233,7 @@ def step(situation: Situation, told: Told, *, now: float, now_unix: float) -> St
             decision.look_again_at,
             looked.look_again_at,
             _hold_down_ends(view, now, now_unix),
+            start.over_at(situation.start_wait, now),
             claims_asked,
             releases_asked,
             over_asked,

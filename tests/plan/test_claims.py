@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise, permutations
 from types import MappingProxyType
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lbctl.model.claim import Claim
 from lbctl.model.snapshot import View
 from lbctl.plan.claims import ClaimsMemo, best, claim_rank, index_claims, rendezvous
 from lbctl.protocol.heartbeat import claims as spoken
@@ -36,15 +38,30 @@ def test_between_equals_the_hash_decides_alike_in_any_order() -> None:
     assert {best(some).node for some in permutations(rivals)} == {winner}  # type: ignore[union-attr]
 
 
-@given(st.booleans(), st.integers(1, 3), st.sampled_from("ab"), st.booleans(), st.integers(1, 3), st.sampled_from("cd"))
-def test_plan_and_heartbeats_agree_on_the_better(q1: bool, e1: int, n1: str, q2: bool, e2: int, n2: str) -> None:
-    """Both compare claims: the plan to name an owner, pulse to settle it. They must never differ."""
-    mine, other = claim(n1, VIP, e1, quorate=q1), claim(n2, VIP, e2, quorate=q2)
-    spoken_mine, spoken_other = (
-        SpokenClaim(address=VIP, epoch=c.epoch, quorate=c.quorate, since_ms=0, cause="") for c in (mine, other)
+def some_claim(nodes: str) -> st.SearchStrategy[Claim]:
+    return st.builds(
+        lambda node, epoch, quorate, grant: replace(claim(node, VIP, epoch, quorate=quorate), allocation_id=grant),
+        st.sampled_from(nodes),
+        st.integers(1, 3),
+        st.booleans(),
+        st.integers(0, 2),
     )
-    mine_is_better = spoken.better(spoken_mine, node_hash(n1), spoken_other, node_hash(n2))
+
+
+@given(some_claim("ab"), some_claim("cd"))
+def test_plan_and_heartbeats_agree_on_the_better(mine: Claim, other: Claim) -> None:
+    """Both compare claims: the plan to name an owner, pulse to settle it. They must never differ."""
+    spoken_mine, spoken_other = (
+        SpokenClaim(address=VIP, epoch=c.epoch, quorate=c.quorate, since_ms=0, cause="", allocation=c.allocation_id)
+        for c in (mine, other)
+    )
+    mine_is_better = spoken.better(spoken_mine, node_hash(mine.node), spoken_other, node_hash(other.node))
     assert (best([mine, other]) is mine) == mine_is_better
+
+
+def test_of_two_addresses_the_newer_grant_says_nothing() -> None:
+    first, second = claim("a", VIP, 3), replace(claim("b", "192.0.2.2", 2), allocation_id=9)
+    assert best([first, second]) is first
 
 
 CLAIMS = st.dictionaries(
