@@ -30,7 +30,7 @@ from lbctl.net.realtime import lock_memory, use_fifo
 from lbctl.protocol.l2.conflict import DEFENDED, Conflict
 from lbctl.protocol.l2.ethernet import mac_from_text
 from lbctl.protocol.l2.gratuitous import ANNOUNCED, Gratuitous
-from lbctl.protocol.l2.prober import CONFLICT, QUICK_LISTEN, QUICK_PROBES, QUICK_RATE, Prober
+from lbctl.protocol.l2.prober import QUICK_LISTEN, QUICK_PROBES, QUICK_RATE, Prober
 from lbctl.protocol.l2.responder import Responder
 from lbctl.protocol.l2.solicitor import Solicitor
 from lbctl.protocol.l2.table import Table
@@ -329,11 +329,8 @@ class Wire:
                 if isinstance(output, Send):
                     self._carry([output])
                     continue
-                mac = output.fields["mac"] if output.name == CONFLICT else None
-                if prober is self._asker:
-                    self._reports.found(output.fields["address"], mac)
-                else:
-                    self._reports.probed(output.fields["address"], mac, output.fields.get("ifindex"))
+                tell = self._reports.found if prober is self._asker else self._reports.probed
+                tell(output.fields["address"], output.fields.get("mac"), output.fields.get("ifindex"))
 
     # What is told
 
@@ -348,26 +345,18 @@ class Wire:
         self._reports.saw(report, time.monotonic(), time.time())
 
     def _count(self) -> None:
-        responder, conflict = self._responder, self._conflict
         counters = {
-            "arp_answers": responder.arp_answers,
-            "ndp_answers": responder.ndp_answers,
             "announcements": self._gratuitous.sent,
-            "foreign": conflict.foreign,
-            "foreign_suppressed": conflict.suppressed,
-            "defences": conflict.defences,
             "probes": sum(prober.sent for prober in self._probers),
             "probe_conflicts": sum(prober.conflicts for prober in self._probers),
             "solicitations": self._solicitor.sent,
-            "reports_suppressed": self._reports.suppressed,
             "answering": len(self._table.answering),
             "groups_joined": self._groups.joined,
             "kernel_drops": self._sockets.count_drops(),
             "send_failed": self._sockets.send_failed,
             **self._lost,
         }
-        counters.update((f"dropped_{reason.value}", count) for reason, count in responder.dropped.items())
-        self._reports.count(counters)
+        self._reports.count(self._responder, self._conflict, counters)
 
     def _close(self) -> None:
         self._sockets.close()

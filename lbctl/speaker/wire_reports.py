@@ -12,7 +12,9 @@ from typing import Any
 
 from lbctl.net.channel import Channel, Message
 from lbctl.net.packed_address import text_of
+from lbctl.protocol.l2.conflict import Conflict
 from lbctl.protocol.l2.ethernet import mac_to_text
+from lbctl.protocol.l2.responder import Responder
 from lbctl.protocol.machine import Report
 
 SEEN_A_SECOND = 256
@@ -47,8 +49,8 @@ class WireReports:
         text = text_of(address)
         self._probed[text] = [text, mac_to_text(mac) if mac is not None else None, ifindex]
 
-    def found(self, address: bytes, mac: bytes | None) -> None:
-        """For pulse: who has an address that it thinks of taking; None = nobody."""
+    def found(self, address: bytes, mac: bytes | None, _: int | None) -> None:
+        """For pulse: who has an address that it thinks of taking; None = nobody. Where is all the same to it."""
         text = text_of(address)
         self._found[text] = [text, mac_to_text(mac) if mac is not None else None]
 
@@ -75,9 +77,21 @@ class WireReports:
             }
         )
 
-    def count(self, counters: dict[str, int]) -> None:
-        if not self._work.wants_write:
-            self._work.send({"op": "counters", "counters": counters})
+    def count(self, responder: Responder, conflict: Conflict, more: dict[str, int]) -> None:
+        """What was answered, refused and noticed so far. Not kept when work does not read: the next ones say it too."""
+        if self._work.wants_write:
+            return
+        counters = {
+            "arp_answers": responder.arp_answers,
+            "ndp_answers": responder.ndp_answers,
+            "foreign": conflict.foreign,
+            "foreign_suppressed": conflict.suppressed,
+            "defences": conflict.defences,
+            "reports_suppressed": self.suppressed,
+            **more,
+        }
+        counters.update((f"dropped_{reason.value}", count) for reason, count in responder.dropped.items())
+        self._work.send({"op": "counters", "counters": counters})
 
     def send(self) -> None:
         """Passes on what waits, as long as it is read."""

@@ -105,11 +105,15 @@ def test_no_client_takes_the_vip_for_a_router_also_where_the_node_forwards(
     wire: WireProcess, node: Host, client: Host
 ) -> None:
     node.sysctl("net/ipv6/conf/all/forwarding", "1")
-    wire.serve(node, [VIP6])
-    client.run(["ip", "neigh", "replace", VIP6, "lladdr", node.mac, "dev", "eth0", "nud", "probe", "router"])
+    entry = ["ip", "neigh", "replace", VIP6, "lladdr", node.mac, "dev", "eth0", "router"]
+    client.run([*entry, "nud", "stale"])
     assert "router" in _neighbor(client, VIP6)
-    eventually(lambda: "REACHABLE" in _neighbor(client, VIP6))
+    wire.serve(node, [VIP6])
     eventually(lambda: "router" not in _neighbor(client, VIP6))
+    # An answer says so too.
+    client.run([*entry, "nud", "probe"])
+    eventually(lambda: "REACHABLE" in _neighbor(client, VIP6))
+    assert "router" not in _neighbor(client, VIP6)
 
 
 def test_an_established_neighbor_stays_reachable(wire: WireProcess, node: Host, client: Host) -> None:

@@ -282,6 +282,7 @@ def _first(sock: PacketSocket, to: str) -> bytes:
 def test_a_deaf_node_hears_nothing_however_much_it_asks(lan: Segment, wire: WireProcess) -> None:
     node = lan["node"]
     wire.interfaces(node, gateways=["192.0.2.2"], addresses=["192.0.2.1"])
+    wire.settle()
     wire.solicit()
     eventually(lambda: wire.heard_at > 0)
     # Frames leave and none arrives: a one-way VLAN, a hung receive queue.
