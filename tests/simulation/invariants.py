@@ -10,8 +10,9 @@ Bounds, with D the longest detection time and I the longest interval of the node
 - double: two that hear each other never both answer a client for longer than 2 I.
 - lease: who has no pulse that runs answers nothing later than its own D.
 - heal: D + 2 I after everything reaches everything again, each address that had an owner has exactly one answerer.
-- stolen: nobody loses an established address to another unless a majority called it dead since it took it. Not judged
-  for D + I after a machine thawed whose clocks had stood still: it takes what waited in its network card for news.
+- stolen: nobody loses an established address to another unless a majority called it dead since it took it, or it ends
+  in good order and hands over. Not judged for D + I after a machine thawed whose clocks had stood still: it takes what
+  waited in its network card for news.
 - flapping: an address does not move more often than there were faults to move it.
 """
 
@@ -394,7 +395,7 @@ class Watch:
             or now - owned.since < ESTABLISHED
         ):
             return
-        if now < self._thawed_until:
+        if now < self._thawed_until or (host.work is not None and host.work.leaving):
             return
         if self._dead_at.get(host.index, -1.0) < owned.since:
             self._fail(

@@ -43,6 +43,7 @@ class Disk:
     epochs: dict[str, int] = field(default_factory=dict)
     used: dict[IPAddress, int] = field(default_factory=dict)
     peers: dict[str, tuple[IPAddress, ...]] = field(default_factory=dict)
+    comings: tuple[float, ...] = ()
 
 
 class Host:
@@ -110,7 +111,7 @@ class Host:
     @property
     def decides(self) -> bool:
         """Whether work runs too, which takes what nobody inherits."""
-        return self.work is not None and self.work.runs and not self.work.stopping
+        return self.work is not None and self.work.decides
 
     def knows(self, address: bytes) -> bool:
         """Whether the World of this node has an address allocated, on disk and in the process."""

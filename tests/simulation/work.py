@@ -11,9 +11,11 @@ from lbctl.model.interface import Interface
 from lbctl.model.member import Role
 from lbctl.model.snapshot import Snapshot, World
 from lbctl.net.channel import ChannelClosed, Message
-from lbctl.plan.claims import is_living
+from lbctl.plan.claims import is_living, living
+from lbctl.plan.holddown import remember
 from lbctl.speaker.first_use import Probed
 from lbctl.speaker.settings import GROUP4, GROUP6
+from lbctl.speaker.start_wait import START_WAIT
 from lbctl.speaker.step import Situation, Told, own_member, step
 from lbctl.speaker.view import Hearing
 from tests.simulation.kernel import End
@@ -41,7 +43,8 @@ class WorkProcess(Process):
         self._wire = wire
         disk = host.disk
         disk.incarnation = self.incarnation = max(disk.incarnation + 1, int(host.unix * 1e9))
-        self.hearing = Hearing(host.name, self.incarnation)
+        disk.comings = remember(disk.comings, host.unix)
+        self.hearing = Hearing(host.name, self.incarnation, disk.comings)
         self.told = Told()
         self.world = World()
         self._since_unix = host.unix
@@ -52,6 +55,9 @@ class WorkProcess(Process):
         self._probed: list[Probed] = []
         self._listened = False
         self.stopping = False
+        """A child has ended."""
+        self.leaving = False
+        """It was told to end, and hands over what it holds."""
         self._wake = False
         self._step_at = 0.0
         self._look_again_at: float | None = None
@@ -75,7 +81,8 @@ class WorkProcess(Process):
             "role": Role.SPEAKER.value,
             "realtime": False,
         }
-        self._tell(self._pulse, [setup, {"op": "restore", "epochs": [list(each) for each in self._epochs.items()]}])
+        restore = {"op": "restore", "epochs": [list(each) for each in self._epochs.items()]}
+        self._tell(self._pulse, [setup, restore, {"op": "orders", "set": []}])
         self._wake = True
         self.wake_in(0.0)
         self.clockwork.after(START_TIME, self.take_world, host.world)
@@ -89,11 +96,20 @@ class WorkProcess(Process):
         self.ready(-1)
 
     def stop(self) -> None:
-        """SIGTERM."""
-        if not self.stopping and not self.over:
-            self.stopping = True
-            self._tell(self._pulse, [{"op": "leave"}])
-            self.clockwork.after(LEAVE_TIME, self.kill)
+        """SIGTERM: hands everything over while it still answers, and takes steps until that is done."""
+        if self.leaving or self.stopping or self.over:
+            return
+        self.leaving = True
+        if not self._listened:
+            self.kill()
+            return
+        others = living(self.hearing.view(self.host.unix)) - {self.host.name}
+        self._tell(self._pulse, [{"op": "handover" if others else "leave"}])
+        self.clockwork.after(LEAVE_TIME, self.kill)
+
+    @property
+    def decides(self) -> bool:
+        return self.runs and not self.stopping and not self.leaving
 
     def turn(self, events: dict[int, int]) -> float | None:
         self._take_outside()
@@ -103,7 +119,7 @@ class WorkProcess(Process):
                     for message in end.receive():
                         take(message)
                 except ChannelClosed:
-                    if not self.stopping:
+                    if not self.stopping and not self.leaving:
                         self.stopping = True
                         self.clockwork.after(STOP_AFTER, self.kill)
                     end.hung_up = False
@@ -112,6 +128,7 @@ class WorkProcess(Process):
         now = self.clockwork.now
         if now >= self._remember_at:
             self._remember_at = now + REMEMBER_EVERY
+            self._tell(self._pulse, [{"op": "alive"}])
             self._remember()
         due = self._look_again_at is not None and self.host.mono >= self._look_again_at
         if (self._wake or due) and now >= self._step_at:
@@ -178,6 +195,7 @@ class WorkProcess(Process):
             remembered=MappingProxyType(self._peers),
             detection_time=host.interval * host.multiplier,
             started_unix=self._since_unix,
+            start_wait=START_WAIT,
             listened=self._listened,
             given_up=self.hearing.given_up,
             probed=tuple(self._probed),
