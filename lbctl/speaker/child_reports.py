@@ -43,6 +43,10 @@ class ChildReports:
                 event(logger, "announced", level=logging.DEBUG, count=count, first=first, at_unix=message["at_unix"])
             case "foreign":
                 self._foreign(logger, message)
+            case "defended" | "yielded" as what:
+                where = self.interfaces.get(message["ifindex"], f"interface {message['ifindex']}")
+                fields = {"address": message["address"], "mac": message["mac"], "interface": where}
+                self.note(child, f"address_{what}", fields)
             case _:
                 pass
 
