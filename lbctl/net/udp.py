@@ -1,7 +1,9 @@
 """Heartbeat sockets: one segment's datagrams, and nothing that came or goes another way.
 
 Two sockets a segment, both bound to its interface (SO_BINDTODEVICE): one bound to the node's own address, so that every
-packet leaves with the source that its signature covers, and one bound to the group, which only receives. Packets leave
+packet leaves with the source that its signature covers, and one bound to the group, which only receives. Each member
+may have one more, connected to it: the kernel then keeps its packets apart from all others, so that whatever strangers
+send fills a queue of their own and no member's packet is lost for it, and sending needs no route anew. Packets leave
 with hop limit 255 and count only when they arrive with it (as RFC 5082 has it): no router has passed them on. Unicast
 goes to neighbours on the link only (SO_DONTROUTE), never by way of a gateway: for an address that is not on the link
 the kernel asks there, in vain.
@@ -17,6 +19,8 @@ from typing import NamedTuple
 HOP_LIMIT = 255
 RECEIVE_BUFFER = 4 * 1024 * 1024
 """Room for the claims of a few thousand addresses that all arrive while this process waits for a core."""
+MAX_CONNECTED = 256
+"""Members of a segment with a socket of their own."""
 _MAX_DATAGRAM = 2048
 _ANCILLARY = 128
 _DSCP_CS6 = 0xC0
@@ -69,6 +73,8 @@ class SegmentSocket:
         self._family = socket.AF_INET6 if ":" in address else socket.AF_INET
         self._group = group6 if ":" in address else group4
         self._opened: list[socket.socket] = []
+        self._device = name
+        self.connected: dict[tuple[str, int], socket.socket] = {}
         try:
             self._unicast = self._open_unicast(name)
             if grouped:
@@ -85,7 +91,11 @@ class SegmentSocket:
     def send(self, payload: bytes, to: tuple[str, int]) -> str | None:
         """Sends to an address and port on this link, or to the group; the reason when the kernel would not take it."""
         try:
-            self._unicast.sendto(payload, self._sockaddr(*to))
+            sock = self.connected.get(to)
+            if sock is not None:
+                sock.send(payload)
+            else:
+                self._unicast.sendto(payload, self._sockaddr(*to))
         except BlockingIOError:
             return "tx_full"
         except OSError:
@@ -111,9 +121,32 @@ class SegmentSocket:
                 hop_limit = int.from_bytes(value[:4], sys.byteorder)
         return Datagram(payload, (source[0].partition("%")[0], source[1]), at_unix, hop_limit)
 
+    def connect(self, to: tuple[str, int]) -> socket.socket | None:
+        """A socket of its own for what comes from and goes to that address and port; None when there can be none."""
+        if len(self.connected) >= MAX_CONNECTED:
+            return None
+        before = len(self._opened)
+        try:
+            sock = self._open_unicast(self._device)
+            sock.connect(self._sockaddr(*to))
+        except OSError:
+            for refused in self._opened[before:]:
+                refused.close()
+            del self._opened[before:]
+            return None
+        self.connected[to] = sock
+        return sock
+
+    def disconnect(self, to: tuple[str, int]) -> None:
+        sock = self.connected.pop(to)
+        self._opened.remove(sock)
+        sock.close()
+
     def close(self) -> None:
         for sock in self._opened:
             sock.close()
+        self._opened.clear()
+        self.connected.clear()
 
     def _open_unicast(self, device: str) -> socket.socket:
         sock = self._socket(device)

@@ -31,6 +31,11 @@ def read_time(page: mmap.mmap, offset: int) -> float:
     return at
 
 
+def write_lease(page: mmap.mmap, until: float) -> None:
+    """Pulse's side of the page; 0.0 = wire must not answer."""
+    _TIME.pack_into(page, LEASE, until)
+
+
 def heard_by_interface(page: mmap.mmap) -> dict[int, float]:
     """When wire last received a frame on each interface that it uses; 0.0 = not yet."""
     heard: dict[int, float] = {}

@@ -25,7 +25,7 @@ class Fault(Enum):
     POWER_LOSS = "power loss", 4
     STOP = "orderly stop", 2
     PAUSE_PULSE = "pulse stopped", 3
-    PAUSE_WIRE = "wire stopped", 0  # 3, once pulse notices a wire that hangs
+    PAUSE_WIRE = "wire stopped", 3
     PAUSE_WORK = "work stopped", 1
     BLOCK_WORK = "work blocked 1 s", 2
     PAUSE_ALL = "all three stopped", 3
@@ -141,11 +141,20 @@ class Faults:
                 if process is None or process.over:
                     return False
                 process.hold()
+                # A wire that hangs ends the speaker, on purpose.
+                host.ending = host.ending or fault is Fault.PAUSE_WIRE
                 host.watch()
 
                 def go_on() -> None:
                     process.let_go()
                     host.watch()
+                    if fault is not Fault.PAUSE_WIRE:
+                        return
+                    host.ending = False
+                    if len(host.processes) < 3:
+                        host.ending = True
+                        host.kill()
+                        self.story.clockwork.after(0.001, self._start, host)
 
                 if fault is Fault.BLOCK_WORK:
                     self.story.clockwork.after(1.0, go_on)

@@ -162,6 +162,22 @@ class _Socket:
         return self.fd
 
 
+class Epoll:
+    """`select.epoll` of pulse, as far as it asks what has arrived."""
+
+    def register(self, fd: int, events: int) -> None:
+        pass
+
+    modify = register
+
+    def unregister(self, fd: int) -> None:
+        pass
+
+    def poll(self, _: float) -> list[tuple[int, int]]:
+        assert TIME.kernel is not None
+        return [(link.fd, 1) for link in TIME.kernel.datagrams.values() if link.waiting]
+
+
 class SegmentSocket:
     """`net.udp.SegmentSocket` on a simulated link."""
 
@@ -172,6 +188,7 @@ class SegmentSocket:
         self.sockets = (_Socket(),)
         self.fd = self.sockets[0].fd
         self.waiting: deque[Datagram] = deque()
+        self.connected: dict[tuple[str, int], _Socket] = {}
         self._kernel = TIME.kernel
         if ifindex != 1:
             self._kernel.datagrams[ifindex] = self
@@ -180,6 +197,9 @@ class SegmentSocket:
         if self.ifindex != 1:
             self._kernel.send_datagram(payload, to)
         return None
+
+    def connect(self, _: tuple[str, int]) -> None:
+        """All share one queue here, and it loses nothing."""
 
     def receive(self, _: object) -> Datagram | None:
         return self.waiting.popleft() if self.waiting else None
@@ -247,6 +267,10 @@ class PacketSockets:
 _FAKES: dict[str, Any] = {
     "time": TIME,
     "SegmentSocket": SegmentSocket,
+    "epoll": Epoll,
+    "STRANGERS_A_SECOND": 10**9,
+    "use_fifo": lambda _: None,
+    "lock_memory": lambda: None,
     "PacketSockets": PacketSockets,
     "_jitter": lambda: 0.5,
 }

@@ -17,7 +17,7 @@ from lbctl.protocol.heartbeat.claims import CopiedClaims
 from lbctl.protocol.heartbeat.detector import Instance
 from lbctl.protocol.heartbeat.identity import rendezvous
 from lbctl.protocol.heartbeat.takeover import Takeover
-from lbctl.speaker import pulse
+from lbctl.speaker import pulse, shared_page
 
 _AGES = 1e9
 
@@ -70,7 +70,7 @@ def _nothing_vacant(self: Takeover, vacancies: Any) -> None:
 
 def _lease_without_end(self: pulse.Pulse, until: float) -> None:
     self._leased = until
-    pulse._LEASE.pack_into(self._lease, 0, _AGES)
+    shared_page.write_lease(self._page, _AGES)
 
 
 _REPLACED: dict[Rule, tuple[tuple[Any, str, Any], ...]] = {

@@ -79,7 +79,7 @@ class WorkProcess(Process):
             "group6": GROUP6,
             "keys": [],
             "role": Role.SPEAKER.value,
-            "realtime": False,
+            "realtime": True,
         }
         restore = {"op": "restore", "epochs": [list(each) for each in self._epochs.items()]}
         self._tell(self._pulse, [setup, restore, {"op": "orders", "set": []}])
