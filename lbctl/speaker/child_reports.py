@@ -21,6 +21,8 @@ class ChildReports:
     def __init__(self, counters: dict[str, float]) -> None:
         self.foreign = ForeignAnswers()
         self.interfaces: dict[int, str] = {}
+        self.standing: dict[str, str] = {}
+        """What the children say is wrong, by name, until they say that it is over."""
         self._counters = counters
         self._noted: dict[str, tuple[int, int]] = {}
 
@@ -35,6 +37,8 @@ class ChildReports:
                     self._counters[f"{child}_late_max"] = message["late_max"]
             case "note":
                 self.note(child, str(message["name"]), message["fields"])
+            case "trouble":
+                self._trouble(logger, str(message["name"]), str(message["text"]), bool(message["on"]))
             case "refused":
                 fields = {name: value for name, value in message.items() if name != "op"}
                 event(logger, "claims_refused", level=logging.DEBUG, **fields)
@@ -63,6 +67,15 @@ class ChildReports:
         self._noted[noted] = (second, count + 1)
         if count < _NOTES_A_SECOND:
             event(logger, noted, level=level, **fields)
+
+    def _trouble(self, logger: logging.Logger, name: str, text: str, on: bool) -> None:
+        if not on:
+            if self.standing.pop(name, None) is not None:
+                event(logger, "trouble_over", name=name)
+            return
+        if self.standing.get(name) != text:
+            event(logger, "trouble", level=logging.WARNING, name=name, text=text)
+        self.standing[name] = text
 
     def _foreign(self, logger: logging.Logger, message: Message) -> None:
         ifindex = message["ifindex"]

@@ -42,6 +42,7 @@ from lbctl.speaker.status import Facts, Moves, routes
 from lbctl.speaker.step import Situation, own_interfaces, own_member, step, unheard_interfaces
 from lbctl.speaker.troubles import interface_troubles
 from lbctl.speaker.view import Hearing
+from lbctl.speaker.vigil import Vigil
 from lbctl.telemetry.log import event
 
 _logger = logging.getLogger("lbctl.speaker")
@@ -115,6 +116,7 @@ class _Speaker:
         self._unheard: frozenset[str] = frozenset()
         self._ends: list[str] = []
         self._reports = ChildReports(self._facts.counters)
+        self._vigil = Vigil()
         ends = Ends(flows=self._flows, stop=self._stop_by_order)
         self._desk = Desk(settings.node, self._facts, self._spread, ends)
         self._by_order = False
@@ -233,6 +235,7 @@ class _Speaker:
     # What comes in
 
     def _from_pulse(self, messages: list[Message]) -> None:
+        self._vigil.heard("pulse", time.monotonic())
         for message in messages:
             if self._hearing.receive(message):
                 if message["op"] == "orders":
@@ -266,6 +269,7 @@ class _Speaker:
             self._facts.capabilities["preset"] = self._preset.name.lower()
 
     def _from_wire(self, messages: list[Message]) -> None:
+        self._vigil.heard("wire", time.monotonic())
         for message in messages:
             if message["op"] != "probed":
                 self._reports.hear("wire", message)
@@ -278,7 +282,9 @@ class _Speaker:
     def _child_ended(self, why: str) -> None:
         if self._leaving:
             return
-        self._ends.append(why)
+        # What pulse said before it ended explains more than that it did.
+        hung = [text for name, text in self._reports.standing.items() if name.endswith("_hung")]
+        self._ends.append(hung[0] if hung else why)
         # One drags the other along; which of the two began it is known a moment later.
         asyncio.get_running_loop().call_later(0.1, self._stop.set)
 
@@ -393,6 +399,8 @@ class _Speaker:
     def _troubles(self) -> tuple[str, ...]:
         found = [*self._source.troubles, *self._memory.troubles, *self._guard.troubles]
         found += trouble_of(self._facts.told.first_use)
+        found += self._reports.standing.values()
+        found += self._vigil.troubles(time.monotonic())
         found += self._reports.foreign.troubles(time.monotonic())
         if self._proxy is not None and self._proxy.trouble is not None:
             found.append(f"service proxy: {self._proxy.trouble}")
@@ -409,7 +417,11 @@ class _Speaker:
 
     async def _remember_on(self) -> None:
         while True:
+            self._vigil.sleep(time.monotonic(), _REMEMBER_EVERY)
             await asyncio.sleep(_REMEMBER_EVERY)
+            self._vigil.woke(time.monotonic())
+            if (given_up := self._vigil.given_up(time.monotonic())) is not None:
+                self._child_ended(given_up)
             if self._pulse is not None:
                 # Pulse leaves the cluster when this loop is silent for long.
                 self._pulse.send([{"op": "alive"}])
