@@ -8,6 +8,7 @@ from enum import Enum
 from functools import partial
 from typing import TYPE_CHECKING
 
+from lbctl.speaker.pulse_watch import WIRE_PATIENCE
 from tests.simulation.node import Host
 
 if TYPE_CHECKING:
@@ -133,28 +134,18 @@ class Faults:
         if fault in _RESTARTS:
             return self._restart(fault, host)
         match fault:
-            case Fault.PAUSE_PULSE | Fault.PAUSE_WIRE | Fault.PAUSE_WORK | Fault.BLOCK_WORK:
-                process = {
-                    Fault.PAUSE_PULSE: host.pulse,
-                    Fault.PAUSE_WIRE: host.wire,
-                }.get(fault, host.work)
+            case Fault.PAUSE_WIRE:
+                return self._pause_wire(host)
+            case Fault.PAUSE_PULSE | Fault.PAUSE_WORK | Fault.BLOCK_WORK:
+                process = host.pulse if fault is Fault.PAUSE_PULSE else host.work
                 if process is None or process.over:
                     return False
                 process.hold()
-                # A wire that hangs ends the speaker, on purpose.
-                host.ending = host.ending or fault is Fault.PAUSE_WIRE
                 host.watch()
 
                 def go_on() -> None:
                     process.let_go()
                     host.watch()
-                    if fault is not Fault.PAUSE_WIRE:
-                        return
-                    host.ending = False
-                    if len(host.processes) < 3:
-                        host.ending = True
-                        host.kill()
-                        self.story.clockwork.after(0.001, self._start, host)
 
                 if fault is Fault.BLOCK_WORK:
                     self.story.clockwork.after(1.0, go_on)
@@ -190,6 +181,28 @@ class Faults:
                 return lambda: self.story.follow(host)
             case _:
                 raise AssertionError(fault)
+
+    def _pause_wire(self, host: Host) -> Mend | bool:
+        """The speaker ends when that lasts, and is started again when it is over."""
+        wire, watch = host.wire, self.story.watch
+        if wire is None or wire.over:
+            return False
+        watch.allowance.wire = max(0.0, WIRE_PATIENCE - watch.detection)
+        host.ending = True
+        wire.hold()
+        host.watch()
+
+        def go_on() -> None:
+            pulse = host.pulse
+            if pulse is None or pulse.over or pulse.pulse._leaving:
+                host.kill()
+                self.story.clockwork.after(0.001, self._start, host)
+                return
+            host.ending = False
+            wire.let_go()
+            host.watch()
+
+        return go_on
 
     def _restart(self, fault: Fault, host: Host) -> Mend:
         """Something ends; the whole speaker is started again later, with or without its memory."""

@@ -68,12 +68,14 @@ class Allowance:
     second_heir: intervals, where the first heir is not able; the second waits that long for it.
     decided: detection times, where no heir is able, or the owner gave the address up by itself; the plan decides after
         one more, and takes a step or two.
+    wire: by which pulse's patience with a wire that hangs is longer than D.
     """
 
     loss: float = 0.0
     link: float = 0.004
     second_heir: float = 1.0
     decided: float = 1.2
+    wire: float = 0.0
 
 
 class _Gap(NamedTuple):
@@ -325,7 +327,7 @@ class Watch:
             self.lan.mutual(a.index, b.index) for a, b in combinations(able, 2)
         )
         names = {host.name for host in able}
-        extra = self.allowance.loss + self.allowance.link
+        extra = self.allowance.loss + self.allowance.link + self.allowance.wire
         if not names.intersection(gap.heirs) or gap.given_up:
             if not any(host.decides for host in able):
                 return

@@ -161,7 +161,7 @@ class WorkProcess(Process):
                 self._wake = True
             case "contested" | "uncontested":
                 self._tell(self._wire, [{"op": "repeat", "addresses": message["addresses"]}])
-            case "left":
+            case "left" if self.leaving:
                 self.kill()
             case _:
                 pass
