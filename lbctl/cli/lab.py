@@ -374,12 +374,12 @@ def _print_status(lab: Lab, output: Form) -> None:
     if output is Form.JSON:
         print(json.dumps({"schema": _SCHEMA, "name": lab.name, "hosts": hosts}, indent=2))
         return
-    print(f"{'HOST':<12}{'ROLE':<12}{'IPV4':<16}{'IPV6':<20}{'LINK':<12}DAEMON")
+    print(f"{'HOST':<11}{'ROLE':<11}{'IPV4':<16}{'IPV6':<20}{'LINK':<11}DAEMON")
     for host in hosts:
         daemon = host["daemon"]
         runs = "-" if daemon is None else f"pid {daemon['pid']}" if daemon["alive"] else "dead"
         link = _LINK.get(host["link"], host["link"])
-        print(f"{host['name']:<12}{host['role']:<12}{host['ipv4']:<16}{host['ipv6']:<20}{link:<12}{runs}")
+        print(f"{host['name']:<11}{host['role']:<11}{host['ipv4']:<16}{host['ipv6']:<20}{link:<11}{runs}")
 
 
 _LINK = {"carrier": "no carrier", "silent": "no frames"}
