@@ -14,6 +14,7 @@ from lbctl.model.service import ServiceKey, ServiceType
 from lbctl.model.snapshot import View, World
 from lbctl.plan.claims import living
 from lbctl.plan.elect import Assignment, ElectMemo
+from lbctl.plan.fleet import Fleet
 from lbctl.plan.quarantine import refusal_of
 from lbctl.plan.reason import Reason, Refusal
 
@@ -65,7 +66,7 @@ def unowned(world: World, memo: ElectMemo, announced: Container[IPAddress]) -> t
             assignment = assignments.get(group.key) if group is not None else None
             if assignment is None:
                 continue
-            refusals = _why(key, address, assignment, of_nodes)
+            refusals = _why(key, address, assignment, memo.fleet, of_nodes)
             planned = assignment.owner if refusals[0].reason is Reason.NOT_CLAIMED else None
             found.append(
                 Unowned(
@@ -76,7 +77,11 @@ def unowned(world: World, memo: ElectMemo, announced: Container[IPAddress]) -> t
 
 
 def _why(
-    key: ServiceKey, address: IPAddress, assignment: Assignment, of_nodes: dict[int, tuple[Refusal, ...]]
+    key: ServiceKey,
+    address: IPAddress,
+    assignment: Assignment,
+    fleet: Fleet | None,
+    of_nodes: dict[int, tuple[Refusal, ...]],
 ) -> tuple[Refusal, ...]:
     eligibility = assignment.eligibility
     if (quarantine := eligibility.quarantine(address)) is not None:
@@ -92,10 +97,19 @@ def _why(
         found = tuple(
             refusal
             for name, verdict in eligibility.verdicts.items()
-            for refusal in verdict.refusals or (Refusal(name, Reason.NODE_NOT_ALIVE),)
+            for refusal in verdict.refusals or _away(name, fleet)
         )
         found = of_nodes[id(eligibility.verdicts)] = found or (Refusal(str(key), Reason.NODE_UNKNOWN, "no speaker"),)
     return found
+
+
+def _away(node: str, fleet: Fleet | None) -> tuple[Refusal, ...]:
+    """Why a node that might announce it is given nothing: it is drained, or dead, or both."""
+    dead = Refusal(node, Reason.NODE_NOT_ALIVE)
+    if fleet is None or node not in fleet.drained:
+        return (dead,)
+    drained = Refusal(node, Reason.NODE_DRAINED)
+    return (drained,) if node in fleet.alive else (drained, dead)
 
 
 def grouped(refusals: Iterable[Refusal]) -> tuple[tuple[Refusal, tuple[str, ...]], ...]:

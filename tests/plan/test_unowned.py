@@ -12,7 +12,7 @@ from lbctl.model.advertisement import L2Advertisement
 from lbctl.model.member import Liveness
 from lbctl.model.node import Node
 from lbctl.model.service import ServiceType
-from lbctl.model.snapshot import Snapshot, View, World
+from lbctl.model.snapshot import Drain, Snapshot, View, World
 from lbctl.plan.elect import elect
 from lbctl.plan.reason import Reason, Refusal, waiting
 from lbctl.plan.unowned import GRACE, Unowned, claimed, grouped, settled, troubles, unowned
@@ -45,6 +45,20 @@ def test_the_word_of_the_dead_does_not_count() -> None:
     seen = view(member("n1", interfaces=["eth0"]), member("n2", Liveness.GONE), claims=[claim("n2", VIP)])
     (one,) = found(made(), seen)
     assert (one.planned, one.address) == ("n1", address(VIP))
+
+
+def test_a_drained_node_is_not_called_dead() -> None:
+    drains = {name: Drain(node=name, version=1, by="n2", since_unix=0.0) for name in ("n1", "n3")}
+    seen = view(member("n1", interfaces=["eth0"]), member("n2", Liveness.GONE), member("n3", Liveness.GONE))
+    (one,) = found(made(), replace(seen, drains=drains))
+    why = [(refusal.subject, refusal.reason) for refusal in one.refusals]
+    assert sorted(why) == [
+        ("n1", Reason.NODE_DRAINED),
+        ("n2", Reason.NODE_NOT_ALIVE),
+        ("n3", Reason.NODE_DRAINED),
+        ("n3", Reason.NODE_NOT_ALIVE),
+    ]
+    assert one.mendable
 
 
 @pytest.mark.parametrize(
