@@ -14,8 +14,8 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 def rebalance(via: Via = None, socket: Socket = None, output: OutputOption = Output.TABLE) -> int:
     """Spread the VIPs evenly over the nodes, a group a second, without losing a packet.
 
-    By itself lbctl does so only when one node has more than twice the mean
-    for a minute. What is pinned, or wanted where it is, stays.
+    By itself lbctl does so only when one node has had more than twice what
+    another has for about a minute. What is pinned, or wanted where it is, stays.
 
     \b
     Exit status: 0 it has begun; 2 no speaker could be asked.

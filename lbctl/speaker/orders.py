@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lbctl.model.address import IPAddress
+from lbctl.model.member import Role
 from lbctl.net.status_server import Answer, Handler, Query
 from lbctl.plan.candidate import candidates
 from lbctl.plan.claims import living
@@ -21,6 +22,7 @@ from lbctl.plan.drain import stranded_by_drain
 from lbctl.plan.groups import Group
 from lbctl.plan.locate import locate
 from lbctl.plan.reason import Reason, Refusal
+from lbctl.plan.spread import is_uneven
 from lbctl.protocol.heartbeat.orders import Order, OrderBook, OrderKind, order_of, row_of
 from lbctl.speaker.status import Facts
 
@@ -168,8 +170,11 @@ class Desk:
         alive = sorted(living(view)) if view is not None else []
         counts = {node: self._facts.told.memo.elect.loads.get(node, 0) for node in alive}
         self._give(OrderKind.REBALANCE, "", "", active=True)
-        loads = ", ".join(f"{node} {count}" for node, count in counts.items())
-        words = f"spreading evenly, one group a second to each node that has too few; now: {loads or 'no speaker'}"
+        drained = view.drains if view is not None else {}
+        loads = ", ".join(f"{node} {count}{' (drained)' if node in drained else ''}" for node, count in counts.items())
+        even = not is_uneven(counts, [node for node in alive if node not in drained], 1)
+        spreading = "spreading evenly, one group a second to each node that has too few"
+        words = f"{'spread evenly already' if even else spreading}; now: {loads or 'no speaker'}"
         return Answer({**_document("done", words), "loads": counts})
 
     async def _flows(self, _query: Query) -> Answer:
@@ -195,7 +200,9 @@ class Desk:
     def _unknown(self, node: str) -> Answer | None:
         """The refusal of an order about a node that nobody has heard of."""
         snapshot = self._facts.snapshot
-        known = {*snapshot.world.nodes, *(snapshot.view.members if snapshot.view is not None else ())}
+        members = snapshot.view.members if snapshot.view is not None else {}
+        heard = (name for name, member in members.items() if member.role is Role.SPEAKER)
+        known = {*snapshot.world.nodes, *heard}
         if node in known:
             return None
         return self._refuse(f"there is no node {node!r}; there are {', '.join(sorted(known))}")

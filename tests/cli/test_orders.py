@@ -28,6 +28,7 @@ from lbctl.speaker.owners import follow
 from lbctl.speaker.status import Facts, Moves, routes
 from tests.cli.test_main import lbctl
 from tests.cli.told import VIP, Daemon, claim, serving, view, world
+from tests.support.worlds import observer
 
 NODES = ("n1", "n2", "n3")
 MACS = {node: f"02:00:00:00:00:0{number}" for number, node in enumerate(NODES, 1)}
@@ -199,9 +200,31 @@ def test_rebalance_says_what_each_node_has(tmp_path: Path) -> None:
     with cluster.on(tmp_path / "s") as via:
         status, out, err = told(lbctl("rebalance", "--via", via))
     assert (status, err) == (0, "")
-    assert "now: n1 0, n2 1, n3 0" in out.replace("\n", " ")
+    assert out.replace("\n", " ") == "spread evenly already; now: n1 0, n2 1, n3 0"
     assert cluster.orders.rebalance is not None
     assert abs(cluster.orders.rebalance.since_unix - time.time()) < 60
+
+
+def test_rebalance_says_which_nodes_may_have_none_and_that_it_spreads(tmp_path: Path) -> None:
+    cluster = Cluster()
+    memo = cluster.facts.told.memo
+    with cluster.on(tmp_path / "s") as via:
+        assert told(lbctl("drain", "n3", "--via", via))[0] == 0
+        cluster.facts.told = replace(cluster.facts.told, memo=replace(memo, elect=replace(memo.elect, loads={"n2": 3})))
+        _, out, _ = told(lbctl("rebalance", "--via", via))
+    expected = "spreading evenly, one group a second to each node that has too few; now: n1 0, n2 3, n3 0 (drained)"
+    assert out.replace("\n", " ") == expected
+
+
+def test_an_observer_is_no_node_that_could_be_named(tmp_path: Path) -> None:
+    cluster = Cluster()
+    snapshot = cluster.facts.snapshot
+    assert snapshot.view is not None
+    members = {**snapshot.view.members, "c/controller": observer("c/controller")}
+    cluster.facts.snapshot = replace(snapshot, view=replace(snapshot.view, members=members))
+    with cluster.on(tmp_path / "s") as via:
+        expected = "lbctl drain: there is no node 'n9'; there are n1, n2, n3"
+        assert told(lbctl("drain", "n9", "--via", via)) == (1, "", expected)
 
 
 @pytest.mark.parametrize("command", [("drain", "n9"), ("undrain", "n9")])
