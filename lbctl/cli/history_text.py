@@ -25,6 +25,8 @@ _WORDS = {
 }
 _WIDEST_WORD = max(len(word) for word, _ in _WORDS.values())
 _LEAST_ROOM = 24
+_SENTENCE_ROOM = 32
+"""Columns that the names of services leave to what is told of them."""
 
 
 def text(document: Mapping[str, Any], *, now: float, wide: bool) -> str:
@@ -70,7 +72,7 @@ def _events(document: Mapping[str, Any]) -> list[_Event]:
 def _days(events: Sequence[_Event], target: str | None, now: float, width: int) -> Iterator[str]:
     services = max((len(event["service"] or "") for event in events if event["service"] != target), default=0)
     before = 2 + len("00:00:00") + 2 + _WIDEST_WORD + 2
-    services = min(services, max(12, width - before - 2 - 40))
+    services = min(services, max(12, width - before - 2 - _SENTENCE_ROOM))
     indent = before + (services + 2 if services else 0)
     day = ""
     for event in events:

@@ -125,10 +125,11 @@ def _next(known: Whereabouts, owner: str) -> str | None:
 
 
 def _each_why(planned: Planned, owner: str | None, heirs: Sequence[str], width: int) -> list[str]:
-    """A node a line: what it is, and every reason why it is not the owner."""
+    """A node a line, the owner and its heirs first: what it is, and every reason why it is not the owner."""
     longest = min(max(len(each.node) for each in planned.candidates), width // 3)
     lines: list[str] = []
-    for each in planned.candidates:
+    line = {node: place for place, node in enumerate((owner, *heirs))}
+    for each in sorted(planned.candidates, key=lambda each: line.get(each.node, len(line))):
         if each.node == owner:
             words = "has it"
         elif not each.eligible:

@@ -90,3 +90,10 @@ def test_what_is_left_out_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     assert told(None, None, monkeypatch, older=7)[0] == "7 older events are not shown; --limit N shows more."
     assert told("192.0.2.1", 80, monkeypatch, events=[]) == ["Nothing is known of 192.0.2.1."]
     assert told(None, 80, monkeypatch, events=[]) == ["Nothing has happened yet."]
+
+
+def test_a_name_of_some_length_stays_whole_in_80_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = [event("allocated", 60, service="default/nginx-svc", addresses=["192.0.2.1"], until_unix=None)]
+    lines = told("192.0.2.1", 80, monkeypatch, events=given)
+    assert "default/nginx-svc" in lines[1]
+    assert all(len(line) <= 80 for line in lines)
