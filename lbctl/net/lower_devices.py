@@ -8,6 +8,7 @@ followed to the lower devices, and the one that lacks it is named.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from lbctl.model.interface import InterfaceFlag
@@ -22,7 +23,8 @@ _INSIDE = frozenset(
 _CARRIES = InterfaceFlag.UP | InterfaceFlag.LOWER_UP
 
 
-class Link(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Link:
     """A device as rtnetlink describes it. `lower` is its IFLA_LINK, if that is in this network namespace."""
 
     index: int

@@ -7,6 +7,7 @@ from random import Random
 import pytest
 
 from lbctl.model.address import IPAddress
+from lbctl.model.allocation import Allocation
 from lbctl.model.node import Node
 from lbctl.model.snapshot import Snapshot, World
 from lbctl.plan.elect import elect
@@ -22,7 +23,7 @@ def grouped(random: Random, generation: int) -> World:
     """Every address is allocated, some of them joined by services that have two."""
     left = list(VIPS)
     random.shuffle(left)
-    held = []
+    held: list[Allocation] = []
     while left:
         count = min(len(left), random.choice((1, 1, 2, 3)))
         together, left = left[:count], left[count:]

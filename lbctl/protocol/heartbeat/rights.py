@@ -39,8 +39,6 @@ class Refusal(StrEnum):
 
 SOON_OVER = frozenset({Refusal.PAUSED, Refusal.NOT_SYNCED})
 """Nothing is said of these for four detection times: most are over by then."""
-LASTING = frozenset(
-    {Refusal.NOT_READY, Refusal.NO_SEGMENT, Refusal.LEAVING, Refusal.DUPLICATE_NAME, Refusal.STARTING}
-)
+LASTING = frozenset({Refusal.NOT_READY, Refusal.NO_SEGMENT, Refusal.LEAVING, Refusal.DUPLICATE_NAME, Refusal.STARTING})
 """Whoever asked is told at once and has to ask again. What was wanted before the others were heard is not what will be
 wanted then: granted all the same, it would leave everything to whoever started first."""
