@@ -7,6 +7,8 @@ Bounds, with D the longest detection time and I the longest interval of the node
   D + 70 ms where the able machines are a majority of the configured ones and all reach each other, else 2D + 100 ms.
   Both run anew from every fault (a second one while the first is being dealt with). What more is allowed has a name
   in `Allowance`.
+  Not judged: who is left when one that has been alone for long goes deaf. It cannot know that it is deaf, for nobody
+  was to be heard anyway, and does not say so; the other hears it, is not heard, and must take itself for mute.
 - double: two that hear each other never both answer a client for longer than 2 I.
 - lease: who has no pulse that runs answers nothing later than its own D.
 - heal: D + 2 I after everything reaches everything again, each address that had an owner has exactly one answerer.
@@ -315,8 +317,24 @@ class Watch:
         return [
             host
             for host in self.hosts
-            if host.up and host.index in self._met and self.lan.mutual(client, host.index) and host.knows(address)
+            if host.up
+            and not host.leaves
+            and host.index in self._met
+            and self.lan.mutual(client, host.index)
+            and host.knows(address)
+            and not self._is_misled(host)
         ]
+
+    def _is_misled(self, host: Host) -> bool:
+        """Whether it hears one that does not hear it and does not know why: it must take itself for mute."""
+        passes = self.lan.passes
+        return any(
+            other.up
+            and passes(other.index, host.index)
+            and not passes(host.index, other.index)
+            and _is_alone_unknowing(other)
+            for other in self.hosts
+        )
 
     def _judge_gap(self, client: int, address: bytes, gap: _Gap, now: float) -> None:
         able = self._able(client, address)
@@ -397,7 +415,7 @@ class Watch:
             or now - owned.since < ESTABLISHED
         ):
             return
-        if now < self._thawed_until or (host.work is not None and host.work.leaving):
+        if now < self._thawed_until or host.leaves:
             return
         if self._dead_at.get(host.index, -1.0) < owned.since:
             self._fail(
@@ -424,6 +442,11 @@ def _counts(host: Host, other: Host) -> bool:
         return False
     instance = machine.membership.current.get(node_hash(other.name))
     return instance is not None and instance.counts
+
+
+def _is_alone_unknowing(host: Host) -> bool:
+    machine = host.pulse.pulse._machine if host.pulse is not None else None
+    return machine is not None and machine._standing.contact.alone and not machine._standing.deaf
 
 
 def _text(address: bytes) -> str:

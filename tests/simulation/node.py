@@ -113,6 +113,11 @@ class Host:
         """Whether work runs too, which takes what nobody inherits."""
         return self.work is not None and self.work.decides
 
+    @property
+    def leaves(self) -> bool:
+        """Whether it hands over what it holds, to end: it still answers, and inherits nothing."""
+        return self.work is not None and self.work.leaving
+
     def knows(self, address: bytes) -> bool:
         """Whether the World of this node has an address allocated, on disk and in the process."""
         return self.work is not None and address in self.known and self.work.world is self.world

@@ -56,6 +56,7 @@ class WorkProcess(Process):
         self._listened = False
         self.stopping = False
         """A child has ended."""
+        self._told_to_end = False
         self.leaving = False
         """It was told to end, and hands over what it holds."""
         self._wake = False
@@ -96,9 +97,12 @@ class WorkProcess(Process):
         self.ready(-1)
 
     def stop(self) -> None:
-        """SIGTERM: hands everything over while it still answers, and takes steps until that is done."""
-        if self.leaving or self.stopping or self.over:
-            return
+        """SIGTERM, which a process that is stopped hears when it goes on."""
+        self._told_to_end = True
+        self.ready(-1)
+
+    def _leave(self) -> None:
+        """Hands everything over while it still answers, and takes steps until that is done."""
         self.leaving = True
         if not self._listened:
             self.kill()
@@ -113,6 +117,10 @@ class WorkProcess(Process):
 
     def turn(self, events: dict[int, int]) -> float | None:
         self._take_outside()
+        if self._told_to_end and not self.leaving and not self.stopping:
+            self._leave()
+            if self.over:
+                return None
         for end, take in ((self._pulse, self._from_pulse), (self._wire, self._from_wire)):
             if end.fd in events:
                 try:
