@@ -16,7 +16,7 @@ from lbctl.plan.allocation import Remembered
 from lbctl.plan.claims import best, living
 from lbctl.plan.counters import pools_document
 from lbctl.plan.elect import ElectMemo, elect
-from lbctl.plan.locate import locate, member_document, where_document
+from lbctl.plan.locate import locate, member_document, orders_document, where_document
 from lbctl.plan.quarantine import in_quarantine
 from lbctl.plan.reason import Refusal, waiting
 from lbctl.plan.unowned import GRACE, Unowned, claimed, settled, troubles, unowned
@@ -180,5 +180,6 @@ def status_document(facts: Facts, at_unix: float) -> dict[str, object]:
             **facts.counters,
         },
         "members": [member_document(member) for _, member in sorted(view.members.items())] if view is not None else [],
+        "orders": orders_document(view),
         "capabilities": {},
     }

@@ -10,12 +10,12 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from ipaddress import ip_address
 
-from lbctl.model.address import IPAddress, family_of
+from lbctl.model.address import IPAddress, address_key, family_of
 from lbctl.model.claim import Claim
 from lbctl.model.member import Member
 from lbctl.model.reservation import Quarantine
 from lbctl.model.service import ServiceKey, ServiceType
-from lbctl.model.snapshot import Snapshot, World
+from lbctl.model.snapshot import Snapshot, View, World
 from lbctl.plan.candidate import Candidate, candidates
 from lbctl.plan.elect import Assignment, ElectMemo, elect
 from lbctl.plan.eligible import OwnInterfaces
@@ -200,6 +200,28 @@ def where_document(
         "services": [str(key) for key in located.services],
         "vips": [_vip_document(vip, previous or {}) for vip in located.vips],
         "error": {"reason": located.error.value, "message": located.message} if located.error else None,
+    }
+
+
+def orders_document(view: View | None) -> dict[str, object]:
+    """The orders that are in force."""
+    drains = view.drains.values() if view is not None else ()
+    pins = view.pins.values() if view is not None else ()
+    return {
+        "drains": [
+            {"node": drain.node, "by": drain.by, "version": drain.version, "since_unix": drain.since_unix}
+            for drain in sorted(drains, key=lambda drain: drain.node)
+        ],
+        "pins": [
+            {
+                "address": str(pin.address),
+                "node": pin.node,
+                "by": pin.by,
+                "version": pin.version,
+                "since_unix": pin.since_unix,
+            }
+            for pin in sorted(pins, key=lambda pin: address_key(pin.address))
+        ],
     }
 
 

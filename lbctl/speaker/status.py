@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lbctl import __version__
-from lbctl.model.address import IPAddress, address_key
+from lbctl.model.address import IPAddress
 from lbctl.model.service import Service, ServiceKey, ServiceType
-from lbctl.model.snapshot import Snapshot, View, World
+from lbctl.model.snapshot import Snapshot, World
 from lbctl.net.status_server import Answer, Handler, Query
 from lbctl.plan.eligible import OwnInterfaces
-from lbctl.plan.locate import locate, member_document, where_document
+from lbctl.plan.locate import locate, member_document, orders_document, where_document
 from lbctl.plan.reason import Refusal
 from lbctl.plan.unowned import GRACE, Unowned, settled, troubles, unowned
 from lbctl.speaker.owners import Move
@@ -146,28 +146,6 @@ def status_document(facts: Facts, at_unix: float) -> dict[str, object]:
         "members": [member_document(member) for _, member in sorted(view.members.items())] if view else [],
         "orders": orders_document(view),
         "capabilities": facts.capabilities,
-    }
-
-
-def orders_document(view: View | None) -> dict[str, object]:
-    """The orders that are in force."""
-    drains = view.drains.values() if view is not None else ()
-    pins = view.pins.values() if view is not None else ()
-    return {
-        "drains": [
-            {"node": drain.node, "by": drain.by, "version": drain.version, "since_unix": drain.since_unix}
-            for drain in sorted(drains, key=lambda drain: drain.node)
-        ],
-        "pins": [
-            {
-                "address": str(pin.address),
-                "node": pin.node,
-                "by": pin.by,
-                "version": pin.version,
-                "since_unix": pin.since_unix,
-            }
-            for pin in sorted(pins, key=lambda pin: address_key(pin.address))
-        ],
     }
 
 

@@ -13,7 +13,7 @@ from lbctl.controller.status import Facts, routes
 from lbctl.model.advertisement import L2Advertisement
 from lbctl.model.node import Node
 from lbctl.model.service import ServiceType
-from lbctl.model.snapshot import View, World
+from lbctl.model.snapshot import Drain, View, World
 from lbctl.plan import unowned as unowned_module
 from lbctl.plan.reason import Reason, Refusal
 from lbctl.plan.unowned import GRACE
@@ -77,6 +77,13 @@ async def test_a_node_that_should_and_does_not_is_a_trouble_when_it_lasts(monkey
     monkeypatch.setattr("lbctl.controller.status.time.time", lambda: now + GRACE + 1)
     (line,) = (await handlers["/v1/status"]({})).body["troubles"]
     assert f"default/s0: {VIP} is announced by nobody: not_claimed (" in line
+
+
+async def test_the_orders_that_it_hears_are_told() -> None:
+    drains = {"n1": Drain(node="n1", version=3, by="n2", since_unix=5.0)}
+    told = (await routes(facts(world(), replace(HEARD, drains=drains)))["/v1/status"]({})).body
+    assert told["orders"] == {"drains": [{"node": "n1", "by": "n2", "version": 3, "since_unix": 5.0}], "pins": []}
+    assert (await routes(facts(world(), None))["/v1/status"]({})).body["orders"] == {"drains": [], "pins": []}
 
 
 async def test_it_is_looked_through_again_only_when_something_changed(monkeypatch: pytest.MonkeyPatch) -> None:
