@@ -161,7 +161,8 @@ def decide(
     for address in plan.strays:
         entry = plan.prepared.get(address)
         if entry is not None:
-            if view.synced:
+            # Who is to have it by a planned move takes it from us; given up before, nobody would answer meanwhile.
+            if view.synced and plan.assignments[plan.by_address[address].key].take is None:
                 # The group was joined from two; the one who holds the better claim of the two takes all of it.
                 release[address] = Cause.LOST_TO_BETTER_CLAIM
             continue

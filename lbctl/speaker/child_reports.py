@@ -11,7 +11,7 @@ from lbctl.speaker.foreign import Answering, ForeignAnswers
 from lbctl.telemetry.log import event
 
 _NOTES_A_SECOND = 5
-_NO_ALARM = frozenset({"claim_lost", "memory_not_locked", "no_locked_memory", "no_realtime"})
+_NO_ALARM = frozenset({"address_yielded", "claim_lost", "memory_not_locked", "no_locked_memory", "no_realtime"})
 """Notes of the children that say how things are; all others say that something is wrong."""
 
 

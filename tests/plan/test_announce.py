@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Set
+from dataclasses import replace
 from types import MappingProxyType
 
 import pytest
@@ -11,7 +12,7 @@ from lbctl.model.address import IPAddress
 from lbctl.model.advertisement import L2Advertisement
 from lbctl.model.member import Liveness
 from lbctl.model.node import Node
-from lbctl.model.snapshot import Snapshot, View, World
+from lbctl.model.snapshot import Pin, Snapshot, View, World
 from lbctl.plan.announce import PATIENCE, Decision, Unowned, announce, decide
 from lbctl.plan.claims import rendezvous
 from lbctl.plan.eligible import OwnInterfaces
@@ -186,3 +187,12 @@ def test_one_change_touches_one_address() -> None:
     third, _ = announce(Snapshot(world=two, view=claimed), memo, own=own)
     assert third.touched == frozenset()
     assert third.prepared is second.prepared
+
+
+def test_what_another_is_to_take_by_a_planned_move_is_kept_until_it_has_it() -> None:
+    """Given up before, it would be nobody's in between."""
+    pin = Pin(address=address(VIP), node="b", version=1, by="t", since_unix=0.0)
+    seen = replace(view("a", "b", "c", claims=[claim("a", VIP)]), pins=MappingProxyType({pin.address: pin}))
+    assert decided("a", ONE, seen).release == {}
+    assert set(decided("b", ONE, seen).over) == {address(VIP)}
+    assert decided("a", ONE, replace(seen, claims=view("a", "b", claims=[claim("b", VIP, 2)]).claims)).release == {}
