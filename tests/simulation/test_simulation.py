@@ -1,7 +1,8 @@
 """The cluster simulation in numbers that a test run can bear; `make soak` tells many more stories.
 
 Each test is a process of its own with a fixed hash seed, so that the command it prints replays what it saw.
-On two cores of 2020 a story of 3 to 7 nodes takes a quarter of a second of one core: hence 480 of them here.
+A story of 3 to 7 nodes takes 0.3 s of a core, one of 40 nodes 15 s: hence 360 of the one kind and one of the other,
+which with everything else is some 200 s of CPU.
 """
 
 from __future__ import annotations
@@ -19,14 +20,14 @@ from tests.simulation.splits import partitions
 from tests.simulation.story import run
 
 ROOT = Path(__file__).parents[2]
-STORIES, CHUNK = 480, 60
+STORIES, CHUNK = 360, 60
 SOAKED, SOAK_CHUNK = 50_000, 2_500
 LARGE, SOAKED_LARGE = 40, 100
 SEARCHED = 500
 """Seeds within which a missing rule must show."""
 
 
-def simulate(*arguments: str, jobs: int = 1, timeout: float = 110.0) -> subprocess.CompletedProcess[str]:
+def simulate(*arguments: str, jobs: int = 1, timeout: float = 300.0) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "tests.simulation", "--jobs", str(jobs), *arguments],
         cwd=ROOT,
@@ -59,7 +60,7 @@ def test_every_kind_of_split(count: int) -> None:
 
 
 def test_a_large_cluster() -> None:
-    assert_holds(simulate("--seeds", "0-1", "--nodes", str(LARGE)))
+    assert_holds(simulate("--seeds", "0", "--nodes", str(LARGE)))
 
 
 @pytest.mark.parametrize("rule", list(Rule), ids=lambda rule: rule.name)
