@@ -68,7 +68,8 @@ class Signalled(Fault):
             for pid in cluster.pids(node, self.part):
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGCONT)
-        else:
+        if self.number != signal.SIGSTOP or self.part is Part.WIRE:
+            # A speaker whose wire hangs ends in good order, for whoever looks after it to start it again.
             cluster.revive(node)
 
 

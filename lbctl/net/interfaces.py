@@ -206,7 +206,9 @@ async def _follow(
         if deadline <= loop.time():
             return
         try:
-            batch = [await asyncio.wait_for(queue.get(), max(0.0, wake_at - loop.time()))]
+            # Not wait_for: in Python 3.11 it swallows a cancellation that comes at the same moment as an event.
+            async with asyncio.timeout_at(wake_at):
+                batch = [await queue.get()]
         except TimeoutError:
             continue
         while not queue.empty():

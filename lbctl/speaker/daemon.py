@@ -333,7 +333,9 @@ class _Speaker:
                 self._become_ready()
             wait = None if self._look_again_at is None else max(0.0, self._look_again_at - time.monotonic())
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), wait)
+                # Not wait_for: in Python 3.11 it swallows a cancellation that comes with what is waited for.
+                async with asyncio.timeout(wait):
+                    await self._wake.wait()
 
     def _step(self) -> None:
         assert self._pulse is not None

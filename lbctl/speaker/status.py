@@ -48,7 +48,8 @@ class Moves:
         """Those above `cursor`, at once or when there are some; none after `at_most` seconds."""
         if cursor >= self.cursor:
             try:
-                await asyncio.wait_for(self._more.wait(), at_most)
+                async with asyncio.timeout(at_most):
+                    await self._more.wait()
             except TimeoutError:
                 return []
         return self.after(cursor)
