@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import socket
 import struct
-import sys
 from typing import NamedTuple
 
 HOP_LIMIT = 255
@@ -36,6 +35,7 @@ _IPV6_MULTICAST_ALL = 29
 _SOL_SOCKET = int(socket.SOL_SOCKET)
 _HOP_LIMITS = ((int(socket.IPPROTO_IP), _IP_TTL), (int(socket.IPPROTO_IPV6), int(socket.IPV6_HOPLIMIT)))
 _TIMESPEC = struct.Struct("=qq")
+_INT = struct.Struct("=i")
 
 
 class Datagram(NamedTuple):
@@ -71,6 +71,7 @@ class SegmentSocket:
         self._port = port
         self._own_port = port if own_port is None else own_port
         self._family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        self._scoped = self._family == socket.AF_INET6
         self._group = group6 if ":" in address else group4
         self._opened: list[socket.socket] = []
         self._device = name
@@ -118,8 +119,9 @@ class SegmentSocket:
                     seconds, nanoseconds = _TIMESPEC.unpack_from(value)
                     at_unix = seconds + nanoseconds / 1e9
             elif (level, kind) in _HOP_LIMITS:
-                hop_limit = int.from_bytes(value[:4], sys.byteorder)
-        return Datagram(payload, (source[0].partition("%")[0], source[1]), at_unix, hop_limit)
+                hop_limit = _INT.unpack_from(value)[0] if len(value) >= _INT.size else -1
+        host, port = source[:2]
+        return Datagram(payload, (host.partition("%")[0] if self._scoped else host, port), at_unix, hop_limit)
 
     def connect(self, to: tuple[str, int]) -> socket.socket | None:
         """A socket of its own for what comes from and goes to that address and port; None when there can be none."""

@@ -36,6 +36,7 @@ class PulseSockets:
         self._local: set[int] = set()
         self._members: dict[int, tuple[SegmentSocket, socket.socket]] = {}
         self._open: dict[int, tuple[SegmentSocket, socket.socket]] = {}
+        self._sent_to: set[tuple[int, Address]] = set()
         self._sent_at: dict[tuple[int, Address], float] = {}
         self._refused_until: dict[tuple[int, Address], float] = {}
         self._allowance = self._most = round(STRANGERS_A_SECOND * SAVED)
@@ -96,11 +97,13 @@ class PulseSockets:
         if segment is None:
             return None
         if to in segment.connected or self._connect(segment, to, now):
-            self._sent_at[ifindex, to] = now
+            self._sent_to.add((ifindex, to))
         return segment.send(payload, to)
 
     def sweep(self, now: float) -> None:
-        """Closes the sockets of members that nothing was sent to for long."""
+        """Closes the sockets of members that nothing was sent to for long; called about once a second."""
+        self._sent_at.update(dict.fromkeys(self._sent_to, now))
+        self._sent_to.clear()
         for (ifindex, to), at in list(self._sent_at.items()):
             if now >= at + IDLE_FOR:
                 self._forget(ifindex, to)
@@ -155,6 +158,7 @@ class PulseSockets:
             self._members.pop(fd, None)
             self._open.pop(fd, None)
             self._paused.discard(fd)
+        self._sent_to = {key for key in self._sent_to if key[0] != ifindex}
         self._sent_at = {key: at for key, at in self._sent_at.items() if key[0] != ifindex}
         closed.close()
 

@@ -173,6 +173,9 @@ class Epoll:
     def unregister(self, fd: int) -> None:
         pass
 
+    def fileno(self) -> int:
+        return 0
+
     def poll(self, _: float) -> list[tuple[int, int]]:
         assert TIME.kernel is not None
         return [(link.fd, 1) for link in TIME.kernel.datagrams.values() if link.waiting]

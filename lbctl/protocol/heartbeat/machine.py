@@ -43,6 +43,10 @@ from lbctl.protocol.machine import Report, Send
 
 EAGER = 2.0
 """Seconds after the start, a pause or a new segment in which configured but silent nodes get every beat."""
+SETTLED_EACH = 16
+"""Members up to which each beat with something new is weighed by itself. Of more, all that arrive together are weighed
+together: when a hundred start, each by itself would take longer than a detection time, and none would be done in time.
+"""
 LEAVING_BEATS = 3
 LEAVING_PACE = 0.01
 _STEADY_PARTS = 8
@@ -289,8 +293,9 @@ class Heartbeat:
                 ear.sequence = header.sequence
                 ear.sent_us = header.sent_us
                 ear.deadline = now + instance.detection
-                self._exchange.ask(instance, now)
-                self.orders.offer(instance, now)
+                if header.part == 0:
+                    self._exchange.ask(instance, now)
+                    self.orders.offer(instance, now)
             else:
                 self._new_beat(payload, end, header, via, source, now)
         elif header.kind == Kind.REMEMBERED:
@@ -331,7 +336,10 @@ class Heartbeat:
         instance = self.membership.instances[header.node, header.incarnation]
         self._exchange.digests(instance, beat)
         self.orders.heard(instance, beat.orders, now)
-        self._settle(now)
+        if len(self.membership.instances) <= SETTLED_EACH:
+            self._settle(now)
+        else:
+            self._review_at = now
         self._exchange.ask(instance, now)
         current = self.membership.current.get(header.node)
         if current is not None and current.incarnation > header.incarnation and not current.was_two_way:

@@ -79,11 +79,11 @@ class Namesake:
         return self.me[1] <= incarnation < MAX_INCARNATION and self._seen_at is None
 
     def _look_around(self, speakers: list[Instance], now: float) -> None:
-        if now < self.listened_at and not self._established:
+        if self._established or now < self.listened_at:
             return
         for speaker in speakers:
             for (node, incarnation), flags in speaker.hears.items():
-                if node == self.me[0] and incarnation != self.me[1] and flags & TWO_WAY and not self._established:
+                if node == self.me[0] and incarnation != self.me[1] and flags & TWO_WAY:
                     self._see((node, incarnation), now)
                     return
 

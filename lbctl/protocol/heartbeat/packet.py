@@ -204,7 +204,7 @@ def parse_header(payload: bytes, cluster: int) -> Header | Refused:
         return Refused.VERSION
     if its_cluster != cluster:
         return Refused.CLUSTER
-    header = Header(kind, *rest)
+    header = Header._make((kind, *rest))
     if (
         not MIN_INTERVAL_MS <= header.interval_ms <= MAX_INTERVAL_MS
         or not 1 <= header.multiplier <= MAX_MULTIPLIER

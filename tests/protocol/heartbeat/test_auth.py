@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -29,6 +32,17 @@ def test_one_changed_byte_anywhere_is_noticed(where: int, change: int) -> None:
     packet = bytearray(Keyring("test", (OLD,)).sign(b"content" * 20, SOURCE))
     packet[where % len(packet)] ^= change
     assert check(Keyring("test", (OLD,)), bytes(packet)) in (Unverified.FORGED, Unverified.UNKNOWN_KEY)
+
+
+@pytest.mark.parametrize("length", [16, 64, 65, 200])
+def test_what_is_signed_is_hmac_sha256_over_cluster_source_and_content(length: int) -> None:
+    key, content = bytes(range(7, 7 + 16)) * 20, b"content" * 30
+    ring = Keyring("test", ((5, key[:length]),))
+    cluster = hashlib.sha256(b"lbctl heartbeat 1\0test").digest()
+    for _ in range(2):
+        packet = ring.sign(content, SOURCE)
+        assert packet[-32:] == hmac.digest(key[:length], cluster + b"\x04" + SOURCE + packet[:-32], "sha256")
+        assert check(ring, packet) is None
 
 
 def test_it_counts_for_one_cluster_and_one_source() -> None:
