@@ -199,7 +199,7 @@ _lbctl() {
             if [[ $cur == -* ]]; then COMPREPLY=($(compgen -W "-c --config --source --state --cluster --key-file --interface --no-heartbeat --socket --listen --lb-class --log-format --log-level -h --help" -- "$cur"))
             fi ;;
         "lbctl run-speaker")
-            if [[ $cur == -* ]]; then COMPREPLY=($(compgen -W "--node --published --state --interface --proxy --cluster --key-file --preset --port --peer --recheck-time --handover-time --socket --listen --log-format --log-level -h --help" -- "$cur"))
+            if [[ $cur == -* ]]; then COMPREPLY=($(compgen -W "--node --published --state --interface --proxy --cluster --key-file --preset --port --peer --recheck-time --handover-time --socket --listen --restart --no-restart --log-format --log-level -h --help" -- "$cur"))
             fi ;;
         "lbctl where-is")
             if [[ $cur == -* ]]; then COMPREPLY=($(compgen -W "--via -i --interface --wait --why -w --watch -o --output --state --published -h --help" -- "$cur"))

@@ -67,6 +67,7 @@ complete -c lbctl -n '__lbctl_at run-speaker' -l recheck-time -x -d 'How often t
 complete -c lbctl -n '__lbctl_at run-speaker' -l handover-time -x -d 'For how long connections that were open when a VIP moved here by plan go on through the node before'
 complete -c lbctl -n '__lbctl_at run-speaker' -l socket -r -F -d 'Status socket'
 complete -c lbctl -n '__lbctl_at run-speaker' -l listen -x -d 'Serve the status by TCP too (port 7967); everybody who reaches it may read it'
+complete -c lbctl -n '__lbctl_at run-speaker' -l restart -l no-restart -d 'When one of its processes dies or hangs, start anew in place, up to 5 times in a minute; or end'
 complete -c lbctl -n '__lbctl_at run-speaker' -l log-format -x -a 'console json' -d 'Form of the log on stderr'
 complete -c lbctl -n '__lbctl_at run-speaker' -l log-level -x -a 'debug info warning error' -d 'What is logged at least'
 complete -c lbctl -n '__lbctl_at run-speaker' -s h -l help -d 'Show this message and exit'

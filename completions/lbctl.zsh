@@ -372,6 +372,7 @@ _lbctl_run_speaker() {
         '--handover-time[For how long connections that were open when a VIP moved here by plan go on through the node before]:SECONDS: ' \
         '--socket[Status socket]:PATH:_files' \
         '--listen[Serve the status by TCP too (port 7967); everybody who reaches it may read it]:HOST(\:PORT): ' \
+        '(--restart --no-restart)'{--restart,--no-restart}'[When one of its processes dies or hangs, start anew in place, up to 5 times in a minute; or end]' \
         '--log-format[Form of the log on stderr]:console|json:(console json)' \
         '--log-level[What is logged at least]:debug|info|warning|error:(debug info warning error)' \
         '(-h --help)'{-h,--help}'[Show this message and exit]'

@@ -69,7 +69,7 @@ class Signalled(Fault):
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGCONT)
         if self.number != signal.SIGSTOP or self.part is Part.WIRE:
-            # A speaker whose wire hangs ends in good order, for whoever looks after it to start it again.
+            # A speaker whose wire hangs ends in good order, and is started anew.
             cluster.revive(node)
 
 

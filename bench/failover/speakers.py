@@ -25,7 +25,9 @@ _PULSE_FIRST = ("pulse", "wire")
 
 
 class Speakers(Cluster):
-    """`preset`, `mode` and more `options` as `run-speaker` has them. `first`: this node starts
+    """A node that failed stays away until `revive`, as everybody's does here: without `--restart`.
+
+    `preset`, `mode` and more `options` as `run-speaker` has them. `first`: this node starts
     so much earlier that it has all addresses.
 
     `disks`: an image with a file system for the state of each of these nodes, mounted where only that node sees it.
@@ -59,7 +61,7 @@ class Speakers(Cluster):
             (folder / "state").mkdir(parents=True)
             argv = [
                 sys.executable, "-m", "lbctl.cli.main", "run-speaker", "--node", name, "--state", str(folder / "state"),
-                "--published", str(published), "--socket", str(folder / "speaker.sock"), *self._options,
+                "--published", str(published), "--socket", str(folder / "speaker.sock"), "--no-restart", *self._options,
             ]  # fmt: skip
             if self._disks:
                 argv = self._on_a_disk(folder, argv)

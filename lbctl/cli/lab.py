@@ -190,7 +190,8 @@ def kill(
     number: Annotated[str, typer.Option("--signal", "-s", metavar="NAME", help="Which signal.")] = "KILL",
     name: Name = _DEFAULT,
 ) -> None:
-    """Kill the daemon of a host, or one process of a speaker. `lab start` starts it again.
+    """Kill the daemon of a host, or one process of a speaker. `lab start` starts it
+    again; a speaker that lost only pulse or wire does that itself.
 
     \b
     Examples:

@@ -125,6 +125,13 @@ def run_speaker(
             show_default=False,
         ),
     ] = None,
+    restart: Annotated[
+        bool,
+        typer.Option(
+            "--restart/--no-restart",
+            help="When one of its processes dies or hangs, start anew in place, up to 5 times in a minute; or end.",
+        ),
+    ] = True,
     log_format: LogFormatOption = LogFormat.CONSOLE,
     log_level: Annotated[LogLevel, typer.Option("--log-level", help="What is logged at least.")] = LogLevel.INFO,
 ) -> int:
@@ -135,8 +142,8 @@ def run_speaker(
     SIGTERM and Ctrl-C.
 
     \b
-    Exit status: 0 stopped by a signal; 1 one of its processes died; 2 could not
-    start.
+    Exit status: 0 stopped by a signal; 1 one of its processes died, again and
+    again or with --no-restart; 2 could not start.
 
     \b
     Examples:
@@ -158,14 +165,18 @@ def run_speaker(
     # Everything below costs half a second to import; --help and typing errors need none of it.
     import asyncio
     import gc
+    import os
+    import time
 
     from lbctl.net.key_file import KeyFileError, read_keys
     from lbctl.speaker.capabilities import how_to_give, read_capabilities
     from lbctl.speaker.daemon import run
+    from lbctl.speaker.restarts import Restarts, start_anew
     from lbctl.speaker.settings import Preset, Settings, StartError, default_node
     from lbctl.telemetry.loop import settled
 
     configure(log_format, level=log_level.value)
+    restarts = Restarts.taken_from(os.environ)
     capabilities = read_capabilities()
     if capabilities.missing:
         return _cannot_start(how_to_give(capabilities.missing))
@@ -189,12 +200,17 @@ def run_speaker(
             recheck_time=recheck_time,
             handover_time=handover_time,
         )
-        status = asyncio.run(settled(run(settings, capabilities, on_ready=_say_ready)))
+        why = asyncio.run(settled(run(settings, capabilities, restarts=restarts, on_ready=_say_ready)))
+        status: int = ExitStatus.OK if why is None else ExitStatus.FOUND
         # The interpreter would look for garbage among all modules once more, which can take half of our 2 s.
         gc.freeze()
-        return status
     except (StartError, KeyFileError) as error:
-        return _cannot_start(str(error))
+        why, status = str(error), _cannot_start(str(error))
+        # What was there for the program before us in this process may be there again soon.
+        restart = restart and bool(restarts.at)
+    if why is not None and restart and start_anew(restarts, why, now=time.monotonic()):
+        return ExitStatus.OK
+    return status
 
 
 def _say_ready() -> None:

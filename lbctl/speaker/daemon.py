@@ -36,6 +36,7 @@ from lbctl.speaker.proxy import ServiceProxy
 from lbctl.speaker.recollection import recollection
 from lbctl.speaker.relays import ConnectionRelays
 from lbctl.speaker.remembering import Remembering
+from lbctl.speaker.restarts import Restarts
 from lbctl.speaker.settings import GROUP4, GROUP6, Preset, Settings, StartError
 from lbctl.speaker.start_wait import START_WAIT
 from lbctl.speaker.status import Facts, Moves, routes
@@ -56,8 +57,10 @@ _PROXY_TIME = 1.0
 _REMEMBER_EVERY = 1.0
 
 
-async def run(settings: Settings, capabilities: Capabilities, *, on_ready: Callable[[], None]) -> int:
-    """Runs until SIGTERM or SIGINT (0), or until a child process dies (1). Raises StartError."""
+async def run(
+    settings: Settings, capabilities: Capabilities, *, restarts: Restarts, on_ready: Callable[[], None]
+) -> str | None:
+    """Runs until SIGTERM or SIGINT (None), or until a child process ended or hangs (why). Raises StartError."""
     try:
         memory = Memory(settings.state / "speakers" / settings.node)
     except AlreadyRunning as error:
@@ -67,7 +70,7 @@ async def run(settings: Settings, capabilities: Capabilities, *, on_ready: Calla
     except OSError as error:
         raise StartError(f"{error.filename or settings.state}: {error.strerror}; --state must be writable") from None
     try:
-        return await _Speaker(settings, capabilities, memory, on_ready).run()
+        return await _Speaker(settings, capabilities, memory, restarts, on_ready).run()
     finally:
         memory.close()
 
@@ -76,10 +79,16 @@ class _Speaker:
     """Everything the work process has."""
 
     def __init__(
-        self, settings: Settings, capabilities: Capabilities, memory: Memory, on_ready: Callable[[], None]
+        self,
+        settings: Settings,
+        capabilities: Capabilities,
+        memory: Memory,
+        restarts: Restarts,
+        on_ready: Callable[[], None],
     ) -> None:
         self._settings = settings
         self._memory = memory
+        self._restarts = restarts
         self._on_ready = on_ready
         default = Preset.DEFAULT if capabilities.sys_nice else Preset.RELAXED
         self._preset = settings.preset or default
@@ -120,13 +129,14 @@ class _Speaker:
         ends = Ends(flows=self._flows, stop=self._stop_by_order)
         self._desk = Desk(settings.node, self._facts, self._spread, ends)
         self._by_order = False
+        self._asked = False
         self._pulse: Child | None = None
         self._wire: Child | None = None
 
-    async def run(self) -> int:
+    async def run(self) -> str | None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._stop.set)
+            loop.add_signal_handler(number, self._stop_by_signal)
         self._take_interfaces(await self._first_interfaces())
         served = {
             **routes(self._facts, self._moves),
@@ -147,8 +157,8 @@ class _Speaker:
             async with asyncio.TaskGroup() as tasks:
                 running = [tasks.create_task(self._steps()), *(tasks.create_task(job) for job in self._jobs())]
                 await self._stop.wait()
-                systemd.notify("STOPPING=1")
                 if not self._ends:
+                    systemd.notify("STOPPING=1")
                     self._leaving = True
                     event(_logger, "leaving")
                     await self._leave()
@@ -158,11 +168,12 @@ class _Speaker:
             await self._end_children()
             self._remember()
             await server.close()
-        if self._ends:
-            event(_logger, "stopped", level=logging.ERROR, why=_worst(self._ends))
-            return 1
+        if self._ends and not self._asked:
+            why = _worst(self._ends)
+            event(_logger, "stopped", level=logging.ERROR, why=why)
+            return why
         event(_logger, "stopped")
-        return 0
+        return None
 
     def _jobs(self) -> list[Coroutine[Any, Any, None]]:
         jobs: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
@@ -402,6 +413,7 @@ class _Speaker:
         found = [*self._source.troubles, *self._memory.troubles, *self._guard.troubles]
         found += trouble_of(self._facts.told.first_use)
         found += self._reports.standing.values()
+        found += self._restarts.troubles(time.monotonic())
         found += self._vigil.troubles(time.monotonic())
         found += self._reports.foreign.troubles(time.monotonic())
         if self._proxy is not None and self._proxy.trouble is not None:
@@ -447,6 +459,10 @@ class _Speaker:
 
     def _stop_by_order(self) -> None:
         self._by_order = True
+        self._stop_by_signal()
+
+    def _stop_by_signal(self) -> None:
+        self._asked = True
         self._stop.set()
 
     async def _leave(self) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import signal
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,6 +16,7 @@ import pytest
 from lbctl.lab.cluster import Cut, Lab
 from lbctl.lab.daemons import Which
 from lbctl.lab.measure import Mode, ProbeResult
+from lbctl.lab.processes import Process
 from tests.lab.conftest import lab_name
 from tests.support.bars import PATIENCE, met_once
 from tests.support.netns import eventually
@@ -167,15 +169,58 @@ def test_a_cut_owner_is_replaced_within_a_fifth_of_a_second_and_stays_replaced(c
     met_once(replaced, lambda result: gap(result) < DETECTION + SLACK + result.late_ms / 1000)
 
 
-@pytest.mark.parametrize("which", [Which.WORK, Which.PULSE, Which.WIRE])
-def test_a_speaker_that_loses_a_process_is_replaced_and_ends_whole(cluster: Lab, which: Which) -> None:
+def test_a_speaker_whose_work_process_is_killed_is_replaced_and_ends_whole(cluster: Lab) -> None:
     address = bring(cluster, "web", service("web"))
     before = agreed(cluster, address)
     witness = next(node for node in cluster.nodes if node != before)
-    cluster.kill(before, signal.SIGKILL, which)
+    cluster.kill(before, signal.SIGKILL, Which.WORK)
     eventually(lambda: owner(cluster, address, witness) not in (None, before))
     eventually(lambda: not cluster.daemon_processes(before))
     cluster.start(before)
+
+
+@pytest.mark.parametrize("which", [Which.PULSE, Which.WIRE])
+def test_a_speaker_that_loses_a_child_is_replaced_in_time_and_returns_by_itself(cluster: Lab, which: Which) -> None:
+    address = bring(cluster, "web", service("web"))
+
+    def replaced() -> ProbeResult:
+        before = agreed(cluster, address)
+        witness = next(node for node in cluster.nodes if node != before)
+        daemon, children = cluster.daemon(before), children_of(cluster, before)
+        began = time.time()
+        with cluster.probe(address, 8080, mode=Mode.CONNECT) as probe:
+            probe.wait("ready", PATIENCE)
+            cluster.kill(before, signal.SIGKILL, which)
+            eventually(lambda: owner(cluster, address, witness) not in (None, before))
+            after = agreed(cluster, address, witness)
+            result = probe.stop()
+        # Nobody starts it: it is the same process, with others for children, and the others hear it again.
+        eventually(lambda: len(children_of(cluster, before)) == 2 and not children_of(cluster, before) & children)
+        assert cluster.daemon(before) == daemon
+        assert cluster.is_running(before)
+        eventually(lambda: before in living(cluster, witness))
+        for node in cluster.nodes:
+            eventually(lambda node=node: owner(cluster, address, node) == after)  # type: ignore[misc]
+        assert moves_of(cluster, witness, address, began) == [after], "one move, and none when it is back"
+        return result
+
+    met_once(replaced, lambda result: gap(result) < DETECTION + SLACK + result.late_ms / 1000)
+
+
+def children_of(lab: Lab, node: str) -> set[Process]:
+    return {process for which in (Which.PULSE, Which.WIRE) for process in lab.daemon_processes(node, which)}
+
+
+def living(lab: Lab, via: str) -> list[str]:
+    """The members that this node hears."""
+    members = asked(lab, via, "status")["daemons"][0]["members"]
+    return [member["node"] for member in members if member["state"] == "alive" and member["two_way"]]
+
+
+def moves_of(lab: Lab, via: str, address: str, since_unix: float) -> list[str]:
+    """To whom the address went since then, oldest first."""
+    rows = asked(lab, via, "history", address)["owners"]
+    return [row["to"] for row in rows if row["to"] and row["at_unix"] >= since_unix]
 
 
 def test_a_killed_controller_changes_nothing_and_remembers(cluster: Lab) -> None:

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import threading
 import time
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -62,21 +64,43 @@ def resolved(cluster: Speakers, vip: str, owner: str) -> bool:
     return f"lladdr {cluster.lan[owner].mac}" in cluster.lan["client"].run(["ip", "neigh", "show", vip]).stdout
 
 
-@pytest.mark.parametrize("part", ["work", "pulse", "wire"])
-def test_a_killed_process_ends_its_speaker_and_another_takes_over(cluster: Speakers, part: str) -> None:
+def test_a_killed_work_process_takes_the_others_along_and_another_speaker_takes_over(cluster: Speakers) -> None:
     owner = cluster.owner(VIP)
     children = cluster[owner].children()
-    cluster[owner].signal(signal.SIGKILL, part)
+    cluster[owner].signal(signal.SIGKILL)
     successor = cluster.owner(VIP, but=[owner])
-    status = cluster[owner].wait_ended()
-    for pid in children.values():
-        soon(partial(is_gone, pid), what=f"{part} takes all along")
+    assert cluster[owner].wait_ended() == -signal.SIGKILL
+    for part, pid in children.items():
+        soon(partial(is_gone, pid), what=f"{part} goes along")
     cluster.agreed(VIP, successor, among=others(owner))
-    if part == "work":
-        assert status == -signal.SIGKILL
-    else:
-        assert status == 1
-        assert f'stopped why="{part} ended, killed by SIGKILL"' in cluster[owner].log
+
+
+@pytest.mark.parametrize("part", ["pulse", "wire"])
+def test_a_killed_child_costs_one_move_and_its_speaker_starts_anew_in_place(cluster: Speakers, part: str) -> None:
+    owner = cluster.owner(VIP)
+    speaker = cluster[owner]
+    children, pid, began = speaker.children(), speaker.pid, time.time()
+    open_files = len(list(Path(f"/proc/{pid}/fd").iterdir()))
+    speaker.signal(signal.SIGKILL, part)
+    successor = cluster.owner(VIP, but=[owner])
+    again = speaker.wait_back(children)
+    assert speaker.pid == pid, "the same process"
+    assert all(is_gone(old) for old in children.values())
+    why = f"{part} ended, killed by SIGKILL"
+    assert f'restarting why="{why}" number=' in speaker.log
+    (trouble,) = (each for each in speaker.ask("/v1/status")["troubles"] if "restarted itself" in each)
+    assert trouble.endswith(why)
+    *_, last, now = re.findall(r" starting .*incarnation=(\d+)", speaker.log)
+    assert int(now) > int(last)
+    assert len(list(Path(f"/proc/{pid}/fd").iterdir())) <= open_files + 2, "nothing stays open"
+    for child in again.values():
+        assert b"LBCTL_RESTARTS" not in Path(f"/proc/{child}/environ").read_bytes()
+    # One move, of which everybody knows, and none when it is back.
+    cluster.agreed(VIP, successor, among=NAMES)
+    cluster.alone(VIP, successor)
+    for name in others(owner):
+        rows = cluster[name].ask(f"/v1/owners?target={VIP}&since_unix={began}")["changes"]
+        assert [(row["from"], row["to"]) for row in rows if row["to"]] == [(owner, successor)]
 
 
 @pytest.mark.parametrize("carrier", [True, False], ids=["carrier kept", "carrier lost"])

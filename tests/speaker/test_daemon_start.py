@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from lbctl.speaker.restarts import Restarts
 from tests.support.bars import met_once
 from tests.support.netns import eventually
-from tests.support.speakers import Speaker, Speakers
+from tests.support.speakers import Speaker, Speakers, is_gone
 from tests.support.worlds import vip_world
 
 pytestmark = pytest.mark.netns
@@ -123,6 +124,84 @@ def test_it_stops_at_once_at_any_time(alone: Speakers) -> None:
         return took
 
     met_once(stopped, lambda took: took < 2 * 2.0)
+
+
+@pytest.mark.parametrize("part", ["pulse", "wire"])
+def test_without_restart_a_killed_child_ends_it(alone: Speakers, part: str) -> None:
+    speaker = alone["a"]
+    speaker.start("--no-restart")
+    speaker.wait_ready()
+    children = speaker.children()
+    speaker.signal(signal.SIGKILL, part)
+    assert speaker.wait_ended() == 1
+    assert all(is_gone(pid) for pid in children.values())
+    assert f'stopped why="{part} ended, killed by SIGKILL"' in speaker.log
+
+
+def test_who_fails_again_and_again_ends_and_says_why(alone: Speakers) -> None:
+    speaker = alone["a"]
+    speaker.start()
+    # Each of its starts finds four that were just now, as if they had not helped.
+    speaker.wait_ready()
+    speaker.signal(signal.SIGTERM)
+    assert speaker.wait_ended() == 0
+    now = time.monotonic()
+    left = Restarts(at=(now - 3, now - 2, now - 1, now), why="wire ended").text()
+    argv, speaker.argv = speaker.argv, ["env", f"LBCTL_RESTARTS={left}", *speaker.argv]
+    try:
+        speaker.start()
+        speaker.wait_ready()
+    finally:
+        speaker.argv = argv
+    children, pid = speaker.children(), speaker.pid
+    speaker.signal(signal.SIGKILL, "wire")
+    # The fifth, after a pause in which it still listens to signals (the next test); the sixth is not tried.
+    again = speaker.wait_back(children)
+    assert speaker.pid == pid
+    assert "number=5 wait=4.000" in speaker.log
+    speaker.signal(signal.SIGKILL, "pulse")
+    assert speaker.wait_ended() == 1
+    assert all(is_gone(child) for child in again.values())
+    assert 'given_up why="pulse ended, killed by SIGKILL" restarts=5' in speaker.log
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_one_that_waits_to_start_anew_stops_when_it_is_told_to(alone: Speakers, number: signal.Signals) -> None:
+    speaker = alone["a"]
+    now = time.monotonic()
+    left = Restarts(at=(now - 2, now - 1, now), why="wire ended").text()
+    argv, speaker.argv = speaker.argv, ["env", f"LBCTL_RESTARTS={left}", *speaker.argv]
+    try:
+        speaker.start()
+        speaker.wait_ready()
+        speaker.signal(signal.SIGKILL, "wire")
+        soon(lambda: "restarting" in speaker.log)
+        speaker.signal(number)
+        assert speaker.wait_ended() == 0
+    finally:
+        speaker.argv = argv
+    assert speaker.log.count(" starting ") == 1
+    assert speaker.log.rstrip().endswith("stopped")
+
+
+def test_a_restart_that_finds_no_interface_is_tried_again(alone: Speakers) -> None:
+    """A device that is reset is gone for a moment; at a first start that is a mistake, here it is not."""
+    speaker = alone["a"]
+    host = alone.lan["a"]
+    now = time.monotonic()
+    left = Restarts(at=(now - 1, now), why="wire ended").text()
+    argv, speaker.argv = speaker.argv, ["env", f"LBCTL_RESTARTS={left}", *speaker.argv]
+    host.run(["ip", "link", "set", host.interface, "down"])
+    host.run(["ip", "link", "set", host.interface, "name", "away"])
+    try:
+        speaker.start("--interface", host.interface)
+        soon(lambda: "restarting" in speaker.log)
+    finally:
+        speaker.argv = argv
+        host.run(["ip", "link", "set", "away", "name", host.interface])
+        host.run(["ip", "link", "set", host.interface, "up"])
+    speaker.wait_ready()
+    assert 'restarting why="interface eth0 does not exist' in speaker.log
 
 
 def test_the_incarnation_grows_and_nobody_follows_itself(alone: Speakers) -> None:

@@ -69,7 +69,7 @@ def test_a_stopped_process_costs_a_detection_time_and_never_makes_two_owners(
     def struck() -> float:
         running.restore(VIPS)
         owner = running.owner(VIP)
-        pids = pids_of(running, owner, part)
+        pids, children = pids_of(running, owner, part), running[owner].children()
 
         def stop() -> None:
             for pid in pids:
@@ -86,9 +86,9 @@ def test_a_stopped_process_costs_a_detection_time_and_never_makes_two_owners(
                     assert part == "wire"
         never_two(running, successor, 1.0)
         if part == "wire":
-            assert running[owner].wait_ended() == 1
-            assert 'stopped why="the process that answers ARP and NDP did not run' in running[owner].log
-        running.agreed(VIP, successor, among=[name for name in NAMES if part != "wire" or name != owner])
+            running[owner].wait_back(children)
+            assert 'restarting why="the process that answers ARP and NDP did not run' in running[owner].log
+        running.agreed(VIP, successor, among=NAMES)
         return took
 
     took = met_once(struck, lambda found: found < BAR)

@@ -85,6 +85,23 @@ class Speaker:
     def signal(self, number: int, part: str = "work") -> None:
         os.kill(self.pid if part == "work" else self.children()[part], number)
 
+    def wait_back(self, before: dict[str, int], within: float = PATIENCE) -> dict[str, int]:
+        """Waits until it runs with other children than `before`, in the same process, and is ready; its children."""
+
+        def is_back() -> dict[str, int] | None:
+            assert self.process is not None
+            assert self.process.poll() is None, f"{self.name} ended with {self.process.returncode}:\n{self.log}"
+            children = self.children()
+            if len(children) < 2 or set(children.values()) & set(before.values()):
+                return None
+            with contextlib.suppress(AskError):
+                return children if self.ask("/v1/status")["ready"] else None
+            return None
+
+        found = eventually(is_back, within=within, every=0.02, what=f"{self.name} is back")
+        assert found is not None
+        return found
+
     def wait_ended(self, within: float = PATIENCE) -> int:
         assert self.process is not None
         return self.process.wait(within)
