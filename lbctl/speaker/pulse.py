@@ -210,12 +210,8 @@ class Pulse:
         """Who hangs cannot say so: without wire, or for long without work, this node leaves to its heirs."""
         if self._leaving:
             return
-        if self._wire_watch is not None and self._wire_watch.is_hung(now):
-            silent = self._wire_watch.patience
-            self._end(
-                "wire_hung",
-                f"the process that answers ARP and NDP did not run for {silent:g} s: this node leaves and starts anew",
-            )
+        if self._wire_watch is not None and (verdict := self._wire_watch.verdict(now)) is not None:
+            self._end("wire_hung", f"the process that answers ARP and NDP {verdict}: this node leaves and starts anew")
         elif self._work_watch.is_hung(now):
             self._end("work_hung", "the work process said nothing for 30 s: this node leaves and starts anew")
 

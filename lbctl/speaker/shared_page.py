@@ -14,15 +14,18 @@ SIZE = 4096
 LEASE = 0
 """Offset: until when wire may answer. Pulse writes it."""
 TURN = 8
-"""Offset: when wire's loop turned last."""
+"""Offset: when wire's loop turned last, or until when a call of the kernel may take it."""
 HEARD = 16
 """Offset: when wire last received a frame that this host did not send, on any interface."""
+PID = 24
+"""Offset: wire's process id, 32 bits; 0 = not said."""
 SLOTS = 64
 """Offset of the first of SLOT_COUNT slots of SLOT_SIZE bytes: an interface, and when such a frame came in on it."""
 SLOT_SIZE = 16
 SLOT_COUNT = 250
 _TIME = struct.Struct("d")
 _INTERFACE = struct.Struct("=II")
+_PID = struct.Struct("=I")
 
 
 def read_time(page: mmap.mmap, offset: int) -> float:
@@ -34,6 +37,17 @@ def read_time(page: mmap.mmap, offset: int) -> float:
 def write_lease(page: mmap.mmap, until: float) -> None:
     """Pulse's side of the page; 0.0 = wire must not answer."""
     _TIME.pack_into(page, LEASE, until)
+
+
+def write_pid(page: mmap.mmap, pid: int) -> None:
+    """Wire's side of the page."""
+    _PID.pack_into(page, PID, pid)
+
+
+def read_pid(page: mmap.mmap) -> int:
+    """Who wire is; 0 = not said."""
+    pid: int = _PID.unpack_from(page, PID)[0]
+    return pid
 
 
 def heard_by_interface(page: mmap.mmap) -> dict[int, float]:

@@ -9,6 +9,7 @@ whole process group, and an orderly end is for work to conduct.
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import json
 import mmap
@@ -19,7 +20,7 @@ import socket
 import sys
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from lbctl.net.channel import Channel, ChannelClosed, Message
@@ -35,7 +36,7 @@ from lbctl.protocol.l2.responder import Responder
 from lbctl.protocol.l2.solicitor import Solicitor
 from lbctl.protocol.l2.table import Table
 from lbctl.protocol.machine import Report, Send
-from lbctl.speaker.shared_page import SIZE, WireStamps
+from lbctl.speaker.shared_page import SIZE, WireStamps, write_pid
 from lbctl.speaker.wire_ports import WirePorts
 from lbctl.speaker.wire_reports import WireReports
 from lbctl.speaker.wire_rights import WireRights
@@ -47,6 +48,8 @@ JOINS_A_TURN = 4
 REALTIME_PRIORITY = 1
 MOST_ASLEEP = 0.05
 """Seconds until the loop turns without any event: pulse sees by its stamp that this process lives."""
+KERNEL_TIME = 2.0
+"""Seconds that a call may take which waits for a lock of the kernel, before pulse begins to wonder."""
 _STOPPED = 3 * MOST_ASLEEP
 """Seconds without a turn after which what waits in the sockets may be old, and says nothing of now."""
 _SEND_RETRY = 0.001
@@ -152,7 +155,8 @@ class Wire:
         self._announce()
         self._probe()
         if self._groups.pending:
-            self._groups.step(JOINS_A_TURN)
+            with self._kernel_may_wait():
+                self._groups.step(JOINS_A_TURN)
         now = time.monotonic()
         if now >= self._retry_at:
             self._retry_at = now + _RETRY_EVERY
@@ -161,6 +165,16 @@ class Wire:
             self._counters_at = now + _COUNTERS_EVERY
             self._count()
         self._reports.send()
+
+    @contextlib.contextmanager
+    def _kernel_may_wait(self) -> Iterator[None]:
+        """Opening and closing packet sockets and joining groups take locks that others may hold for long: whoever adds
+        interfaces or removes namespaces. That is no hanging, and a takeover would cost more than the wait."""
+        self._stamps.turned(time.monotonic() + KERNEL_TIME)
+        try:
+            yield
+        finally:
+            self._stamps.turned(time.monotonic())
 
     # What pulse and work say
 
@@ -221,7 +235,8 @@ class Wire:
     # Interfaces
 
     def _use_interfaces(self, interfaces: list[Message] | None = None) -> None:
-        relinked = self._ports.use(interfaces, time.monotonic())
+        with self._kernel_may_wait():
+            relinked = self._ports.use(interfaces, time.monotonic())
         self._gratuitous.again(relinked)
         footings = self._ports.footings
         for prober in self._probers:
@@ -233,7 +248,8 @@ class Wire:
         """What the kernel refused: an interface that was just going, a group where IPv6 was off."""
         if self._ports.refused:
             self._use_interfaces()
-        self._ports.retry_groups()
+        with self._kernel_may_wait():
+            self._ports.retry_groups()
 
     # Frames
 
@@ -384,6 +400,7 @@ def main(argument: str) -> int:
         return 2
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    write_pid(page, os.getpid())
     wire = Wire(to_work, to_pulse, page)
     if (reason := use_fifo(REALTIME_PRIORITY)) is not None:
         wire.note("no_realtime", reason=reason)

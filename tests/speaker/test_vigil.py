@@ -3,11 +3,27 @@
 from __future__ import annotations
 
 import mmap
+import signal
+import socket
+import subprocess
+import time
 
+import pytest
+
+from lbctl.net.channel import Channel
 from lbctl.speaker.pulse_sockets import is_stale
-from lbctl.speaker.pulse_watch import WIRE_PATIENCE, WORK_PATIENCE, WireWatch, WorkWatch
-from lbctl.speaker.shared_page import SIZE, WireStamps
+from lbctl.speaker.pulse_watch import (
+    STALLED_PATIENCE,
+    WIRE_PATIENCE,
+    WORK_PATIENCE,
+    WireWatch,
+    WorkWatch,
+    kernel_state,
+)
+from lbctl.speaker.shared_page import SIZE, TURN, WireStamps, read_time, write_pid
 from lbctl.speaker.vigil import GIVEN_UP, SILENT, TOLD_FOR, Vigil
+from lbctl.speaker.wire import KERNEL_TIME, Wire
+from tests.support.netns import eventually
 
 
 def test_a_child_that_is_silent_is_said_and_pulse_given_up() -> None:
@@ -43,23 +59,104 @@ def test_wire_is_judged_by_its_stamp_and_excused_when_nobody_ran() -> None:
     with mmap.mmap(-1, SIZE) as page:
         watch = WireWatch(page, 0.15, realtime=True)
         assert watch.verdict_at() is None
-        assert not watch.is_hung(1e6)
+        assert watch.verdict(1e6) is None
         stamps = WireStamps(page)
         stamps.turned(10.0)
-        assert not watch.is_hung(10.0 + WIRE_PATIENCE - 0.001)
-        assert watch.is_hung(10.0 + WIRE_PATIENCE)
+        assert watch.verdict(10.0 + WIRE_PATIENCE - 0.001) is None
+        assert watch.verdict(10.0 + WIRE_PATIENCE) == "did not run for 0.15 s"
         watch.woke(20.0)
-        assert not watch.is_hung(20.1)
-        assert watch.is_hung(20.0 + WIRE_PATIENCE)
+        assert watch.verdict(20.1) is None
+        assert watch.verdict(20.0 + WIRE_PATIENCE)
         stamps.turned(20.1)
-        assert not watch.is_hung(20.2)
+        assert watch.verdict(20.2) is None
 
 
 def test_wire_gets_the_time_of_the_preset_and_more_where_it_is_not_real_time() -> None:
     with mmap.mmap(-1, SIZE) as page:
         assert WireWatch(page, 0.06, realtime=True).patience == WIRE_PATIENCE
         assert WireWatch(page, 0.9, realtime=True).patience == 0.9
-        assert WireWatch(page, 0.15, realtime=False).patience == 1.0
+        assert WireWatch(page, 0.15, realtime=False).patience == STALLED_PATIENCE
+
+
+@pytest.mark.parametrize(
+    ("state", "patience", "said"),
+    [
+        ("T", WIRE_PATIENCE, "did not run for 0.15 s (it is stopped)"),
+        ("t", WIRE_PATIENCE, "did not run for 0.15 s (it is stopped)"),
+        ("Z", WIRE_PATIENCE, "did not run for 0.15 s"),
+        ("", WIRE_PATIENCE, "did not run for 0.15 s"),
+        ("D", STALLED_PATIENCE, "did not run for 1 s (it waits in the kernel)"),
+        ("R", STALLED_PATIENCE, "did not run for 1 s (it has no CPU or hangs)"),
+        ("S", STALLED_PATIENCE, "did not run for 1 s (nothing woke it)"),
+    ],
+)
+def test_only_one_that_is_surely_stopped_is_condemned_at_once(state: str, patience: float, said: str) -> None:
+    asked: list[int] = []
+
+    def state_of(pid: int) -> str:
+        asked.append(pid)
+        return state
+
+    with mmap.mmap(-1, SIZE) as page:
+        watch = WireWatch(page, 0.15, realtime=True, state_of=state_of)
+        write_pid(page, 77)
+        WireStamps(page).turned(10.0)
+        turns = 0
+        while True:
+            now = watch.verdict_at()
+            assert now is not None
+            if (verdict := watch.verdict(now)) is not None:
+                break
+            turns += 1
+        assert (round(now - 10.0, 9), verdict) == (patience, said)
+        assert set(asked) == {77}
+        assert turns <= STALLED_PATIENCE / 0.05, "it does not look all the time"
+
+
+def test_one_that_runs_again_before_the_verdict_is_judged_anew() -> None:
+    with mmap.mmap(-1, SIZE) as page:
+        watch = WireWatch(page, 0.15, realtime=True, state_of=lambda pid: "D")
+        write_pid(page, 77)
+        stamps = WireStamps(page)
+        stamps.turned(10.0)
+        assert watch.verdict(10.9) is None
+        stamps.turned(10.92)
+        assert watch.verdict(11.9) is None
+        assert watch.verdict(10.92 + STALLED_PATIENCE) is not None
+
+
+def test_the_kernel_tells_how_a_process_is() -> None:
+    with subprocess.Popen(["sleep", "60"]) as child:
+        try:
+            eventually(lambda: kernel_state(child.pid) == "S")
+            child.send_signal(signal.SIGSTOP)
+            eventually(lambda: kernel_state(child.pid) == "T")
+        finally:
+            child.kill()
+    assert kernel_state(child.pid) == ""
+
+
+def test_wire_says_beforehand_what_may_take_the_kernel_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    mine, work = socket.socketpair()
+    other, pulse = socket.socketpair()
+    with mine, other, mmap.mmap(-1, SIZE) as page:
+        wire = Wire(Channel(work), Channel(pulse), page)
+        silent: list[float] = []
+
+        def slow(*_: object) -> list[int]:
+            silent.append(read_time(page, TURN) - time.monotonic())
+            return []
+
+        monkeypatch.setattr(wire._ports, "use", slow)
+        monkeypatch.setattr(wire._ports, "retry_groups", slow)
+        monkeypatch.setattr(wire._groups, "step", slow)
+        monkeypatch.setattr(type(wire._groups), "pending", True)
+        wire._use_interfaces([])
+        wire._turn({}, time.monotonic())
+        assert len(silent) == 3
+        assert all(0.5 * KERNEL_TIME < each <= KERNEL_TIME for each in silent)
+        assert read_time(page, TURN) <= time.monotonic(), "and takes it back when it is done"
+        wire._close()
 
 
 def test_work_is_judged_by_its_words_once_it_has_begun() -> None:

@@ -24,7 +24,9 @@ from lbctl.speaker.shared_page import (
     TURN,
     WireStamps,
     heard_by_interface,
+    read_pid,
     read_time,
+    write_pid,
 )
 from lbctl.speaker.wire import MOST_ASLEEP
 from tests.support.asker import Asker
@@ -46,6 +48,8 @@ def test_the_layout_is_the_documented_one() -> None:
         stamps.turned(1.5)
         stamps.use([7, 3])
         stamps.heard(7, 2.5)
+        write_pid(page, 0x01020304)
+        assert (page[24:32], read_pid(page)) == (b"\x04\x03\x02\x01" + bytes(4), 0x01020304)
         page[0:8] = b"\x00\x00\x00\x00\x00\x00\x0c\x40"
         assert stamps.lease_at() == 3.5
         assert (read_time(page, LEASE), read_time(page, TURN), read_time(page, HEARD)) == (3.5, 1.5, 2.5)
