@@ -10,7 +10,8 @@ BUILD := build
 # A checkout that was moved or copied needs its environment made anew: scripts in it name their place.
 STAMP := $(VENV)/.set-up-in-$(shell pwd -P | cksum | cut -d' ' -f1)
 PACKAGES := $(BUILD)/.packages
-PYTEST := $(BIN)/python -m pytest
+# Where nobody can ask again, what is printed has to fit.
+PYTEST := $(BIN)/python -m pytest $(if $(CI),--tb=short)
 
 # `su` without a dash leaves out the folders where Debian keeps nft and conntrack.
 export PATH := $(PATH):/usr/sbin:/sbin

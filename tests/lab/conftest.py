@@ -9,13 +9,32 @@ from pathlib import Path
 
 import pytest
 
+from lbctl.lab import processes, record
 from lbctl.lab.cluster import Lab, sweep
+from lbctl.lab.daemons import DAEMONS
+from lbctl.lab.topology import Role
+from tests.support import evidence
 
 _numbers = itertools.count(1)
 
 
 def lab_name() -> str:
-    return f"lbt-{os.getpid()}-{next(_numbers)}"
+    """A name for a lab, of which a failed test then tells what its daemons were doing."""
+    name = f"lbt-{os.getpid()}-{next(_numbers)}"
+    evidence.register(name, lambda: daemons_of(name))
+    return name
+
+
+def daemons_of(name: str) -> list[evidence.Witness]:
+    """The daemons of a lab that are or were there, without the web servers."""
+    found = []
+    for folder in sorted((record.ROOT / name).glob("*/")):
+        daemon = record.read_daemon(folder)
+        if daemon is not None and daemon.name != DAEMONS[Role.WEB]:
+            log = folder / "log" / f"{daemon.name}.log"
+            ended = not processes.is_alive(daemon.process)
+            found.append(evidence.Witness(name=folder.name, ended=ended, log=log))
+    return found
 
 
 FOLDERS = ("/run/lbctl", "/var/lib/lbctl", "/etc/lbctl")

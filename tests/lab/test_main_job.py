@@ -81,7 +81,7 @@ def cluster() -> Iterator[Lab]:
 def asked(lab: Lab, host: str, *words: str) -> dict[str, Any]:
     """What a command prints as JSON, whatever its exit status."""
     done = lab.exec(host, ["lbctl", *words, "-o", "json"])
-    assert done.stdout, done.stderr
+    assert done.stdout, f"{host}: lbctl {' '.join(words)}: {done.stderr.strip()}"
     answer: dict[str, Any] = json.loads(done.stdout)
     return answer
 
@@ -107,7 +107,11 @@ def owner(lab: Lab, target: str, via: str = "n1") -> str | None:
 
 def agreed(lab: Lab, target: str, via: str = "n1") -> str:
     """The owner on which plan, word and wire agree, as soon as they do."""
-    found = eventually(lambda: owner(lab, target, via))
+    try:
+        found = eventually(lambda: owner(lab, target, via), what="an owner on whom all agree")
+    except AssertionError as error:
+        said = lab.exec(via, ["lbctl", "where-is", target])
+        raise AssertionError(f"{error}\n{via}: lbctl where-is {target}: {said.stdout}{said.stderr}") from None
     assert found is not None
     return found
 

@@ -25,6 +25,7 @@ from typing import Any
 from lbctl.model.snapshot import World
 from lbctl.net.status_client import AskError, UnixAddress, ask
 from lbctl.sources.published_document import DocumentEncoder
+from tests.support import evidence
 from tests.support.asker import Asker
 from tests.support.bars import PATIENCE
 from tests.support.netns import Host, Segment, eventually
@@ -60,8 +61,15 @@ class Speaker:
 
     def start(self, *more: str) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
+        evidence.register(f"speaker {self.folder}", self._tell)
         with (self.folder / "log").open("a") as log, (self.folder / "out").open("w") as out:
             self.process = self.host.popen([*self.argv, *more], stdout=out, stderr=log, text=True)
+
+    def _tell(self) -> list[evidence.Witness]:
+        process, log = self.process, self.folder / "log"
+        if process is None or not log.exists():
+            return []
+        return [evidence.Witness(name=self.name, ended=process.poll() is not None, log=log)]
 
     def wait_ready(self, within: float = PATIENCE) -> None:
         eventually(self._is_ready, within=within, every=0.01, what=f"{self.name} ready")
@@ -116,6 +124,7 @@ class Speaker:
         return []
 
     def end(self) -> None:
+        evidence.forget(f"speaker {self.folder}")
         if self.process is not None and self.process.poll() is None:
             children = list(self.children().values())
             self.process.kill()
@@ -174,6 +183,8 @@ class Speakers:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         try:
+            if kind is not None and issubclass(kind, Exception):
+                evidence.keep()
             for speaker in self.speakers.values():
                 speaker.end()
             if kind is not None:
