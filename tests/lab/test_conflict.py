@@ -104,9 +104,8 @@ def test_it_is_not_announced_and_named_until_the_other_machine_is_gone(
     (vip,) = answer["vips"]
     assert vip["said"] == []
     assert [each["mac"] for each in vip["seen"]["answers"]] == [mac], "nobody else answers"
-    said = cluster.exec("n1", ["lbctl", "where-is", address]).stdout
-    sentence = " ".join(said.split())
-    assert f"Nobody has {address}: quarantined, {mac} answers on eth0 (seen by n" in sentence, said
+    sentence = f"Nobody has {address}: quarantined, {mac} answers on eth0 (seen by n"
+    eventually(lambda: sentence in " ".join(cluster.exec("n1", ["lbctl", "where-is", address]).stdout.split()))
     assert any(
         f"{address} is in quarantine: another machine, {mac}, answers for it on eth0" in each
         for host in ("n1", "n2")

@@ -77,30 +77,32 @@ def test_a_killed_work_process_takes_the_others_along_and_another_speaker_takes_
 
 @pytest.mark.parametrize("part", ["pulse", "wire"])
 def test_a_killed_child_costs_one_move_and_its_speaker_starts_anew_in_place(cluster: Speakers, part: str) -> None:
-    owner = cluster.owner(VIP)
-    speaker = cluster[owner]
-    children, pid, began = speaker.children(), speaker.pid, time.time()
-    open_files = len(list(Path(f"/proc/{pid}/fd").iterdir()))
-    speaker.signal(signal.SIGKILL, part)
-    successor = cluster.owner(VIP, but=[owner])
-    again = speaker.wait_back(children)
-    assert speaker.pid == pid, "the same process"
-    assert all(is_gone(old) for old in children.values())
-    why = f"{part} ended, killed by SIGKILL"
-    assert f'restarting why="{why}" number=' in speaker.log
-    (trouble,) = (each for each in speaker.ask("/v1/status")["troubles"] if "restarted itself" in each)
-    assert trouble.endswith(why)
-    *_, last, now = re.findall(r" starting .*incarnation=(\d+)", speaker.log)
-    assert int(now) > int(last)
-    assert len(list(Path(f"/proc/{pid}/fd").iterdir())) <= open_files + 2, "nothing stays open"
-    for child in again.values():
-        assert b"LBCTL_RESTARTS" not in Path(f"/proc/{child}/environ").read_bytes()
+    def moves() -> dict[str, list[tuple[str, str]]]:
+        cluster.restore(VIPS)
+        owner = cluster.owner(VIP)
+        speaker = cluster[owner]
+        children, pid, began = speaker.children(), speaker.pid, time.time()
+        open_files = len(list(Path(f"/proc/{pid}/fd").iterdir()))
+        speaker.signal(signal.SIGKILL, part)
+        cluster.owner(VIP, but=[owner])
+        again = speaker.wait_back(children)
+        assert speaker.pid == pid, "the same process"
+        assert all(is_gone(old) for old in children.values())
+        why = f"{part} ended, killed by SIGKILL"
+        assert f'restarting why="{why}" number=' in speaker.log
+        assert any("restarted itself" in each and each.endswith(why) for each in speaker.ask("/v1/status")["troubles"])
+        *_, last, now = re.findall(r" starting .*incarnation=(\d+)", speaker.log)
+        assert int(now) > int(last)
+        assert len(list(Path(f"/proc/{pid}/fd").iterdir())) <= open_files + 2, "nothing stays open"
+        for child in again.values():
+            assert b"LBCTL_RESTARTS" not in Path(f"/proc/{child}/environ").read_bytes()
+        cluster.restore(VIPS)
+        cluster.alone(VIP, cluster.owner(VIP))
+        return {name: cluster.moves(name, VIP, began) for name in others(owner)}
+
     # One move, of which everybody knows, and none when it is back.
-    cluster.agreed(VIP, successor, among=NAMES)
-    cluster.alone(VIP, successor)
-    for name in others(owner):
-        rows = cluster[name].ask(f"/v1/owners?target={VIP}&since_unix={began}")["changes"]
-        assert [(row["from"], row["to"]) for row in rows if row["to"]] == [(owner, successor)]
+    found = met_once(moves, lambda found: all(len(moves) == 1 for moves in found.values()))
+    assert len({move for moves in found.values() for move in moves}) == 1
 
 
 @pytest.mark.parametrize("carrier", [True, False], ids=["carrier kept", "carrier lost"])
@@ -165,9 +167,10 @@ def test_sigterm_hands_over_without_a_gap_and_ends_in_time(cluster: Speakers) ->
 
 def test_a_stopped_work_process_delays_no_answer(cluster: Speakers) -> None:
     """Whoever computes and whoever answers are two processes: not one answer is late by 20 ms."""
-    owner = cluster.owner(VIP)
 
     def stopped() -> Load:
+        cluster.restore(VIPS)
+        owner, began = cluster.owner(VIP), time.time()
         flood = start(cluster.lan["client"], [VIP], rate=2000, seconds=1.4)
         try:
             time.sleep(0.2)
@@ -176,12 +179,13 @@ def test_a_stopped_work_process_delays_no_answer(cluster: Speakers) -> None:
             cluster[owner].signal(signal.SIGCONT)
         finally:
             load = finish(flood)
-        assert load.lost == 0, load
+        cluster.restore(VIPS)
+        # A machine that stands still for a detection time moves the address, which is not what is looked at here.
+        moved = [name for name in others(owner) if cluster.moves(name, VIP, began)]
+        assert load.lost == 0 or moved, load
         return load
 
-    met_once(stopped, lambda load: load.max < 2 * LATE * 1000)
-    cluster.alone(VIP, owner)
-    cluster.agreed(VIP, owner, among=NAMES)
+    met_once(stopped, lambda load: load.lost == 0 and load.max < 2 * LATE * 1000)
 
 
 def test_a_takeover_needs_no_work_process(cluster: Speakers) -> None:

@@ -256,6 +256,11 @@ class Speakers:
         except AssertionError:
             raise AssertionError(f"{found or 'nobody'} answers for {vip}; wanted one, not of {list(but)}") from None
 
+    def moves(self, name: str, vip: str, since_unix: float) -> list[tuple[str, str]]:
+        """From whom to whom a VIP went since then, as this speaker remembers it, oldest first."""
+        rows = self[name].ask(f"/v1/owners?target={vip}&since_unix={since_unix}")["changes"]
+        return [(row["from"], row["to"]) for row in rows if row["to"]]
+
     def agreed(self, vip: str, owner: str, *, among: Iterable[str], within: float = PATIENCE) -> None:
         """Waits until every speaker of `among` hears that `owner`, alone, holds the VIP."""
         names = list(among)
