@@ -85,6 +85,7 @@ def _failed(cluster: Cluster, case: Case) -> Round:
         "link-down",
         "link-silent",
         "work-stopped",
+        "last-of-three",
         *(f"{word}-{part}" for word in ("kill", "stop") for part in Part),
     ],
 )

@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any
 
 from tests.simulation.faults import Fault
+from tests.simulation.heals import run_heal
 from tests.simulation.invariants import Worst
 from tests.simulation.rules import Rule
 from tests.simulation.splits import partitions, run_split, shapes
@@ -23,7 +24,7 @@ SHOWN = 10
 """Failing seeds that are printed one by one."""
 
 
-def table(outcomes: list[Outcome], took: float, rule: Rule | None = None) -> str:
+def table(outcomes: list[Outcome], took: float, rule: Rule | None = None, *, heals: bool = False) -> str:
     """How they went, for people."""
     worst = Worst()
     struck: Counter[Fault] = Counter()
@@ -48,17 +49,18 @@ def table(outcomes: list[Outcome], took: float, rule: Rule | None = None) -> str
     ]
     for outcome in failed[:SHOWN]:
         lines.append(f"  seed {outcome.seed}: {outcome.failures[0]}")
-        lines.append(f"    {replay(outcome, rule)}")
+        lines.append(f"    {replay(outcome, rule, heals=heals)}")
     kinds = Counter(failure.split(":")[0].split(" ")[-1] for outcome in failed for failure in outcome.failures[:1])
     if failed:
         lines.append("  " + ", ".join(f"{kind}: {count}" for kind, count in kinds.most_common()))
     return "\n".join(lines)
 
 
-def replay(outcome: Outcome, rule: Rule | None = None) -> str:
+def replay(outcome: Outcome, rule: Rule | None = None, *, heals: bool = False) -> str:
     nodes = f" --nodes {outcome.nodes}" if outcome.nodes > 7 else ""
     without = f" --without {rule.name}" if rule is not None else ""
-    return f"python -m tests.simulation --seed {outcome.seed}{nodes}{without} --trace"
+    kind = " --heals" if heals else ""
+    return f"python -m tests.simulation{kind} --seed {outcome.seed}{nodes}{without} --trace"
 
 
 def _run(seed: int, *, nodes: int | None, rule: Rule | None) -> Outcome:
@@ -81,6 +83,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--nodes", type=int)
     parser.add_argument("--splits", type=int, metavar="NODES", help="cut a cluster in every way instead")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--heals", action="store_true", help="cut all but one off, one by one, and heal all instead")
     parser.add_argument("--shapes", action="store_true", help="of the splits, one of each kind")
     parser.add_argument("--trace", action="store_true")
     parser.add_argument("--without", choices=[rule.name for rule in Rule], help="nobody keeps this rule")
@@ -92,10 +95,15 @@ def main(arguments: list[str]) -> int:
     if given.splits is not None:
         splits = shapes(given.splits) if given.shapes else partitions(given.splits)
         work, todo = run_split, [split for split in splits if max(split)]
+    if given.heals:
+        work = partial(run_heal, rule=rule)
     if given.seed is not None:
-        outcome = run(given.seed, nodes=given.nodes, trace=given.trace, rule=rule)
+        if given.heals:
+            outcome = run_heal(given.seed, trace=given.trace, rule=rule)
+        else:
+            outcome = run(given.seed, nodes=given.nodes, trace=given.trace, rule=rule)
         print("\n".join(outcome.trace))
-        print(table([outcome], 0.0, rule))
+        print(table([outcome], 0.0, rule, heals=given.heals))
         print("\n".join(outcome.failures))
         return 1 if outcome.failures else 0
     began = time.monotonic()
@@ -107,7 +115,7 @@ def main(arguments: list[str]) -> int:
             if given.until_failure and outcome.failures:
                 pool.shutdown(cancel_futures=True)
                 break
-    print(table(outcomes, time.monotonic() - began, rule))
+    print(table(outcomes, time.monotonic() - began, rule, heals=given.heals))
     return 1 if any(outcome.failures for outcome in outcomes) else 0
 
 

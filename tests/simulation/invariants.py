@@ -12,9 +12,9 @@ Bounds, with D the longest detection time and I the longest interval of the node
 - double: two that hear each other never both answer a client for longer than 2 I.
 - lease: who has no pulse that runs answers nothing later than its own D.
 - heal: D + 2 I after everything reaches everything again, each address that had an owner has exactly one answerer.
-- stolen: nobody loses an established address to another unless a majority called it dead since it took it, or it ends
-  in good order and hands over. Not judged for D + I after a machine thawed whose clocks had stood still: it takes what
-  waited in its network card for news.
+- stolen: nobody loses an established address to another unless a majority that had been in touch for a detection time
+  called it dead since it took it, or it ends in good order and hands over. Not judged for D + I after a machine thawed
+  whose clocks had stood still: it takes what waited in its network card for news.
 - flapping: an address does not move more often than there were faults to move it.
 """
 
@@ -39,6 +39,8 @@ ESTABLISHED = 1.0
 """Seconds after which an owner is one that nobody may take an address from."""
 CONTACT = 0.5
 """Seconds in touch with another machine after which one is no newcomer any more."""
+MARGIN = 0.005
+"""Seconds within which what happens at one moment is seen."""
 MOVES = 3
 """Moves of one address for each fault: away, back, and one for a race."""
 
@@ -71,6 +73,7 @@ class Allowance:
     decided: detection times, where no heir is able, or the owner gave the address up by itself; the plan decides after
         one more, and takes a step or two.
     wire: by which pulse's patience with a wire that hangs is longer than D.
+    contact: between two beats to a node that was silent for more than ten seconds; healing may begin that much later.
     """
 
     loss: float = 0.0
@@ -78,6 +81,7 @@ class Allowance:
     second_heir: float = 1.0
     decided: float = 1.2
     wire: float = 0.0
+    contact: float = 0.0
 
 
 class _Gap(NamedTuple):
@@ -129,7 +133,7 @@ class Watch:
         self._not_one: set[tuple[int, bytes]] = set()
         self._not_one_until = 0.0
         self._by_name = {host.name: host for host in hosts}
-        self._counted_by: dict[int, set[int]] = {}
+        self._counted_by: dict[int, dict[int, float]] = {}
         self._doubted: set[int] = set()
         self._dead_at: dict[int, float] = {}
         self._claims: dict[int, dict[bytes, _Owned]] = {host.index: {} for host in hosts}
@@ -183,8 +187,7 @@ class Watch:
         """A new incarnation: it holds nothing and knows nobody."""
         self._claims[host.index] = {}
         for index, counting in self._counted_by.items():
-            if host.index in counting:
-                counting.discard(host.index)
+            if counting.pop(host.index, None) is not None:
                 self._doubted.add(index)
         self.newcomer(host)
 
@@ -217,6 +220,7 @@ class Watch:
             heal = until - self._healed_at
             self.worst.heal = max(self.worst.heal, heal)
             bound = self.detection + HEAL * self.interval + self.allowance.loss + self.allowance.link
+            bound += self.allowance.contact
             if heal > bound:
                 left = ", ".join(sorted({_text(address) for _, address in self._not_one}))
                 self._fail(f"heal: not exactly one answerer until {_ms(heal)} after healing {left}")
@@ -237,6 +241,11 @@ class Watch:
         """Who receives and answers a client now."""
         passes = self.lan.mutual
         return [h for h in self.hosts if address in self._serving.get(h.index, ()) and passes(client, h.index)]
+
+    def established(self, host: Host) -> set[bytes]:
+        """The addresses that it has had long enough, as one of a majority."""
+        claims, since = self._claims[host.index], self.clockwork.now - ESTABLISHED
+        return {address for address, owned in claims.items() if owned.quorate and owned.known and owned.since <= since}
 
     def tell(self, text: str) -> None:
         if self.trace is not None:
@@ -381,11 +390,11 @@ class Watch:
         named = self._by_name.get(message["node"])
         if named is None:
             return
-        counting = self._counted_by.setdefault(named.index, set())
+        counting = self._counted_by.setdefault(named.index, {})
         if message["state"] == "alive" and message["two_way"]:
-            counting.add(host.index)
+            counting.setdefault(host.index, self.clockwork.now)
         else:
-            counting.discard(host.index)
+            counting.pop(host.index, None)
             self._doubted.add(named.index)
 
     def _count_votes(self) -> None:
@@ -399,10 +408,17 @@ class Watch:
             if len(counting) >= len(self.hosts) - 1:
                 self._doubted.discard(index)
             else:
-                # A majority calls a machine dead when it runs and does not hear it both ways.
-                against = len(up - counting - {index})
-                if 2 * against > len(self.hosts):
+                against = up - counting.keys() - {index}
+                if any(self._stand_together(host, against, index) for host in against):
                     self._dead_at[index] = self.clockwork.now
+
+    def _stand_together(self, index: int, against: set[int], dead: int) -> bool:
+        """Whether one that does not hear a machine both ways has long been in touch with enough others like it."""
+        host, lost = self.by_index[index], self.by_index[dead]
+        detection = max(host.interval * host.multiplier, lost.interval * lost.multiplier)
+        since = self.clockwork.now - detection + MARGIN
+        agreeing = sum(self._counted_by.get(other, {}).get(index, since + 1) <= since for other in against - {index})
+        return 2 * (1 + agreeing) > len(self.hosts)
 
     def _dropped(self, host: Host, text: str, cause: str, owned: _Owned | None) -> None:
         now = self.clockwork.now

@@ -21,6 +21,7 @@ from tests.simulation.story import run
 
 ROOT = Path(__file__).parents[2]
 STORIES, CHUNK = 360, 60
+HEALS = 60
 SOAKED, SOAK_CHUNK = 50_000, 2_500
 LARGE, SOAKED_LARGE = 40, 100
 SEARCHED = 500
@@ -57,6 +58,10 @@ def test_every_split(count: int) -> None:
 @pytest.mark.parametrize("count", [6, 7])
 def test_every_kind_of_split(count: int) -> None:
     assert_holds(simulate("--splits", str(count), "--shapes"))
+
+
+def test_who_was_alone_takes_nothing_from_the_last_one_when_all_are_back() -> None:
+    assert_holds(simulate("--heals", "--seeds", f"0-{HEALS - 1}"))
 
 
 def test_a_large_cluster() -> None:

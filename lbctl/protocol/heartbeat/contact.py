@@ -61,8 +61,8 @@ class Contact:
 
     def is_deaf(self, now: float) -> bool:
         """Whether my ears are dead: all is silent, and no frame came since an interval after the silence began."""
-        if self._frame_at is None or not self.alone:
-            return False
+        if self._frame_at is None or not self.alone or now < self.heard_at + self.detection:
+            return False  # what a member says besides beats has ended the silence, though it does not make it alive
         # The frame of the last heartbeat itself may be stamped a little after it was read.
         return self._frame_at <= self.heard_at + self.interval
 
@@ -81,8 +81,9 @@ class Contact:
         return True
 
     def next_timeout(self) -> float | None:
-        """When patience with those who do not hear me ends."""
-        return self.unlisted_since + self.detection if self.unlisted_since is not None else None
+        """When patience with those who do not hear me ends, or, of one who is alone, with everybody's silence."""
+        since = self.heard_at if self.alone else self.unlisted_since
+        return since + self.detection if since is not None else None
 
     def unreadable(self, source: str, now: float) -> None:
         """A packet from this address could not be read."""

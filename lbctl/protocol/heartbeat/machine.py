@@ -42,7 +42,7 @@ from lbctl.protocol.heartbeat.voice import Voice
 from lbctl.protocol.machine import Report, Send
 
 EAGER = 2.0
-"""Seconds after the start, a pause or a new segment in which configured but silent nodes get every beat."""
+"""Seconds after a start, pause, deafness, new segment or contact in which silent configured nodes get every beat."""
 SETTLED_EACH = 16
 """Members up to which each beat with something new is weighed by itself. Of more, all that arrive together are weighed
 together: when a hundred start, each by itself would take longer than a detection time, and none would be done in time.
@@ -452,6 +452,8 @@ class Heartbeat:
                 self.ownership.lost(event.instance, now)
             elif isinstance(event, Counts):
                 self.ownership.counts(event.instance, now)
+                # A cut may have healed: whoever else is there again is to be heard before anything is taken.
+                self._eager_until = max(self._eager_until, now + EAGER)
             elif isinstance(event, Draining):
                 self.ownership.draining(event.instance, now)
             told[event.instance.key] = event.instance
@@ -503,6 +505,7 @@ class Heartbeat:
             return
         if self._ready and now - self._deaf_since > self.settings.detection:
             self._lease.suspend(now)
+        self._eager_until = max(self._eager_until, now + EAGER)
         self._deaf_since = None
         self._voice.flags &= ~DEAF
         self._renew_lease(now)

@@ -201,15 +201,29 @@ class Membership:
         """Whether more than half of the configured speakers say themselves that they do not hear a lost member.
 
         Stricter than `quorate`: in the moment of a cut the voters still count some who are on the other side and have
-        not been silent long enough. Their last word was that they hear the lost one. In safety mode one that has just
-        come says nothing yet: it may have forgotten what it heard.
+        not been silent long enough. Their last word was that they hear the lost one. And one that has just come says
+        nothing yet: when a cut heals, two that were alone hear each other before either hears the third, whom both
+        have long taken for dead. What is still not heard a detection time after that is not there. (A death in a
+        standing cluster is not noticed later for that: it takes a detection time to be noticed at all.)
         """
-        patience = self.detection if self.safety else 0.0
         return self.is_majority(
-            voter.node
-            for voter in self.voters()
-            if not voter.hears_both_ways(*lost) and now >= voter.two_way_at + patience
+            voter.node for voter in self._settled_voters(lost, now) if not voter.hears_both_ways(*lost)
         )
+
+    def settled_at(self, lost: tuple[int, int], now: float) -> float | None:
+        """When the next voter that has just come says something of a lost member; None when there is none such."""
+        patience = self._patience_with(lost)
+        times = [at for voter in self.voters() if (at := voter.two_way_at + patience) > now]
+        return min(times, default=None)
+
+    def _settled_voters(self, lost: tuple[int, int], now: float) -> Iterator[Instance]:
+        patience = self._patience_with(lost)
+        return (voter for voter in self.voters() if now >= voter.two_way_at + patience)
+
+    def _patience_with(self, lost: tuple[int, int]) -> float:
+        """Seconds in which it would be heard if it could be: a detection time of the slower of us."""
+        instance = self.instances.get(lost)
+        return self.detection if instance is None else max(self.detection, instance.detection)
 
     def is_majority_with_none_hidden(self, now: float) -> bool:
         """Whether no node can have a majority that I do not count: of those whom others hear and I do not."""

@@ -61,6 +61,8 @@ class Ownership:
         self._unanswered: dict[str, float] = {}
         self._upgrade_at: float | None = None
         self._lonely_since: float | None = None
+        self._regained_at = 0.0
+        self._had_majority = False
         self._held_until: float | None = None
         self._hidden_since: float | None = None
         self._looked_at = 0.0
@@ -225,9 +227,12 @@ class Ownership:
             self.reports.append(Report("synced", {"synced": synced}))
         quorate = self.membership.quorate
         if quorate:
+            if self._lonely_since is not None and self._had_majority:
+                self._regained_at = now
             self._lonely_since = None
         elif self._lonely_since is None:
             self._lonely_since = now
+        self._had_majority = self._had_majority or quorate
         blocked = self._refusal
         if self._was != (blocked, quorate):
             self._was = blocked, quorate
@@ -260,6 +265,7 @@ class Ownership:
         times += [at for at in self._unanswered.values() if at > now]
         if self._refusal is None:
             times.append(self.takeover.next_due())
+            times += [self.membership.settled_at(owner, now) for owner, agreed in self._majority.items() if not agreed]
         return max(min((at for at in times if at is not None), default=math.inf), now)
 
     def _take_over(self, now: float) -> None:
@@ -325,6 +331,8 @@ class Ownership:
         if why is None and (holder := self.holder(address)) is not None:
             why = self._why_not_over(address, holder, quorate, now) if wish.over else Refusal.HELD
             again_at = now
+        elif why is None and quorate and now < self._regained_at + self.detection:
+            again_at = self._regained_at + self.detection  # who else is there again may have taken it meanwhile
         elif why is None and quorate and not self._is_vacant_by_majority(address, now):
             why, again_at = Refusal.HIDDEN, now + self.detection
         elif why is None and self._hidden_since is not None:
