@@ -17,7 +17,7 @@ import pytest
 from lbctl.lab.cluster import Lab
 from lbctl.lab.measure import Mode
 from tests.lab.conftest import lab_name
-from tests.lab.test_main_job import POOL, agreed, asked, bring, service
+from tests.lab.test_main_job import POOL, agreed, asked, bring, living, service
 from tests.support.bars import PATIENCE
 from tests.support.netns import eventually
 
@@ -206,6 +206,9 @@ def restored(lab: Lab, owner: str, other: str, addresses: tuple[str, ...]) -> No
     asked(lab, other, "undrain", owner)
     if not lab.is_running(owner):
         lab.start(owner)
+    # Who has just come back is heard by all before the next test needs somebody to take over.
+    for node in NODES:
+        eventually(lambda node=node: {*NODES} - {node} <= {*living(lab, node)})  # type: ignore[misc]
 
 
 def test_a_connection_follows_from_node_to_node_and_back_and_needs_no_controller(cluster: Lab) -> None:
