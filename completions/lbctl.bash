@@ -46,7 +46,7 @@ _lbctl() {
             "lbctl lab logs") path="lbctl lab logs" ;;
             "lbctl lab demo") path="lbctl lab demo" ;;
             "lbctl run-controller -c"|"lbctl run-controller --config"|"lbctl run-controller --source"|"lbctl run-controller --state"|"lbctl run-controller --cluster"|"lbctl run-controller --key-file"|"lbctl run-controller --interface"|"lbctl run-controller --socket"|"lbctl run-controller --listen"|"lbctl run-controller --lb-class"|"lbctl run-controller --log-format"|"lbctl run-controller --log-level") skip=1 ;;
-            "lbctl run-speaker --node"|"lbctl run-speaker --published"|"lbctl run-speaker --state"|"lbctl run-speaker --interface"|"lbctl run-speaker --proxy"|"lbctl run-speaker --cluster"|"lbctl run-speaker --key-file"|"lbctl run-speaker --preset"|"lbctl run-speaker --port"|"lbctl run-speaker --peer"|"lbctl run-speaker --recheck-time"|"lbctl run-speaker --handover-time"|"lbctl run-speaker --socket"|"lbctl run-speaker --listen"|"lbctl run-speaker --log-format"|"lbctl run-speaker --log-level") skip=1 ;;
+            "lbctl run-speaker --node"|"lbctl run-speaker --published"|"lbctl run-speaker --state"|"lbctl run-speaker --interface"|"lbctl run-speaker --proxy"|"lbctl run-speaker --cluster"|"lbctl run-speaker --key-file"|"lbctl run-speaker --preset"|"lbctl run-speaker --port"|"lbctl run-speaker --peer"|"lbctl run-speaker --ownership-mode"|"lbctl run-speaker --start-wait"|"lbctl run-speaker --recheck-time"|"lbctl run-speaker --handover-time"|"lbctl run-speaker --socket"|"lbctl run-speaker --listen"|"lbctl run-speaker --log-format"|"lbctl run-speaker --log-level") skip=1 ;;
             "lbctl where-is --via"|"lbctl where-is -i"|"lbctl where-is --interface"|"lbctl where-is --wait"|"lbctl where-is -o"|"lbctl where-is --output"|"lbctl where-is --state"|"lbctl where-is --published") skip=1 ;;
             "lbctl services -n"|"lbctl services --namespace"|"lbctl services --via"|"lbctl services --socket"|"lbctl services -o"|"lbctl services --output"|"lbctl services --state"|"lbctl services --published") skip=1 ;;
             "lbctl pools --via"|"lbctl pools --socket"|"lbctl pools -o"|"lbctl pools --output"|"lbctl pools --state"|"lbctl pools --published") skip=1 ;;
@@ -102,6 +102,8 @@ _lbctl() {
         "lbctl run-speaker --preset") COMPREPLY=($(compgen -W "fast default relaxed" -- "$cur")); return ;;
         "lbctl run-speaker --port") return ;;
         "lbctl run-speaker --peer") return ;;
+        "lbctl run-speaker --ownership-mode") COMPREPLY=($(compgen -W "availability safety" -- "$cur")); return ;;
+        "lbctl run-speaker --start-wait") return ;;
         "lbctl run-speaker --recheck-time") return ;;
         "lbctl run-speaker --handover-time") return ;;
         "lbctl run-speaker --socket") compopt -o filenames; COMPREPLY=($(compgen -f -- "$cur")); return ;;
@@ -199,7 +201,7 @@ _lbctl() {
             if [[ $cur == -* ]]; then COMPREPLY=($(compgen -W "-c --config --source --state --cluster --key-file --interface --no-heartbeat --socket --listen --lb-class --log-format --log-level -h --help" -- "$cur"))
             fi ;;
         "lbctl run-speaker")
-            if [[ $cur == -* ]]; then COMPREPLY=($(compgen -W "--node --published --state --interface --proxy --cluster --key-file --preset --port --peer --recheck-time --handover-time --socket --listen --restart --no-restart --log-format --log-level -h --help" -- "$cur"))
+            if [[ $cur == -* ]]; then COMPREPLY=($(compgen -W "--node --published --state --interface --proxy --cluster --key-file --preset --port --peer --ownership-mode --start-wait --recheck-time --handover-time --socket --listen --restart --no-restart --log-format --log-level -h --help" -- "$cur"))
             fi ;;
         "lbctl where-is")
             if [[ $cur == -* ]]; then COMPREPLY=($(compgen -W "--via -i --interface --wait --why -w --watch -o --output --state --published -h --help" -- "$cur"))

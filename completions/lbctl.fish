@@ -63,6 +63,8 @@ complete -c lbctl -n '__lbctl_at run-speaker' -l key-file -r -F -d 'Shared secre
 complete -c lbctl -n '__lbctl_at run-speaker' -l preset -x -a 'fast default relaxed' -d 'Heartbeats: fast 20 ms x 3, default 50 ms x 3, relaxed 300 ms x 3'
 complete -c lbctl -n '__lbctl_at run-speaker' -l port -x -d 'UDP port of heartbeats'
 complete -c lbctl -n '__lbctl_at run-speaker' -l peer -x -d 'Another speaker, where multicast does not find it; may be given more than once'
+complete -c lbctl -n '__lbctl_at run-speaker' -l ownership-mode -x -a 'availability safety' -d 'When the network splits: each side has an owner (availability), or only the majority of the configured speakers (safety)'
+complete -c lbctl -n '__lbctl_at run-speaker' -l start-wait -x -d 'How long a start waits for all configured speakers before it takes what nobody had'
 complete -c lbctl -n '__lbctl_at run-speaker' -l recheck-time -x -d 'How often to look whether a quarantined address is free again'
 complete -c lbctl -n '__lbctl_at run-speaker' -l handover-time -x -d 'For how long connections that were open when a VIP moved here by plan go on through the node before'
 complete -c lbctl -n '__lbctl_at run-speaker' -l socket -r -F -d 'Status socket'

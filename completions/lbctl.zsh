@@ -368,6 +368,8 @@ _lbctl_run_speaker() {
         '--preset[Heartbeats\: fast 20 ms x 3, default 50 ms x 3, relaxed 300 ms x 3]:fast|default|relaxed:(fast default relaxed)' \
         '--port[UDP port of heartbeats]:PORT: ' \
         '*'--peer'[Another speaker, where multicast does not find it; may be given more than once]:ADDRESS: ' \
+        '--ownership-mode[When the network splits\: each side has an owner (availability), or only the majority of the configured speakers (safety)]:availability|safety:(availability safety)' \
+        '--start-wait[How long a start waits for all configured speakers before it takes what nobody had]:SECONDS: ' \
         '--recheck-time[How often to look whether a quarantined address is free again]:SECONDS: ' \
         '--handover-time[For how long connections that were open when a VIP moved here by plan go on through the node before]:SECONDS: ' \
         '--socket[Status socket]:PATH:_files' \

@@ -43,6 +43,11 @@ class Proxy(StrEnum):
     NONE = "none"
 
 
+class OwnershipModeName(StrEnum):
+    AVAILABILITY = "availability"
+    SAFETY = "safety"
+
+
 class LogLevel(StrEnum):
     DEBUG = "debug"
     INFO = "info"
@@ -94,6 +99,24 @@ def run_speaker(
             show_default=False,
         ),
     ] = None,
+    ownership_mode: Annotated[
+        OwnershipModeName,
+        typer.Option(
+            "--ownership-mode",
+            help="When the network splits: each side has an owner (availability), or only the majority of the "
+            "configured speakers (safety). The same on all nodes.",
+        ),
+    ] = OwnershipModeName.AVAILABILITY,
+    start_wait: Annotated[
+        float,
+        typer.Option(
+            "--start-wait",
+            metavar="SECONDS",
+            min=0.0,
+            max=3600.0,
+            help="How long a start waits for all configured speakers before it takes what nobody had.",
+        ),
+    ] = 10.0,
     recheck_time: Annotated[
         float,
         typer.Option(
@@ -158,7 +181,11 @@ def run_speaker(
             f"{shown!r} is not a node's name: a-z, 0-9, - and ., at most 63 between dots, 253 in all",
             param_hint="--node",
         )
-    for option, seconds in (("--recheck-time", recheck_time), ("--handover-time", handover_time)):
+    for option, seconds in (
+        ("--start-wait", start_wait),
+        ("--recheck-time", recheck_time),
+        ("--handover-time", handover_time),
+    ):
         if math.isnan(seconds):
             raise typer.BadParameter("'nan' is not a time", param_hint=option)
     where = _listen(listen) if listen is not None else None
@@ -172,7 +199,7 @@ def run_speaker(
     from lbctl.speaker.capabilities import how_to_give, read_capabilities
     from lbctl.speaker.daemon import run
     from lbctl.speaker.restarts import Restarts, start_anew
-    from lbctl.speaker.settings import Preset, Settings, StartError, default_node
+    from lbctl.speaker.settings import OwnershipMode, Preset, Settings, StartError, default_node
     from lbctl.telemetry.loop import settled
 
     configure(log_format, level=log_level.value)
@@ -195,6 +222,8 @@ def run_speaker(
             cluster=cluster,
             keys=read_keys(key_file) if key_file is not None else (),
             preset=Preset[preset.name] if preset is not None else None,
+            ownership=OwnershipMode[ownership_mode.name],
+            start_wait=start_wait,
             port=port,
             proxy=proxy is Proxy.NFTABLES,
             recheck_time=recheck_time,

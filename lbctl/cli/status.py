@@ -98,7 +98,9 @@ def text(answer: Mapping[str, Any], *, now: float, wide: bool) -> str:
     generation = answer.get("generation")
     world = f"world {generation}, {age(answer.get('age') or 0)} old" if generation is not None else "no world yet"
     width = terminal_width()
-    head = [name, "ready" if answer["ready"] else "not ready", f"up {age(now - answer['since_unix'])}", world]
+    mode = (answer.get("capabilities") or {}).get("ownership_mode")
+    safety = ["safety mode"] if mode == "safety" else []
+    head = [name, "ready" if answer["ready"] else "not ready", f"up {age(now - answer['since_unix'])}", world, *safety]
     first, *rest = _filled([*head, f"lbctl {answer['version']}"], width)
     first = first.replace(f"{name}  {head[1]}", f"{paint(name, Style.STRONG)}  {ready}", 1)
     lines = [first, *rest]

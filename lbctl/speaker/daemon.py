@@ -22,6 +22,7 @@ from lbctl.net import systemd
 from lbctl.net.interfaces import read_interfaces, select, watch_interfaces
 from lbctl.net.status_server import CannotListen, SocketInUse, StatusServer
 from lbctl.plan.claims import living
+from lbctl.protocol.heartbeat.segments import SAFE_MULTIPLIER
 from lbctl.sources.published import PublishedSource
 from lbctl.speaker.announcers import pieces
 from lbctl.speaker.capabilities import Capabilities
@@ -37,11 +38,10 @@ from lbctl.speaker.recollection import recollection
 from lbctl.speaker.relays import ConnectionRelays
 from lbctl.speaker.remembering import Remembering
 from lbctl.speaker.restarts import Restarts
-from lbctl.speaker.settings import GROUP4, GROUP6, Preset, Settings, StartError
-from lbctl.speaker.start_wait import START_WAIT
+from lbctl.speaker.settings import GROUP4, GROUP6, OwnershipMode, Preset, Settings, StartError
 from lbctl.speaker.status import Facts, Moves, routes
 from lbctl.speaker.step import Situation, own_interfaces, own_member, step, unheard_interfaces
-from lbctl.speaker.troubles import interface_troubles
+from lbctl.speaker.troubles import interface_troubles, safety_troubles
 from lbctl.speaker.view import Hearing
 from lbctl.speaker.vigil import Vigil
 from lbctl.telemetry.log import event
@@ -110,7 +110,11 @@ class _Speaker:
             snapshot=Snapshot(world=self._world, view=self._hearing.view(now_unix)),
             own=own_interfaces(settings.node, ()),
             since_unix=now_unix,
-            capabilities={**capabilities.document(), "preset": self._preset.name.lower()},
+            capabilities={
+                **capabilities.document(),
+                "preset": self._preset.name.lower(),
+                "ownership_mode": settings.ownership.value,
+            },
             stale=lambda: self._source.stale,
             troubles=self._troubles,
         )
@@ -209,6 +213,7 @@ class _Speaker:
             )
         except OSError as error:
             raise StartError(f"cannot start the pulse and wire processes: {error}") from None
+        mode = {"op": "mode", "mode": settings.ownership.value, "start_wait": settings.start_wait, "witness": None}
         setup = {
             "op": "setup",
             "cluster": settings.cluster,
@@ -228,13 +233,14 @@ class _Speaker:
         ]
         rows = self._desk.restore(self._memory.orders(), time.time())
         self._hearing.receive({"op": "orders", "set": rows})
-        self._pulse.send([setup, *restore, {"op": "orders", "set": rows}])
+        self._pulse.send([mode, setup, *restore, {"op": "orders", "set": rows}])
         event(
             _logger,
             "starting",
             node=settings.node,
             incarnation=self._incarnation,
             preset=self._preset.name.lower(),
+            ownership_mode=settings.ownership.value,
             interfaces=[interface.name for interface in self._interfaces],
             pulse=self._pulse.pid,
             wire=self._wire.pid,
@@ -272,6 +278,12 @@ class _Speaker:
                     self._left.set()
                 case _:
                     self._reports.hear("pulse", message)
+
+    @property
+    def _multiplier(self) -> int:
+        """As pulse has it: in safety mode silence is a verdict later."""
+        safety = self._settings.ownership is OwnershipMode.SAFETY
+        return max(self._preset.multiplier, SAFE_MULTIPLIER) if safety else self._preset.multiplier
 
     def _relax(self, interval: float) -> None:
         """Pulse speaks slower than wanted where real-time scheduling is refused; plan and status go by what is."""
@@ -359,7 +371,7 @@ class _Speaker:
                 self._interfaces,
                 since_unix=self._facts.since_unix,
                 interval=self._preset.interval,
-                multiplier=self._preset.multiplier,
+                multiplier=self._multiplier,
                 conflicts=self._facts.told.first_use.conflicts,
             )
         )
@@ -369,9 +381,9 @@ class _Speaker:
             interfaces=self._interfaces,
             peers=self._settings.peers,
             remembered=self._remembering.peers,
-            detection_time=self._preset.interval * self._preset.multiplier,
+            detection_time=self._preset.interval * self._multiplier,
             started_unix=self._facts.since_unix,
-            start_wait=START_WAIT,
+            start_wait=self._settings.start_wait,
             listened=self._listened,
             given_up=self._hearing.given_up,
             probed=tuple(self._probed),
@@ -421,6 +433,9 @@ class _Speaker:
         if self._relays is not None and self._relays.trouble is not None:
             found.append(self._relays.trouble)
         found += interface_troubles(self._interfaces, self._unheard)
+        if self._settings.ownership is OwnershipMode.SAFETY:
+            peers = self._facts.told.peers or {"peers": ()}
+            found += safety_troubles(1 + len(peers["peers"]))
         return tuple(found)
 
     # Memory

@@ -10,6 +10,7 @@ from pathlib import Path
 from lbctl.model.address import IPAddress
 from lbctl.net.key_file import Keys
 from lbctl.speaker.first_use import RECHECK_TIME
+from lbctl.speaker.start_wait import START_WAIT
 
 GROUP4 = "239.255.76.66"
 GROUP6 = "ff02::4c42"
@@ -40,6 +41,15 @@ class Preset(Enum):
         return self.value[1]
 
 
+class OwnershipMode(Enum):
+    """What each side of a partition may do. All speakers of a cluster must have the same."""
+
+    AVAILABILITY = "availability"
+    """Every side has an owner; the smaller one's gives way when the partition heals."""
+    SAFETY = "safety"
+    """Only a majority of the configured speakers takes anything, and nobody else answers."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """What the operator said. `preset` None: the default one, or relaxed where real time is not allowed."""
@@ -54,6 +64,8 @@ class Settings:
     cluster: str = "default"
     keys: Keys = ()
     preset: Preset | None = None
+    ownership: OwnershipMode = OwnershipMode.AVAILABILITY
+    start_wait: float = START_WAIT
     port: int = DEFAULT_PORT
     proxy: bool = True
     recheck_time: float = RECHECK_TIME

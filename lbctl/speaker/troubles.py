@@ -20,3 +20,13 @@ def interface_troubles(interfaces: Sequence[Interface], unheard: Collection[str]
         f"{name} has no IPv4 address, by which the other speakers speak: this node is silent on it; add the address"
         for name in sorted(unheard)
     ]
+
+
+def safety_troubles(speakers: int) -> list[str]:
+    """What safety mode cannot do with so many configured speakers."""
+    if speakers != 2:
+        return []
+    return [
+        "safety mode with two speakers: when one of them fails, nobody answers; run a third speaker, "
+        "or both with --ownership-mode availability"
+    ]
