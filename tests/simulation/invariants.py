@@ -7,8 +7,6 @@ Bounds, with D the longest detection time and I the longest interval of the node
   D + 70 ms where the able machines are a majority of the configured ones and all reach each other, else 2D + 100 ms.
   Both run anew from every fault (a second one while the first is being dealt with). What more is allowed has a name
   in `Allowance`.
-  Not judged: who is left when one that has been alone for long goes deaf. It cannot know that it is deaf, for nobody
-  was to be heard anyway, and does not say so; the other hears it, is not heard, and must take itself for mute.
 - double: two that hear each other never both answer a client for longer than 2 I.
 - lease: who has no pulse that runs answers nothing later than its own D.
 - heal: D + 2 I after everything reaches everything again, each address that had an owner has exactly one answerer.
@@ -27,6 +25,7 @@ from itertools import combinations
 from typing import Any, NamedTuple
 
 from lbctl.protocol.heartbeat.identity import node_hash
+from lbctl.protocol.heartbeat.packet import DEAF
 from tests.simulation.kernel import START, Clockwork
 from tests.simulation.lan import Lan
 from tests.simulation.node import Host
@@ -73,6 +72,7 @@ class Allowance:
     decided: detection times, where no heir is able, or the owner gave the address up by itself; the plan decides after
         one more, and takes a step or two.
     wire: by which pulse's patience with a wire that hangs is longer than D.
+    misled: where one that was alone for long goes deaf, until it says so; who hears it takes itself for mute meanwhile.
     contact: between two beats to a node that was silent for more than ten seconds; healing may begin that much later.
     """
 
@@ -81,6 +81,7 @@ class Allowance:
     second_heir: float = 1.0
     decided: float = 1.2
     wire: float = 0.0
+    misled: float = 0.7
     contact: float = 0.0
 
 
@@ -137,6 +138,7 @@ class Watch:
         self._doubted: set[int] = set()
         self._dead_at: dict[int, float] = {}
         self._claims: dict[int, dict[bytes, _Owned]] = {host.index: {} for host in hosts}
+        self._misled_at: dict[int, float] = {}
         self._thawed_until = 0.0
         self._dirty = False
         for host in hosts:
@@ -263,6 +265,7 @@ class Watch:
         self._dirty = False
         now = self.clockwork.now
         self._count_votes()
+        self._misled_at.update((host.index, now) for host in self.hosts if self._is_misled(host))
         serving, mutual = self._serving, self.lan.mutual
         doubles: set[tuple[int, int, bytes]] = set()
         for client in self.clients:
@@ -331,7 +334,6 @@ class Watch:
             and host.index in self._met
             and self.lan.mutual(client, host.index)
             and host.knows(address)
-            and not self._is_misled(host)
         ]
 
     def _is_misled(self, host: Host) -> bool:
@@ -355,6 +357,8 @@ class Watch:
         )
         names = {host.name for host in able}
         extra = self.allowance.loss + self.allowance.link + self.allowance.wire
+        if any(self._misled_at.get(host.index, -1.0) >= self._fault_at for host in able):
+            extra += self.allowance.misled + self.detection
         if not names.intersection(gap.heirs) or gap.given_up:
             if not any(host.decides for host in able):
                 return
@@ -462,7 +466,7 @@ def _counts(host: Host, other: Host) -> bool:
 
 def _is_alone_unknowing(host: Host) -> bool:
     machine = host.pulse.pulse._machine if host.pulse is not None else None
-    return machine is not None and machine._standing.contact.alone and not machine._standing.deaf
+    return machine is not None and machine._standing.contact.alone and not machine._voice.flags & DEAF
 
 
 def _text(address: bytes) -> str:

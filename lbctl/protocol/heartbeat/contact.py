@@ -18,6 +18,10 @@ UNREADABLE_FOR = 3.0
 """Seconds for which a packet that could not be read counts."""
 QUIET_INTERVALS = 2.0
 """Intervals of silence of everybody after which frames are asked for: before the third one makes it a verdict."""
+ASKED_IN_VAIN = 2
+"""Requests for frames, without any, after which one who is alone says that it hears nothing."""
+ALONE_QUIET = 0.2
+"""Seconds without a frame after which one who is alone asks again."""
 
 
 class Contact:
@@ -35,6 +39,7 @@ class Contact:
         self._patience = interval
         self._frame_at: float | None = None
         self._solicited_at = -SOLICIT_PACE
+        self._in_vain = 0
         self._unreadable: dict[str, float] = {}
 
     def listen(self, now: float) -> None:
@@ -46,6 +51,7 @@ class Contact:
         """When the last frame came in that this host did not send, by wire's stamp."""
         if self._frame_at is None or at > self._frame_at:
             self._frame_at = at
+            self._in_vain = 0
 
     def review(self, instances: Iterable[Instance], now: float) -> None:
         """Takes note of who is heard, and whether any of them hears me."""
@@ -66,6 +72,17 @@ class Contact:
         # The frame of the last heartbeat itself may be stamped a little after it was read.
         return self._frame_at <= self.heard_at + self.interval
 
+    def hears_nothing(self, now: float) -> bool:
+        """Whether, alone for long, it was asked for frames again and again, and none came.
+
+        My ears may have died long after the silence of the others began, and they, who hear me, must not take it for
+        the death of their voice. It may as well be that there is nobody: who hears nothing is asked nothing, so no
+        more follows from it.
+        """
+        if not self.alone or self._in_vain < ASKED_IN_VAIN or self.heard_at > self._solicited_at:
+            return False
+        return now >= self._solicited_at + self.interval
+
     def is_mute(self, now: float) -> bool:
         """Whether my voice does not arrive: others are heard, and for a detection time none of them heard me."""
         since = self.unlisted_since
@@ -75,8 +92,12 @@ class Contact:
         """Whether to ask for frames now; counts as having asked."""
         if self._frame_at is None or now < self.heard_at + QUIET_INTERVALS * self._patience:
             return False
-        if self._frame_at > self.heard_at + self.interval or now < self._solicited_at + SOLICIT_PACE:
+        silent = self._frame_at <= self.heard_at + self.interval
+        if not silent and not (self.alone and now >= self._frame_at + ALONE_QUIET):
             return False
+        if now < self._solicited_at + SOLICIT_PACE:
+            return False
+        self._in_vain = self._in_vain + 1 if self.heard_at <= self._solicited_at else 1
         self._solicited_at = now
         return True
 

@@ -205,7 +205,7 @@ class Heartbeat:
     def frames_seen(self, at: float) -> None:
         """When wire last received a frame of another host."""
         self._standing.contact.frames_seen(at)
-        if self._standing.deaf:
+        if self._standing.deaf or self._voice.flags & DEAF:
             self._review_at = at
 
     def probed(self, results: Iterable[tuple[str, str | None]], now: float) -> None:
@@ -413,6 +413,8 @@ class Heartbeat:
             self._renew_lease(now)
             if self._standing.contact.wants_frames(now) and self.membership.peers:
                 self._voice.report("solicit", {})
+                answered_at = now + self.settings.interval
+                self._review_at = answered_at if self._review_at is None else min(self._review_at, answered_at)
             self._beat_at += self.settings.interval
             if self._beat_at <= now:
                 self._beat_at = now + self.settings.interval
@@ -487,6 +489,11 @@ class Heartbeat:
                 self._hold(now)
         if standing.deaf != (self._deaf_since is not None):
             self._change_hearing(now)
+        contact = standing.contact
+        says_deaf = DEAF if contact.alone and (standing.deaf or contact.hears_nothing(now)) else 0
+        if says_deaf != self._voice.flags & DEAF:
+            self._voice.flags ^= DEAF
+            self.membership.view_changed = True
         self.ownership.suspicious = bool(standing.unreadable)
         self.ownership.blocked = self._blocked(now)
         self._standing_at = standing.next_timeout(now)
@@ -500,14 +507,12 @@ class Heartbeat:
         self.membership.view_changed = True
         if self._deaf_since is None:
             self._deaf_since = now
-            self._voice.flags |= DEAF if self._standing.contact.alone else 0
             self._lease.end()
             return
         if self._ready and now - self._deaf_since > self.settings.detection:
             self._lease.suspend(now)
         self._eager_until = max(self._eager_until, now + EAGER)
         self._deaf_since = None
-        self._voice.flags &= ~DEAF
         self._renew_lease(now)
 
     def _blocked(self, now: float) -> Refusal | None:

@@ -71,10 +71,39 @@ def test_the_last_of_two_is_not_deaf_because_the_gateway_answers_what_it_asks(se
     assert lan["a"].told("solicit")
     took = 0.2 + lan.until(lambda: all(lan.answerers(address) == {"a"} for address in addresses), within=1)
     assert took <= 2 * D + 0.1
-    # With nobody left it goes on asking only until it was answered.
+    # With nobody left it goes on asking, to notice if its ears die: never more than five times a second.
     asked = len(lan["a"].told("solicit"))
     lan.run(2)
-    assert len(lan["a"].told("solicit")) == asked
+    assert 6 <= len(lan["a"].told("solicit")) - asked <= 10
+
+
+def test_one_that_was_alone_for_long_and_goes_deaf_says_so_and_silences_nobody() -> None:
+    """B hears A, which does not hear B; were A believed to hear, B would take its own voice for dead, for ever."""
+    lan, addresses = cluster("ab")
+    lan.cut("a")
+    lan.run(3)
+    assert lan.answerers(addresses[0]) == {"a", "b"}
+    lan.deafen("a")
+    lan.blocked.discard(("a", "b"))
+    lan.until(lambda: lan["b"].two_way == {"a": False} and lan["b"].machine.lease == 0.0, within=2)
+    took = lan.until(lambda: "b" in lan.answerers(addresses[1]), within=1)
+    assert took <= 0.9
+    lan.run(2)
+    assert all(lan.answerers(address) >= {"b"} for address in addresses)
+    lan.heal()
+    lan.run(2)
+    assert all(len(lan.answerers(address)) == 1 for address in addresses)
+
+
+def test_who_is_alone_on_a_quiet_network_goes_on_answering() -> None:
+    lan, addresses = cluster("ab")
+    lan.kill("b")
+    lan.until(lambda: all(lan.answerers(address) == {"a"} for address in addresses), within=1)
+    lan.blocked.add((GATEWAY, "a"))
+    seen: list[bool] = []
+    lan.run(3, lambda: seen.append(all(lan.answerers(address) == {"a"} for address in addresses)))
+    assert all(seen)
+    assert not any(name == "deaf" for name, _ in troubles(lan, "a"))
 
 
 def test_a_quiet_lan_is_asked_five_times_a_second_and_the_first_frame_ends_it() -> None:
